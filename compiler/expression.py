@@ -1,0 +1,302 @@
+"""Scalar expressions over indexed tensors: the one language of formulas, gradients and compiler.
+
+    expr      := Number(value)                            an exact rational
+               | Constant(name)                           pi, inf
+               | Index(name)                              a loop index, 0 .. its size - 1; "..." is a bundle of them
+               | Symbol(name)                             an attribute or a size that is not a number yet
+               | Size(tensor, axis)                       dim(x, 1); axis may be "..." (all axes of the bundle)
+               | Element(tensor, (expr, ...))             x[n, 2*h + i]; a read out of range is zero
+               | Call(function, (expr, ...))              + - * / // % ** neg, comparisons, and or not, where, exp, ...
+               | Reduce(kind, body, (Binder, ...))        sum[i, j](body)
+    Binder    := (Index, expr or None)                    an index and its size (None: not inferred yet)
+
+Everything is immutable, compares by structure and keeps the form in which it was written: nothing is
+simplified on construction, so ``0*x`` stays ``0*x`` and a NaN in ``x`` survives. sympy is not needed here; the
+calculus converts to it and back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import NamedTuple
+
+__all__ = [
+    "ARITHMETIC",
+    "COMPARISONS",
+    "ELLIPSIS",
+    "FUNCTIONS",
+    "LOGICAL",
+    "REDUCTIONS",
+    "Binder",
+    "Call",
+    "Constant",
+    "Element",
+    "Expr",
+    "Index",
+    "Number",
+    "Reduce",
+    "Size",
+    "Symbol",
+    "canonical",
+    "children",
+    "elements",
+    "expr",
+    "free_indices",
+    "fresh_index",
+    "rebuild",
+    "substitute",
+    "transform",
+    "walk",
+]
+
+ELLIPSIS = "..."
+ARITHMETIC = ("+", "-", "*", "/", "//", "%", "**", "neg")
+COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
+LOGICAL = ("and", "or", "not")
+# Scalar functions and how many arguments each takes (None: two or more).
+FUNCTIONS: Mapping[str, int | None] = {
+    "where": 3,
+    "max": None,
+    "min": None,
+    "exp": 1,
+    "log": 1,
+    "expm1": 1,
+    "log1p": 1,
+    "sqrt": 1,
+    "sin": 1,
+    "cos": 1,
+    "tanh": 1,
+    "sigmoid": 1,
+    "erf": 1,
+    "abs": 1,
+    "sign": 1,
+    "floor": 1,
+    "round": 1,
+}
+# "max" splits a tie evenly in its gradient, "firstmax" gives all to the first in index order; values are equal.
+REDUCTIONS = ("sum", "mean", "max", "min", "firstmax", "firstmin", "prod", "argmax", "argmin")
+
+
+class Expr:
+    """Base of all expressions; the operators build Calls."""
+
+    __slots__ = ()
+
+    def __add__(self, other: object) -> Call:
+        return Call("+", (self, expr(other)))
+
+    def __radd__(self, other: object) -> Call:
+        return Call("+", (expr(other), self))
+
+    def __sub__(self, other: object) -> Call:
+        return Call("-", (self, expr(other)))
+
+    def __rsub__(self, other: object) -> Call:
+        return Call("-", (expr(other), self))
+
+    def __mul__(self, other: object) -> Call:
+        return Call("*", (self, expr(other)))
+
+    def __rmul__(self, other: object) -> Call:
+        return Call("*", (expr(other), self))
+
+    def __truediv__(self, other: object) -> Call:
+        return Call("/", (self, expr(other)))
+
+    def __rtruediv__(self, other: object) -> Call:
+        return Call("/", (expr(other), self))
+
+    def __floordiv__(self, other: object) -> Call:
+        return Call("//", (self, expr(other)))
+
+    def __mod__(self, other: object) -> Call:
+        return Call("%", (self, expr(other)))
+
+    def __pow__(self, other: object) -> Call:
+        return Call("**", (self, expr(other)))
+
+    def __rpow__(self, other: object) -> Call:
+        return Call("**", (expr(other), self))
+
+    def __neg__(self) -> Call:
+        return Call("neg", (self,))
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Expr):
+    value: Fraction
+
+    @property
+    def is_integer(self) -> bool:
+        return self.value.denominator == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Expr):
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Index(Expr):
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Symbol(Expr):
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Size(Expr):
+    tensor: str
+    axis: int | str
+
+
+@dataclass(frozen=True, slots=True)
+class Element(Expr):
+    tensor: str
+    subscripts: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Expr):
+    function: str
+    arguments: tuple[Expr, ...]
+
+
+class Binder(NamedTuple):
+    index: Index
+    size: Expr | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce(Expr):
+    kind: str
+    body: Expr
+    binders: tuple[Binder, ...]
+
+    @property
+    def indices(self) -> tuple[Index, ...]:
+        return tuple(b.index for b in self.binders)
+
+
+def expr(value: object) -> Expr:
+    """An expression from an expression or an exact Python number (a float counts as its shortest decimal)."""
+    if isinstance(value, Expr):
+        return value
+    if isinstance(value, (int, Fraction)):
+        return Number(Fraction(value))
+    if isinstance(value, float):
+        return Number(Fraction(repr(value)))
+    raise TypeError(f"expected an expression or a number, got {value!r}")
+
+
+def children(e: Expr) -> tuple[Expr, ...]:
+    """Direct sub-expressions: subscripts, arguments, a reduction's body and the sizes of its binders."""
+    match e:
+        case Element(_, subscripts):
+            return subscripts
+        case Call(_, arguments):
+            return arguments
+        case Reduce(_, body, binders):
+            return (body, *(b.size for b in binders if b.size is not None))
+    return ()
+
+
+def rebuild(e: Expr, fn: Callable[[Expr], Expr]) -> Expr:
+    """``e`` with ``fn`` applied to each direct child; ``e`` itself when nothing changed."""
+    match e:
+        case Element(tensor, subscripts):
+            new = tuple(map(fn, subscripts))
+            return e if new == subscripts else Element(tensor, new)
+        case Call(function, arguments):
+            new = tuple(map(fn, arguments))
+            return e if new == arguments else Call(function, new)
+        case Reduce(kind, body, binders):
+            sized = tuple(Binder(i, None if n is None else fn(n)) for i, n in binders)
+            inner = fn(body)
+            return e if inner == body and sized == binders else Reduce(kind, inner, sized)
+    return e
+
+
+def transform(e: Expr, fn: Callable[[Expr], Expr]) -> Expr:
+    """Rewrite bottom-up: children first, then ``fn`` on the node. ``fn`` must not capture indices."""
+    return fn(rebuild(e, lambda child: transform(child, fn)))
+
+
+def walk(e: Expr) -> Iterator[Expr]:
+    """Every node, parents before children, left to right."""
+    yield e
+    for child in children(e):
+        yield from walk(child)
+
+
+def elements(e: Expr) -> Iterator[Element]:
+    """Every tensor element read, those inside subscripts included, left to right."""
+    return (node for node in walk(e) if isinstance(node, Element))
+
+
+def free_indices(e: Expr) -> dict[Index, None]:
+    """Indices not bound by a reduction, in order of first appearance (a dict used as an ordered set)."""
+    match e:
+        case Index():
+            return {e: None}
+        case Reduce(_, body, binders):
+            bound = {b.index for b in binders}
+            inner = {i: None for i in free_indices(body) if i not in bound}
+            return inner | {i: None for b in binders if b.size for i in free_indices(b.size)}
+    found: dict[Index, None] = {}
+    for child in children(e):
+        found |= free_indices(child)
+    return found
+
+
+def fresh_index(hint: str, taken: Mapping[Index, object] | set[Index]) -> Index:
+    """``hint``, or ``hint`` with the first number from 2 on that is not taken."""
+    base = Index(hint)
+    number = 1
+    while base in taken:
+        number += 1
+        base = Index(f"{hint}{number}")
+    return base
+
+
+def substitute(e: Expr, values: Mapping[Expr, Expr]) -> Expr:
+    """Replace leaves or whole sub-expressions; a bound index that would capture is renamed."""
+    if not values:
+        return e
+    if e in values:
+        return values[e]
+    if not isinstance(e, Reduce):
+        return rebuild(e, lambda child: substitute(child, values))
+    inner = {k: v for k, v in values.items() if k not in e.indices}
+    incoming: dict[Index, None] = {}
+    for value in inner.values():
+        incoming |= free_indices(value)
+    if any(i in incoming for i in e.indices):
+        taken = {**incoming, **free_indices(e.body)}
+        for i in e.indices:
+            taken[i] = None
+        for i in e.indices:
+            if i in incoming:
+                inner[i] = fresh_index(i.name.rstrip("0123456789") or i.name, taken)
+                taken[inner[i]] = None  # type: ignore[index]
+    binders = tuple(
+        Binder(inner.get(i, i), None if n is None else substitute(n, values))  # type: ignore[arg-type]
+        for i, n in e.binders
+    )
+    return Reduce(e.kind, substitute(e.body, inner), binders)
+
+
+def canonical(e: Expr, depth: int = 0) -> Expr:
+    """Bound indices renamed by nesting depth, so that expressions equal up to their names compare equal."""
+    if isinstance(e, Reduce):
+        names = {b.index: Index(f"#{depth}.{k}") for k, b in enumerate(e.binders)}
+        binders = tuple(
+            Binder(names[i], None if n is None else canonical(n, depth)) for i, n in e.binders
+        )
+        body = substitute(e.body, dict(names))
+        return Reduce(e.kind, canonical(body, depth + 1), binders)
+    return rebuild(e, lambda child: canonical(child, depth))

@@ -1,0 +1,111 @@
+"""The contract between the two packages: a system of equations over index sets.
+
+    System    := (Tensor, ...) + (Equation, ...) + ((state, new value), ...)
+    Tensor    := name, shape, dtype, role             f32[64, 784], one of ROLES
+    Equation  := target[subscripts] = value   for all values of the free indices   (+= where accumulate)
+
+A system is a set of facts, not a program: the equations stand in no order. A recurrence is a cycle that one index
+carries (``h[n, t, k]`` reads ``h[n, t-1, k]``). Several equations may define disjoint parts of a tensor, parts that
+no equation defines are zero, a read out of range is zero. When a step is done every state takes its new value, all at
+once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from .expression import Binder, Element, Expr, Index, Number, elements, expr
+from .text import equation_text, system_text
+
+__all__ = ["DTYPES", "ROLES", "Equation", "System", "Tensor", "reads"]
+
+# Short names for prints; every dtype the notation knows.
+DTYPES: Mapping[str, str] = {
+    "float32": "f32",
+    "float64": "f64",
+    "int32": "i32",
+    "int64": "i64",
+    "bool": "b8",
+}
+# input: given anew at each call.  parameter: given, kept between calls (weights, moments, step counters).
+# output: returned.  local: everything between.  A parameter that an update replaces is a state.
+ROLES = ("input", "parameter", "output", "local")
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A named array: ``Tensor("x", (64, 784), "float32", "input")`` prints as ``x: f32[64, 784] input``."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str = "float32"
+    role: str = "local"
+
+    def __str__(self) -> str:
+        return f"{self.name}: {DTYPES[self.dtype]}[{', '.join(map(str, self.shape))}] {self.role}"
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """``target[subscripts] = value`` for every value of ``indices``; ``origin`` names the node for messages."""
+
+    target: str
+    subscripts: tuple[Expr, ...]
+    indices: tuple[Binder, ...]
+    value: Expr
+    accumulate: bool = False
+    origin: str = field(default="", compare=False)
+
+    @property
+    def sizes(self) -> dict[Index, Expr]:
+        """Size of each free index."""
+        return {i: expr(n) for i, n in self.indices}
+
+    @property
+    def extents(self) -> dict[Index, int]:
+        """Size of each free index of an equation whose sizes are all numbers."""
+        return {i: int(n.value) for i, n in self.indices if isinstance(n, Number)}
+
+    @property
+    def is_plain(self) -> bool:
+        """Does it define its whole target, each subscript being a different free index?"""
+        own = [b.index for b in self.indices]
+        return not self.accumulate and list(self.subscripts) == own
+
+    def __str__(self) -> str:
+        return equation_text(self)
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Tensors, equations, and which state takes which tensor's value when the step is done."""
+
+    tensors: tuple[Tensor, ...]
+    equations: tuple[Equation, ...]
+    updates: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def by_name(self) -> dict[str, Tensor]:
+        return {t.name: t for t in self.tensors}
+
+    def names(self, *roles: str) -> tuple[str, ...]:
+        """Names of the tensors with one of these roles, in order."""
+        return tuple(t.name for t in self.tensors if t.role in roles)
+
+    def definitions(self) -> dict[str, list[Equation]]:
+        """The equations that define each tensor, in order."""
+        found: dict[str, list[Equation]] = {}
+        for equation in self.equations:
+            found.setdefault(equation.target, []).append(equation)
+        return found
+
+    def __str__(self) -> str:
+        return system_text(self)
+
+
+def reads(equation: Equation) -> Iterator[Element]:
+    """Every element an equation reads, those in the subscripts of its target included."""
+    yield from elements(equation.value)
+    for subscript in equation.subscripts:
+        yield from elements(subscript)
