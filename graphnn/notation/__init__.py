@@ -1,0 +1,19 @@
+"""The notation: text of index formulas, read into trees, given ranges, printed back."""
+
+from .expand import broadcasts, expand, is_generic
+from .formula import Fact, Formula, Line, Resolved
+from .parse import parse
+from .resolve import resolve, symbolic
+
+__all__ = [
+    "Fact",
+    "Formula",
+    "Line",
+    "Resolved",
+    "broadcasts",
+    "expand",
+    "is_generic",
+    "parse",
+    "resolve",
+    "symbolic",
+]
