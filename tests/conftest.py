@@ -1,0 +1,41 @@
+"""What every test may use: prints kept as files, and other frameworks as oracles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .oracles import jax, keras, torch
+
+__all__ = ["golden", "jax", "keras", "torch"]
+
+GOLDEN = Path(__file__).parent / "golden"
+ORACLES = {"jax", "keras", "torch"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write tests/golden/ anew")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test that asks for an oracle is marked as such: `make oracles` runs these."""
+    for item in items:
+        if ORACLES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.oracle)
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """``golden("softmax/gradient", text)`` compares with tests/golden/softmax/gradient.txt."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / f"{name}.txt"
+        if request.config.getoption("--update-golden"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text.rstrip("\n") + "\n", encoding="utf-8")
+        assert path.exists(), f"no {path.name} yet: run pytest with --update-golden and read it"
+        assert text.rstrip("\n") == path.read_text(encoding="utf-8").rstrip("\n")
+
+    return check

@@ -1,0 +1,47 @@
+"""Other frameworks as fixtures: a test that names `torch`, `jax` or `keras` is skipped without it.
+
+    def test_gelu_is_torch_gelu(torch): ...
+
+They give independent answers, in float64 where asked, and are loaded once, when the first test
+needs them. Keras computes with JAX, so that one test process never holds three runtimes.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from types import ModuleType
+
+import pytest
+
+__all__ = ["jax", "keras", "torch"]
+
+
+def _load(name: str) -> ModuleType:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what they deprecate is not our business
+        return pytest.importorskip(name, reason=f"{name} is not installed: make oracles")
+
+
+@pytest.fixture(scope="session")
+def torch() -> ModuleType:
+    """PyTorch on one thread: its sums then come in the same order every time."""
+    module = _load("torch")
+    module.set_num_threads(1)
+    return module
+
+
+@pytest.fixture(scope="session")
+def jax() -> ModuleType:
+    """JAX on the CPU, with float64 available."""
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
+    module = _load("jax")
+    module.config.update("jax_enable_x64", True)
+    return module
+
+
+@pytest.fixture(scope="session")
+def keras(jax: ModuleType) -> ModuleType:
+    """Keras 3 computing with JAX."""
+    os.environ["KERAS_BACKEND"] = "jax"
+    return _load("keras")
