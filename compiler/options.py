@@ -1,0 +1,95 @@
+"""How to compile, as one immutable record; the only file that reads the environment.
+
+GRAPHNN_DEBUG=1..6      what to print while compiling (see ``Options.debug``)
+GRAPHNN_DUMP=directory  write every stage to ``00_...txt, 01_...txt``
+GRAPHNN_THREADS=n       how many threads a step uses
+GRAPHNN_CACHE=directory where compiled objects are kept; ``off`` keeps none
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .errors import CompilerError
+from .target import Target, host
+
+__all__ = ["DEBUG_LEVELS", "OFF", "Options", "Settings"]
+
+DEBUG_LEVELS = (
+    "nothing",
+    "kernels with their time",
+    "what each stage did, or why it declined",
+    "loops first and last",
+    "the program after each stage",
+    "LLVM assembly",
+    "machine assembly",
+)
+OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Options with nothing left open."""
+
+    target: Target
+    threads: int
+    cache: Path | None
+    debug: int
+    dump: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the caller asks for; None leaves it to the environment, and that to the machine."""
+
+    target: Target | None = None
+    threads: int | None = None
+    cache: str | Path | None = None
+    debug: int | None = None
+    dump: str | Path | None = None
+
+    def settle(self, environment: Mapping[str, str] | None = None) -> Settings:
+        """Fill what is open from the environment; CompilerError where a value has no sense."""
+        given = os.environ if environment is None else environment
+        threads = self.threads or _number(given, "GRAPHNN_THREADS", 1, 1024)
+        debug = self.debug
+        if debug is None:
+            debug = _number(given, "GRAPHNN_DEBUG", 0, len(DEBUG_LEVELS) - 1)
+        dump = self.dump or given.get("GRAPHNN_DUMP")
+        return Settings(
+            target=self.target or host(),
+            threads=threads or _processors(),
+            cache=_cache_directory(self.cache or given.get("GRAPHNN_CACHE"), given),
+            debug=debug or 0,
+            dump=Path(dump) if dump else None,
+        )
+
+
+def _number(environment: Mapping[str, str], name: str, low: int, high: int) -> int | None:
+    text = environment.get(name, "")
+    if not text:
+        return None
+    if not text.isdecimal() or not low <= int(text) <= high:
+        raise CompilerError(f"{name}: expected a number from {low} to {high}, got {text!r}")
+    return int(text)
+
+
+def _processors() -> int:
+    """Processors this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _cache_directory(asked: str | Path | None, environment: Mapping[str, str]) -> Path | None:
+    if asked == OFF:
+        return None
+    if asked:
+        return Path(asked)
+    if base := environment.get("XDG_CACHE_HOME"):
+        return Path(base) / "graphnn"
+    home = environment.get("HOME")
+    return Path(home) / ".cache" / "graphnn" if home else None

@@ -1,0 +1,173 @@
+"""A compiled system that can be called: memory, checks, and one foreign call per step.
+
+    executable({"x": x, "W": W})       arrays in, fresh arrays out
+    executable.bind("x", x)            or: put arrays in place once ...
+    executable.step()                  ... and run on them as often as needed, nothing copied
+
+All addresses stand in one table made beforehand, so that a step costs one foreign call. Every check comes before
+the first write. One lock per executable: threads may share it, steps do not mix.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+from collections.abc import Callable, Mapping
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from . import jit
+from .errors import ArrayError
+from .program import Limit, Program
+from .system import DTYPES, Tensor
+
+__all__ = ["Array", "Executable", "aligned"]
+
+Array = np.ndarray[Any, Any]
+ALIGNMENT = 64
+_HUGE = 2 << 20  # from here on memory comes in huge pages where the system has them
+
+
+def aligned(length: int) -> Array:
+    """Zeroed bytes on a 64-byte boundary, their number rounded up to one."""
+    length = max(-(-length // ALIGNMENT) * ALIGNMENT, ALIGNMENT)
+    if length >= _HUGE:
+        pages = mmap.mmap(-1, length)
+        if hasattr(mmap, "MADV_HUGEPAGE"):
+            pages.madvise(mmap.MADV_HUGEPAGE)
+        return np.frombuffer(pages, np.uint8)
+    memory = np.zeros(length + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + length]
+
+
+def _show(array: Array) -> str:
+    return f"{DTYPES.get(str(array.dtype), array.dtype)}[{', '.join(map(str, array.shape))}]"
+
+
+class Executable:
+    """A system as a function; made by ``compiler.compile``."""
+
+    def __init__(self, program: Program, explain: Callable[[str | None], str]) -> None:
+        self.program = program
+        self.explain = explain
+        self._lock = Lock()
+        self._tensors = {tensor.name: tensor for tensor in program.slots}
+        self._positions = {tensor.name: k for k, tensor in enumerate(program.slots)}
+        self._given = [t for t in program.slots if t.role in ("input", "parameter")]
+        self._results = [t.name for t in program.slots if t.role == "output"]
+        self._results += [name for name in program.states if name not in self._results]
+        self._table = (ctypes.c_void_p * (len(program.slots) + 1))()
+        self._arena = aligned(program.arena)
+        self._table[len(program.slots)] = self._arena.ctypes.data
+        self._buffers: dict[str, Array] = {}
+        for tensor in program.slots:
+            self._place(tensor, _own(tensor))
+        self._library = jit.load(program.objects, [program.symbol])
+        self._step = jit.function(self._library, program.symbol, ctypes.c_void_p)
+        self._context = ctypes.c_void_p(ctypes.addressof(self._table))
+
+    def __call__(self, arrays: Mapping[str, Any]) -> dict[str, Array]:
+        """Outputs and new values of the states, from arrays for all inputs and parameters."""
+        self._check_names(arrays)
+        given = {t.name: _converted(t, arrays[t.name]) for t in self._given}
+        for limit in self.program.limits:
+            _check_limit(limit, given[limit.input])
+        with self._lock:
+            for name, array in given.items():
+                np.copyto(self._buffers[name], array)
+            self._step(self._context)
+            return {name: self._buffers[name].copy() for name in self._results}
+
+    def step(self) -> None:
+        """Run once on the buffers as they stand; states are updated in place."""
+        with self._lock:
+            for limit in self.program.limits:
+                _check_limit(limit, self._buffers[limit.input])
+            self._step(self._context)
+
+    def bind(self, name: str, array: Array) -> None:
+        """Use the memory of ``array`` for this input, parameter or output from now on."""
+        tensor = self._tensor(name)
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{name}: expected a NumPy array, got {type(array).__name__}")
+        if array.shape != tensor.shape or array.dtype != np.dtype(tensor.dtype):
+            raise ArrayError(f"{name}: expected {tensor}, got {_show(array)}")
+        if not array.flags.c_contiguous or not array.flags.aligned:
+            raise ArrayError(f"{name}: expected an array that is C-contiguous and aligned")
+        if self._is_written(tensor) and not array.flags.writeable:
+            raise ArrayError(f"{name}: a step writes to it, but the array is read-only")
+        with self._lock:
+            self._check_apart(tensor, array)
+            self._place(tensor, array)
+
+    def buffer(self, name: str) -> Array:
+        """The memory of an input, parameter or output as it stands."""
+        return self._buffers[self._tensor(name).name]
+
+    def _place(self, tensor: Tensor, array: Array) -> None:
+        self._buffers[tensor.name] = array
+        self._table[self._positions[tensor.name]] = array.ctypes.data
+
+    def _tensor(self, name: str) -> Tensor:
+        if name not in self._tensors:
+            raise ArrayError(f"{name}: expected one of {', '.join(self._tensors)}")
+        return self._tensors[name]
+
+    def _is_written(self, tensor: Tensor) -> bool:
+        return tensor.role == "output" or tensor.name in self.program.states
+
+    def _check_apart(self, tensor: Tensor, array: Array) -> None:
+        """What a step writes must not be memory of anything else."""
+        for name, other in self._buffers.items():
+            written = self._is_written(tensor) or self._is_written(self._tensors[name])
+            if written and name != tensor.name and np.may_share_memory(array, other):
+                raise ArrayError(f"{tensor.name}: the array shares its memory with that of {name}")
+
+    def _check_names(self, arrays: Mapping[str, Any]) -> None:
+        for tensor in self._given:
+            if tensor.name not in arrays:
+                raise ArrayError(f"{tensor.name}: expected an array for {tensor}, got none")
+        for name in arrays:
+            if name not in self._tensors or self._tensors[name].role == "output":
+                known = ", ".join(t.name for t in self._given)
+                raise ArrayError(f"{name}: expected one of {known}, got an unknown name")
+
+
+def _own(tensor: Tensor) -> Array:
+    dtype = np.dtype(tensor.dtype)
+    count = int(np.prod(tensor.shape, dtype=np.int64))
+    return (
+        aligned(count * dtype.itemsize)[: count * dtype.itemsize].view(dtype).reshape(tensor.shape)
+    )
+
+
+def _converted(tensor: Tensor, value: Any) -> Array:
+    """``value`` as an array of the tensor's shape and dtype: any real for a float, whole numbers for an integer."""
+    array = np.asarray(value)
+    dtype = np.dtype(tensor.dtype)
+    if array.shape != tensor.shape:
+        raise ArrayError(f"{tensor.name}: expected {tensor}, got {_show(array)}")
+    if array.dtype == dtype:
+        return array
+    if array.dtype.kind not in "biuf" or "biuf".index(array.dtype.kind) > "b?if".index(dtype.kind):
+        raise TypeError(f"{tensor.name}: expected {tensor}, got {_show(array)}")
+    if dtype.kind == "i" and array.size:
+        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
+        if int(array.min()) < low or int(array.max()) > high:
+            raise ArrayError(f"{tensor.name}: expected numbers that {dtype} can hold in {tensor}")
+    return array.astype(dtype)
+
+
+def _check_limit(limit: Limit, array: Array) -> None:
+    """IndexError naming the first element that points outside."""
+    if array.size == 0 or (array.min() >= 0 and array.max() < limit.size):
+        return
+    position = tuple(map(int, np.argwhere((array < 0) | (array >= limit.size))[0]))
+    subscripts = ", ".join(map(str, position))
+    raise IndexError(
+        f"{limit.input}[{subscripts}] is {array[position]}, but it is a subscript of {limit.tensor}, "
+        f"where 0 to {limit.size - 1} are allowed"
+    )
