@@ -3,6 +3,7 @@
 from .expand import broadcasts, expand, is_generic
 from .formula import Fact, Formula, Line, Resolved
 from .parse import parse
+from .printing import resolved_text
 from .resolve import resolve, symbolic
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "is_generic",
     "parse",
     "resolve",
+    "resolved_text",
     "symbolic",
 ]

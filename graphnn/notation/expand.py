@@ -12,6 +12,7 @@ Nothing else is ever broadcast: an index written in the formula has one size.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import reduce
@@ -57,7 +58,7 @@ def expand(formula: Formula, shapes: Mapping[str, Sequence[Expr]]) -> Formula:
     length = max((len(b) for b in bundles.values()), default=0)
     names = _names(formula, length, alone=_is_alone(formula))
     full = _broadcast(bundles, length, formula)
-    writer = _Expansion(names, full, bundles, {line.target for line in formula.lines})
+    writer = _Expansion(names, full, bundles, _positions(formula))
     lines = tuple(writer.line(line) for line in formula.lines)
     facts = tuple(writer.fact(fact) for fact in formula.facts)
     return Formula(formula.text, lines, facts, formula.operands, formula.outputs)
@@ -81,7 +82,7 @@ def _bundles(formula: Formula, shapes: Mapping[str, Sequence[Expr]]) -> dict[str
     found: dict[str, Shape] = {}
     for e in _expressions(formula):
         for element in elements(e):
-            position = next((k for k, s in enumerate(element.subscripts) if _spans(s)), None)
+            position = _position(element)
             if element.tensor not in shapes or position is None:
                 continue
             shape = tuple(shapes[element.tensor])
@@ -93,6 +94,17 @@ def _bundles(formula: Formula, shapes: Mapping[str, Sequence[Expr]]) -> dict[str
                 )
             found[element.tensor] = shape[position : len(shape) - (others - position)]
     return found
+
+
+def _position(element: Element) -> int | None:
+    """Where in an element's subscripts the bundle stands."""
+    return next((k for k, s in enumerate(element.subscripts) if _spans(s)), None)
+
+
+def _positions(formula: Formula) -> dict[str, int]:
+    found = [n for e in _expressions(formula) for n in elements(e)]
+    found += [Element(line.target, line.subscripts) for line in formula.lines]
+    return {e.tensor: at for e in found if (at := _position(e)) is not None}
 
 
 def _spans(subscript: Expr) -> bool:
@@ -154,9 +166,9 @@ class _Expansion:
         names: tuple[Index, ...],
         full: Shape,
         bundles: Mapping[str, Shape],
-        targets: set[str],
+        positions: Mapping[str, int],
     ) -> None:
-        self.names, self.full, self.bundles, self.targets = names, full, bundles, targets
+        self.names, self.full, self.bundles, self.positions = names, full, bundles, positions
 
     def line(self, line: Line) -> Line:
         subscripts = tuple(new for s in line.subscripts for new in self.subscript(s, line.target))
@@ -180,7 +192,7 @@ class _Expansion:
 
     def binder(self, binder: Binder) -> tuple[Binder, ...]:
         if binder.index == BUNDLE:
-            return tuple(Binder(i, n) for i, n in zip(self.names, self.full, strict=True))
+            return tuple(Binder(i, None) for i in self.names)
         size = None if binder.size is None else self.expression(binder.size)
         return (Binder(binder.index, size),)
 
@@ -192,9 +204,9 @@ class _Expansion:
                 inner = self.binders(binders)
                 return Reduce(kind, self.expression(body), inner) if inner else self.expression(body)
             case Size(tensor, axis) if axis == ELLIPSIS:
-                sizes = self.full if tensor in self.targets else self.bundles.get(tensor, self.full)
-                one: Expr = Number(Fraction(1))
-                return reduce(lambda a, b: b if a == one else a * b, sizes, one)
+                start, count = self.positions.get(tensor, 0), len(self.bundles.get(tensor, self.full))
+                sizes: list[Expr] = [Size(tensor, start + k) for k in range(count)]
+                return reduce(operator.mul, sizes) if sizes else Number(Fraction(1))
         return rebuild(e, self.expression)
 
     def subscript(self, e: Expr, tensor: str) -> tuple[Expr, ...]:

@@ -1,0 +1,485 @@
+"""Sums of products: the form in which the laws of the calculus read and write expressions.
+
+    Sum   := (Term, ...)                                  x - 2*y*where(c, 1, 0)/sqrt(z)
+    Term  := coefficient * [conditions] * base**exponent ...
+
+A condition that fails makes its term zero whatever the factors are, so conditions are printed as a ``where`` around
+the product: nothing leaks from the branch not taken. A sum inside a product stays one factor (nothing is multiplied
+out unless asked), so ``N/D`` is still recognized after differentiation. Terms and factors are sorted and bound indices
+renamed by nesting height, hence equal expressions are equal structures.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from functools import cache, reduce
+from math import gcd, lcm
+from typing import NamedTuple
+
+from compiler.expression import (
+    Binder,
+    Call,
+    Constant,
+    Element,
+    Expr,
+    Index,
+    Number,
+    Reduce,
+    Size,
+    Symbol,
+    children,
+    free_indices,
+    substitute,
+    walk,
+)
+from compiler.integers import normalize
+from compiler.text import expression_text
+
+__all__ = [
+    "ONE",
+    "ZERO",
+    "Sum",
+    "Term",
+    "bind",
+    "collect",
+    "conjuncts",
+    "cost",
+    "divisors",
+    "expand",
+    "expression",
+    "factored",
+    "fresh",
+    "multiply",
+    "negate",
+    "normal",
+    "opened",
+    "power",
+    "product",
+    "size_of",
+    "terms",
+]
+
+ONE, ZERO = Number(Fraction(1)), Number(Fraction(0))
+_HALF = Fraction(1, 2)
+_NEGATED = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
+
+
+class Term(NamedTuple):
+    """``coefficient * Π base**exponent`` where all conditions hold, else zero."""
+
+    coefficient: Fraction
+    factors: tuple[tuple[Expr, Fraction], ...] = ()
+    conditions: tuple[Expr, ...] = ()
+
+
+Sum = tuple[Term, ...]
+
+
+# ---- bound indices ------------------------------------------------------------------------------------------------
+
+_counter = itertools.count()
+
+
+def fresh() -> Index:
+    """An index that occurs nowhere else."""
+    return Index(f"~{next(_counter):09d}")  # padded: names are also sorted
+
+
+def bind(kind: str, body: Expr, binders: Iterable[Binder]) -> Expr:
+    """A reduction whose indices are named by nesting height: equal up to names is then equal."""
+    given = tuple(binders)
+    if not given:
+        return body
+    height = 1 + max((_height(r) for r in walk(body) if isinstance(r, Reduce)), default=0)
+    names = {b.index: Index(f"#{height}.{k}") for k, b in enumerate(given)}
+    bound = tuple(Binder(names[i], n) for i, n in given)
+    return Reduce(kind, substitute(body, dict(names)), bound)
+
+
+def _height(e: Reduce) -> int:
+    return int(e.binders[0].index.name[1:].split(".")[0])
+
+
+def opened(e: Reduce) -> tuple[Expr, tuple[Binder, ...]]:
+    """Body and binders over fresh indices, so that anything may be put inside."""
+    names = {i: fresh() for i in e.indices}
+    return substitute(e.body, dict(names)), tuple(Binder(names[i], n) for i, n in e.binders)
+
+
+def normal(e: Expr) -> Expr:
+    """The one spelling of an expression under the rules above; values are unchanged."""
+    return expression(terms(e))
+
+
+def size_of(binders: Iterable[Binder]) -> Expr:
+    """How many values the binders take together."""
+    return expression(product([terms(n) for _, n in binders if n is not None]))
+
+
+# ---- expression -> sum ----------------------------------------------------------------------------------------------
+
+
+def terms(e: Expr) -> Sum:
+    """``e`` as a sum of products; products of sums are not multiplied out."""
+    match e:
+        case Number(value):
+            return (Term(value),) if value else ()
+        case Call("+", (a, b)):
+            return collect(terms(a) + terms(b))
+        case Call("-", (a, b)):
+            return collect(terms(a) + _scaled(terms(b), Fraction(-1)))
+        case Call("neg", (a,)):
+            return _scaled(terms(a), Fraction(-1))
+        case Call("*", (a, b)):
+            return product([terms(a), terms(b)])
+        case Call("/", (a, b)):
+            return product([terms(a), power(terms(b), Fraction(-1))])
+        case Call("**", (a, Number(value))):
+            return power(terms(a), value)
+        case Call("sqrt", (a,)):
+            return power(terms(a), _HALF)
+        case Call("where", (c, a, b)):
+            return _choice(_condition(c), terms(a), terms(b))
+        case Call():
+            return _atom(_condition(e))
+        case Element(tensor, subscripts):
+            return _atom(Element(tensor, tuple(map(_subscript, subscripts))))
+        case Reduce("mean", body, binders):
+            return product([terms(Reduce("sum", body, binders)), power(terms(size_of(binders)), Fraction(-1))])
+        case Reduce(kind, body, binders):
+            inner, fresh_binders = opened(e)
+            return _atom(bind(kind, normal(inner), fresh_binders))
+    return _atom(e)
+
+
+def _atom(e: Expr) -> Sum:
+    return (Term(Fraction(1), ((e, Fraction(1)),)),)
+
+
+def _subscript(e: Expr) -> Expr:
+    return normalize(e) if isinstance(e, Call) else e
+
+
+def _condition(e: Expr) -> Expr:
+    """A call other than arithmetic, with its arguments in normal form."""
+    if isinstance(e, Call) and e.function in ("//", "%"):
+        return normalize(e)
+    if isinstance(e, Call):
+        return Call(e.function, tuple(map(_argument, e.arguments)))
+    return normal(e)
+
+
+def _argument(e: Expr) -> Expr:
+    logical = isinstance(e, Call) and e.function in ("and", "or", "not", *_NEGATED)
+    return _condition(e) if logical else normal(e)
+
+
+def _choice(c: Expr, a: Sum, b: Sum) -> Sum:
+    if a == b:
+        return a
+    if not b:
+        return tuple(_given(t, conjuncts(c)) for t in a)
+    if not a:
+        return tuple(_given(t, conjuncts(negate(c))) for t in b)
+    return _atom(Call("where", (c, expression(a), expression(b))))
+
+
+def _given(t: Term, conditions: Iterable[Expr]) -> Term:
+    return t._replace(conditions=tuple(dict.fromkeys([*t.conditions, *conditions])))
+
+
+def conjuncts(c: Expr) -> tuple[Expr, ...]:
+    """The conditions that ``c`` joins by "and"."""
+    if isinstance(c, Call) and c.function == "and":
+        return tuple(x for a in c.arguments for x in conjuncts(a))
+    return (c,)
+
+
+def negate(c: Expr) -> Expr:
+    """``not c`` with comparisons turned round (a NaN on either side counts as the branch it gives)."""
+    match c:
+        case Call("not", (a,)):
+            return a
+        case Call("and", arguments):
+            return Call("or", tuple(map(negate, arguments)))
+        case Call("or", arguments):
+            return Call("and", tuple(map(negate, arguments)))
+        case Call(function, arguments) if function in _NEGATED:
+            return Call(_NEGATED[function], arguments)
+    return Call("not", (c,))
+
+
+# ---- arithmetic -----------------------------------------------------------------------------------------------------
+
+
+def collect(total: Iterable[Term]) -> Sum:
+    """Like terms added, zero terms dropped, sorted."""
+    found: dict[tuple[object, object], Fraction] = {}
+    for t in total:
+        key = (t.factors, t.conditions)
+        found[key] = found.get(key, Fraction(0)) + t.coefficient
+    kept = [Term(c, *key) for key, c in found.items() if c]  # type: ignore[arg-type]
+    return tuple(sorted(kept, key=_term_key)) if len(kept) > 1 else tuple(kept)
+
+
+def _scaled(total: Sum, factor: Fraction) -> Sum:
+    return tuple(t._replace(coefficient=t.coefficient * factor) for t in total)
+
+
+def multiply(*given: Term) -> Term:
+    """The product of terms: exponents of equal bases add up."""
+    exponents: dict[Expr, Fraction] = {}
+    coefficient, conditions = Fraction(1), {}
+    for t in given:
+        coefficient *= t.coefficient
+        conditions |= dict.fromkeys(t.conditions)
+        for base, exponent in t.factors:
+            exponents[base] = exponents.get(base, Fraction(0)) + exponent
+    kept = []
+    for base, q in exponents.items():
+        if isinstance(base, Number) and q.denominator == 1:
+            coefficient *= base.value**q
+        elif q:
+            kept.append((base, q))
+    kept.sort(key=lambda f: _key(f[0]))
+    return Term(coefficient, tuple(kept), tuple(conditions))
+
+
+def product(sums: Iterable[Sum]) -> Sum:
+    """The product, each sum of several terms kept as one factor."""
+    result = multiply(*[_single(s) for s in sums])
+    return (result,) if result.coefficient else ()
+
+
+def power(total: Sum, q: Fraction) -> Sum:
+    """``total**q``. Only whole powers go to the factors: sqrt(a*b) is not sqrt(a)*sqrt(b) for negative a."""
+    if not total or q == 1:
+        return total if q else (Term(Fraction(1)),)
+    t = _single(total)
+    if q.denominator == 1 and (q > 0 or not t.conditions):
+        factors = tuple((b, e * q) for b, e in t.factors)
+        return (multiply(Term(t.coefficient**q, factors, t.conditions)),)
+    if t.coefficient == 1 and not t.conditions and len(t.factors) == 1 and t.factors[0][1] == 1:
+        return (Term(Fraction(1), ((t.factors[0][0], q),)),)
+    return (Term(Fraction(1), ((expression(total), q),)),)
+
+
+def _single(total: Sum) -> Term:
+    """One term: what all terms share, times a sum whose first term has coefficient +1 times a whole number."""
+    if len(total) == 1:
+        return total[0]
+    if not total:
+        return Term(Fraction(0))
+    outside = _shared(total, denominators=False)
+    inside = tuple(_divided(t, outside) for t in total)
+    if len(inside) == 1:
+        return multiply(outside, inside[0])
+    return multiply(outside, Term(Fraction(1), ((_added(inside), Fraction(1)),)))
+
+
+def _shared(total: Sum, denominators: bool) -> Term:
+    """The greatest common factor; with ``denominators`` also every divisor of any term."""
+    first = total[0]
+    numerator = reduce(gcd, [t.coefficient.numerator for t in total])
+    denominator = reduce(lcm, [t.coefficient.denominator for t in total])
+    coefficient = Fraction(numerator, denominator) * (-1 if first.coefficient < 0 else 1)
+    tables = [dict(t.factors) for t in total]
+    bases = {b: None for table in tables for b in table} if denominators else dict(first.factors)
+    factors = []
+    for base in bases:
+        exponents = [table.get(base, Fraction(0)) for table in tables]
+        low = min(exponents)
+        if max(exponents) < 0 and not denominators:
+            low = max(exponents)
+        if low and (denominators or all(e * low > 0 for e in exponents)):
+            factors.append((base, low))
+    conditions = [c for c in first.conditions if all(c in t.conditions for t in total)]
+    return Term(coefficient, tuple(sorted(factors, key=lambda f: _key(f[0]))), tuple(conditions))
+
+
+def _divided(t: Term, by: Term) -> Term:
+    inverse = Term(1 / by.coefficient, tuple((b, -e) for b, e in by.factors))
+    rest = multiply(t, inverse)
+    return rest._replace(conditions=tuple(c for c in t.conditions if c not in by.conditions))
+
+
+def expand(total: Sum) -> Sum:
+    """Whole positive powers of sums multiplied out."""
+    result: list[Term] = []
+    for t in total:
+        parts: list[Term] = [t._replace(factors=())]
+        for base, q in t.factors:
+            whole = q.denominator == 1 and 0 < q <= 4 and isinstance(base, Call)
+            inner = expand(terms(base)) if whole else ()
+            if len(inner) > 1:
+                for _ in range(int(q)):
+                    parts = [multiply(p, i) for p in parts for i in inner]
+            else:
+                parts = [multiply(p, Term(Fraction(1), ((base, q),))) for p in parts]
+        result += parts
+    return collect(result)
+
+
+def factored(total: Sum) -> Sum:
+    """Over one denominator, with all that the terms share in front: ``1/(1+x) - x/(1+x)**2`` is ``1/(1+x)**2``."""
+    if len(total) < 2:
+        return total
+    outside = _shared(total, denominators=True)
+    inside = expand([_divided(t, outside) for t in total])
+    return product([(outside,), inside])
+
+
+# ---- sum -> expression ----------------------------------------------------------------------------------------------
+
+
+def expression(total: Sum) -> Expr:
+    """A sum as an expression; terms under the same conditions share one ``where``."""
+    groups: dict[tuple[Expr, ...], list[Term]] = {}
+    for t in total:
+        groups.setdefault(t.conditions, []).append(t._replace(conditions=()))
+    result: Expr | None = None
+    parts = []
+    for conditions, group in groups.items():
+        if not conditions:
+            parts += [(t.coefficient < 0, (t,), conditions) for t in group]
+        else:
+            negative = all(t.coefficient < 0 for t in group)
+            parts.append((negative, tuple(group), conditions))
+    parts.sort(key=lambda p: p[0])
+    for position, (negative, group, conditions) in enumerate(parts):
+        flip = negative and (position > 0 or len(parts) > 1)
+        inner = _scaled(group, Fraction(-1)) if flip else group
+        piece = _added(inner)
+        if conditions:
+            piece = Call("where", (_joined(conditions), piece, ZERO))
+        if result is None:
+            result = Call("neg", (piece,)) if flip else piece
+        else:
+            result = Call("-" if flip else "+", (result, piece))
+    return ZERO if result is None else result
+
+
+def _joined(conditions: tuple[Expr, ...]) -> Expr:
+    return reduce(lambda a, b: Call("and", (a, b)), conditions)
+
+
+def _added(total: Sum) -> Expr:
+    """A sum of terms without conditions of their own, or one with: ``expression`` sorts those out."""
+    if any(t.conditions for t in total):
+        return expression(total)
+    ordered = sorted(total, key=lambda t: t.coefficient < 0)
+    result = _product(ordered[0])
+    for t in ordered[1:]:
+        piece = _product(t._replace(coefficient=abs(t.coefficient)))
+        result = Call("+" if t.coefficient > 0 else "-", (result, piece))
+    return result
+
+
+def _product(t: Term) -> Expr:
+    """``2*a*(b - c)/(3*d)``; a minus sign goes into the first sum that can take it."""
+    factors = list(t.factors)
+    sign = t.coefficient < 0
+    for k, (base, q) in enumerate(factors):
+        if sign and q == 1 and isinstance(base, Call) and base.function in ("+", "-"):
+            factors[k], sign = (_added(_scaled(terms(base), Fraction(-1))), q), False
+    c = abs(t.coefficient)
+    decimal = c.denominator % 5 == 0 and 10 ** len(str(c.denominator)) % c.denominator == 0
+    above = [_raised(b, q) for b, q in factors if q > 0]
+    below = [_raised(b, -q) for b, q in factors if q < 0]
+    if decimal or (c.numerator != 1 or not above) and c != 1 and c.numerator != 1:
+        above.insert(0, Number(c if decimal else Fraction(c.numerator)))
+    if c.denominator != 1 and not decimal:
+        below.insert(0, Number(Fraction(c.denominator)))
+    upper = reduce(lambda a, b: Call("*", (a, b)), above) if above else ONE
+    if sign:
+        upper = Number(-upper.value) if isinstance(upper, Number) else _negative(upper)
+    if not below:
+        return upper
+    return Call("/", (upper, reduce(lambda a, b: Call("*", (a, b)), below)))
+
+
+def _negative(e: Expr) -> Expr:
+    """``-a*b`` as Python reads it: the minus binds to the first factor."""
+    if isinstance(e, Call) and e.function == "*":
+        return Call("*", (_negative(e.arguments[0]), e.arguments[1]))
+    return Number(-e.value) if isinstance(e, Number) else Call("neg", (e,))
+
+
+def _raised(base: Expr, q: Fraction) -> Expr:
+    if q == 1:
+        return base
+    if q.denominator == 2:
+        root = Call("sqrt", (base,))
+        return root if q == _HALF else Call("**", (root, Number(q * 2)))
+    return Call("**", (base, Number(q)))
+
+
+@cache
+def _key(e: Expr) -> tuple[int, str]:
+    """Where a factor stands in a product: sizes, elements, functions, sums, reductions."""
+    match e:
+        case Number() | Constant():
+            rank = 0
+        case Symbol() | Size() | Index():
+            rank = 1
+        case Element():
+            rank = 2
+        case Reduce():
+            rank = 5
+        case Call("+" | "-" | "*" | "/" | "neg"):
+            rank = 4
+        case _:
+            rank = 3
+    return rank, expression_text(e)
+
+
+def _term_key(t: Term) -> tuple[object, ...]:
+    factors = tuple((_key(b), -q) for b, q in t.factors)
+    return len(t.conditions) > 0, factors, tuple(map(_key, t.conditions))
+
+
+# ---- measures -------------------------------------------------------------------------------------------------------
+
+
+@cache
+def cost(e: Expr) -> int:
+    """How much there is to read and to compute; what stands in a reduction counts twice."""
+    inner = sum(map(cost, children(e)))
+    match e:
+        case Call("/" | "where"):
+            return 2 + inner
+        case Call("+" | "-" | "*" | "neg" | "and" | "or" | "not" | "//" | "%"):
+            return 1 + inner
+        case Call(function) if function in _NEGATED:
+            return 1 + inner
+        case Call("**", (a, Number())):
+            return 1 + cost(a)
+        case Call():
+            return 4 + inner
+        case Reduce(_, body, _):
+            return 3 + 2 * cost(body)
+    return 1
+
+
+def divisors(e: Expr) -> dict[Expr, None]:
+    """Everything that ``e`` divides by, or takes the logarithm of."""
+    found: dict[Expr, None] = {}
+    for node in walk(e):
+        match node:
+            case Call("/", (_, b)):
+                for t in terms(b):
+                    found |= {base: None for base, q in t.factors if q > 0}
+                    if len(terms(b)) > 1:
+                        found[normal(b)] = None
+            case Call("**", (a, b)) if not isinstance(b, Number) or b.value < 0:
+                found[a] = None
+            case Call("log", (a,)):
+                found[a] = None
+    return found
+
+
+def depends(e: Expr, indices: Mapping[Index, object]) -> bool:
+    """Does ``e`` change with one of these indices?"""
+    return any(i in indices for i in free_indices(e))

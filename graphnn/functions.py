@@ -1,0 +1,289 @@
+"""Functions on nodes as NumPy has them: arithmetic with broadcasting, exp, log, sum over axes, reshape, transpose, concat.
+
+Each is an operation of the catalogue, or, where axes and sizes decide, a formula written for just those. Importing this
+module gives nodes their operators.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from compiler.expression import Expr, Index, Number, expr
+from compiler.integers import normalize
+from compiler.text import expression_text
+
+from .catalogue import define
+from .errors import GraphnnError, ShapeError
+from .graph.node import Constant, Node, Result, check_dtype, require_node
+from .graph.operation import op
+
+__all__ = [
+    "abs",
+    "add",
+    "cast",
+    "concat",
+    "cos",
+    "divide",
+    "erf",
+    "exp",
+    "identity",
+    "log",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "min",
+    "minimum",
+    "multiply",
+    "negative",
+    "power",
+    "reshape",
+    "sin",
+    "sqrt",
+    "square",
+    "subtract",
+    "sum",
+    "transpose",
+]
+
+_LETTERS = "abcdefghijklm"
+_VECTOR = [{"x": (3, 5)}]
+
+exp = define("exp", "y[...] = exp(x[...])", samples=_VECTOR)
+log = define("log", "y[...] = log(x[...])", samples=_VECTOR, domains={"x": "positive"})
+sqrt = define("sqrt", "y[...] = sqrt(x[...])", samples=_VECTOR, domains={"x": "positive"})
+sin = define("sin", "y[...] = sin(x[...])", samples=_VECTOR)
+cos = define("cos", "y[...] = cos(x[...])", samples=_VECTOR)
+erf = define("erf", "y[...] = erf(x[...])", samples=_VECTOR)
+abs = define("abs", "y[...] = abs(x[...])", samples=_VECTOR)
+square = define("square", "y[...] = x[...]**2", samples=_VECTOR)
+negative = define("negative", "y[...] = -x[...]", samples=_VECTOR)
+identity = define("identity", "y[...] = x[...]", samples=_VECTOR)
+
+_PAIR = [{"a": (3, 5), "b": (3, 5)}, {"a": (3, 5), "b": (5,)}, {"a": (3, 1), "b": (2, 1, 5)}]
+_SCALED = [{"a": (3, 5), "b": ()}]
+
+
+def _binary(name: str, text: str, **domains: str) -> Callable[[object, object], Node]:
+    """An operation of two tensors, and two more for a number on either side: those keep ``...`` for every rank."""
+    both = define(name, text, samples=_PAIR, domains=domains)
+    right = define(f"{name}_number", text.replace("b[...]", "b"), samples=_SCALED, domains=domains)
+    left = define(
+        f"number_{name}", text.replace("a[...]", "a"), samples=[{"a": (), "b": (3, 5)}], domains=domains
+    )
+
+    def function(a: object, b: object) -> Node:
+        if _is_scalar(a) and _is_scalar(b):
+            return _single(both(a, b))
+        operation = right if _is_scalar(b) else left if _is_scalar(a) else both
+        return _single(operation(a, b))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"``{text}`` with NumPy's broadcasting; numbers and arrays may stand beside nodes."
+    return function
+
+
+def _is_scalar(value: object) -> bool:
+    return value.ndim == 0 if isinstance(value, Node) else np.ndim(value) == 0  # type: ignore[arg-type]
+
+
+def _single(result: Result | tuple[Result, ...]) -> Node:
+    assert isinstance(result, Result)
+    return result
+
+
+add = _binary("add", "y[...] = a[...] + b[...]")
+subtract = _binary("subtract", "y[...] = a[...] - b[...]")
+multiply = _binary("multiply", "y[...] = a[...]*b[...]")
+divide = _binary("divide", "y[...] = a[...]/b[...]", b="positive")
+# At a tie each side gets half of the gradient.
+maximum = _binary("maximum", "y[...] = where(a[...] == b[...], (a[...] + b[...])/2, max(a[...], b[...]))")
+minimum = _binary("minimum", "y[...] = where(a[...] == b[...], (a[...] + b[...])/2, min(a[...], b[...]))")
+_power = _binary("power", "y[...] = a[...]**b[...]", a="positive")
+
+
+def power(a: object, b: object) -> Node:
+    """``a**b``; a whole number as exponent is written into the formula, so that its gradient is a polynomial."""
+    if isinstance(b, (int, float)) and not isinstance(b, bool) and b == int(b) and isinstance(a, Node):
+        return _single(op(f"y[...] = x[...]**({int(b)})", "power")(a))
+    return _power(a, b)
+
+
+_matmul = define(
+    "matmul",
+    "y[..., o] = sum[i](x[..., i]*W[i, o])",
+    samples=[{"x": (3, 4), "W": (4, 5)}, {"x": (2, 3, 4), "W": (4, 5)}],
+)
+_batch_matmul = define(
+    "batch_matmul",
+    "y[..., i, j] = sum[k](a[..., i, k]*b[..., k, j])",
+    samples=[{"a": (2, 3, 4), "b": (2, 4, 5)}],
+)
+_dot = define("dot", "y[...] = sum[i](x[..., i]*w[i])", samples=[{"x": (3, 4), "w": (4,)}])
+
+
+def matmul(a: object, b: object) -> Node:
+    """``a @ b`` as NumPy defines it: vectors, matrices, and stacks of matrices with broadcasting."""
+    left = a if isinstance(a, Node) else Constant(a, dtype=require_node(b, "one side of @").dtype)
+    right = b if isinstance(b, Node) else Constant(b, dtype=left.dtype)
+    if left.ndim == 0 or right.ndim == 0:
+        raise ShapeError(f"@ needs at least one axis on both sides, got {left!r} @ {right!r}")
+    if right.ndim == 1:
+        return _single(_dot(left, right))
+    if right.ndim == 2:
+        return _single(_matmul(left, right))
+    if left.ndim == 1:
+        return _single(op("y[..., j] = sum[k](a[k]*b[..., k, j])", "matmul")(left, right))
+    return _single(_batch_matmul(left, right))
+
+
+def cast(x: Node, dtype: str) -> Node:
+    """``y[...] = x[...]`` stored as another dtype; the gradient is converted back."""
+    node = require_node(x, "what is cast")
+    check_dtype(dtype, "cast")
+    return node if node.dtype == dtype else _single(op("y[...] = x[...]", "cast", dtype=dtype)(node))
+
+
+def _axes(x: Node, axis: int | Sequence[int] | None) -> tuple[int, ...]:
+    if axis is None:
+        return tuple(range(x.ndim))
+    given = (axis,) if isinstance(axis, int) else tuple(axis)
+    for a in given:
+        if not isinstance(a, (int, np.integer)) or not -x.ndim <= a < x.ndim:
+            raise ShapeError(f"{x.name} has {x.ndim} axes: there is no axis {a}")
+    return tuple(sorted({int(a) % x.ndim for a in given}))
+
+
+def _reduction(kind: str, tie: str = "") -> Callable[..., Node]:
+    last = define(f"{kind}_last", f"y[...] = {kind}[i](x[..., i])", samples=_VECTOR)
+    everything = define(f"{kind}_all", f"y = {kind}[...](x[...])", samples=_VECTOR)
+
+    def function(x: Node, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
+        node = require_node(x, f"the operand of {kind}")
+        axes = _axes(node, axis)
+        if not axes:
+            return node
+        if not keepdims and len(axes) == node.ndim:
+            return _single(everything(node))
+        if not keepdims and axes == (node.ndim - 1,):
+            return _single(last(node))
+        names = _LETTERS[: node.ndim]
+        bound = ", ".join(names[a] for a in axes)
+        kept = [("0" if keepdims else "") if a in axes else names[a] for a in range(node.ndim)]
+        left = ", ".join(k for k in kept if k)
+        return _single(op(f"y[{left}] = {kind}[{bound}](x[{', '.join(names)}])", kind)(node))
+
+    function.__name__ = function.__qualname__ = kind
+    function.__doc__ = f"``{kind}`` over all axes, one, or a tuple of them.{tie}"
+    return function
+
+
+_TIE = " At a tie the gradient is split evenly."
+sum = _reduction("sum")
+mean = _reduction("mean")
+max = _reduction("max", _TIE)
+min = _reduction("min", _TIE)
+
+
+def transpose(x: Node, axes: Sequence[int] | None = None) -> Node:
+    """The axes in another order, by default reversed."""
+    node = require_node(x, "the operand of transpose")
+    order = tuple(range(node.ndim))[::-1] if axes is None else tuple(int(a) % node.ndim for a in axes)
+    if sorted(order) != list(range(node.ndim)):
+        raise ShapeError(f"{node.name} has {node.ndim} axes; {axes} is not an order of them")
+    names = _LETTERS[: node.ndim]
+    left = ", ".join(names[a] for a in order)
+    return _single(op(f"y[{left}] = x[{', '.join(names)}]", "transpose")(node))
+
+
+def reshape(x: Node, shape: Sequence[int]) -> Node:
+    """The same elements in row-major order in another shape; one size may be -1.
+
+    A first axis that is the batch stays the batch: it is kept, never fused with others.
+    """
+    node = require_node(x, "the operand of reshape")
+    keeps_batch = node.ndim > 0 and not isinstance(node.dims[0], Number)
+    inner = node.dims[1:] if keeps_batch else node.dims
+    wanted = [None if n is None else int(n) for n in shape]
+    if keeps_batch:
+        if not wanted or wanted[0] not in (None, -1):
+            raise ShapeError(f"{node.name}: the batch stays the first axis; give it as -1 or None")
+        wanted = wanted[1:]
+    if not all(isinstance(n, Number) for n in inner):
+        raise ShapeError(f"{node.name}: only the batch may be open when {node.shape} is reshaped")
+    old = [int(n.value) for n in inner if isinstance(n, Number)]
+    new = _filled(wanted, math.prod(old), node)
+    batch = ["n"] if keeps_batch else []
+    names = [letter for letter in _LETTERS][: len(new)]
+    left = ", ".join([*batch, *(f"{a}:{n}" for a, n in zip(names, new, strict=True))])
+    position: Expr = expr(0)
+    for name, size in zip(names, new, strict=True):
+        position = position * size + Index(name)
+    right = ", ".join([*batch, *_digits(position, old)])
+    brackets = f"[{left}]" if left else ""
+    return _single(op(f"y{brackets} = x{f'[{right}]' if right else ''}", "reshape")(node))
+
+
+def _filled(wanted: list[int | None], total: int, node: Node) -> list[int]:
+    known = math.prod(n for n in wanted if n not in (-1, None))
+    open_axes = [k for k, n in enumerate(wanted) if n in (-1, None)]
+    if len(open_axes) == 1 and known and total % known == 0:
+        wanted[open_axes[0]] = total // known
+    if any(n is None or n < 0 for n in wanted) or math.prod(n or 0 for n in wanted) != total:
+        raise ShapeError(f"{node.name}: {node.shape} has {total} elements, they do not fit {tuple(wanted)}")
+    return [n for n in wanted if n is not None]
+
+
+def _digits(position: Expr, sizes: list[int]) -> list[str]:
+    """Row-major subscripts of a flat position."""
+    found, step = [], 1
+    for axis in reversed(range(len(sizes))):
+        digit = normalize(position // step)
+        found.append(expression_text(normalize(digit % sizes[axis]) if axis else digit))
+        step *= sizes[axis]
+    return found[::-1]
+
+
+def concat(nodes: Sequence[Node], axis: int = -1) -> Node:
+    """Nodes one behind the other along ``axis``; all other sizes must agree."""
+    parts = [require_node(n, "what is concatenated") for n in nodes]
+    if not parts:
+        raise GraphnnError("concat needs at least one node")
+    (place,) = _axes(parts[0], axis)
+    lines, start = [], "0"
+    names = _LETTERS[: parts[0].ndim]
+    for k, part in enumerate(parts):
+        if part.ndim != len(names):
+            raise ShapeError(f"concat: {part.name} has {part.ndim} axes, {parts[0].name} has {len(names)}")
+        left = [*names]
+        left[place] = names[place] if start == "0" else f"{start} + {names[place]}"
+        lines.append(f"y[{', '.join(left)}] = x{k}[{', '.join(names)}]")
+        size = f"dim(x{k}, {place})"
+        start = size if start == "0" else f"{start} + {size}"
+    return _single(op("\n".join(lines), "concat")(*parts))
+
+
+def _reflected(function: Callable[[object, object], Node]) -> Callable[[Node, object], Node]:
+    return lambda self, other: function(other, self)
+
+
+def _install_operators() -> None:
+    table: dict[str, Callable[[object, object], Node]] = {
+        "add": add,
+        "sub": subtract,
+        "mul": multiply,
+        "truediv": divide,
+        "pow": power,
+        "matmul": matmul,
+    }
+    for word, function in table.items():
+        setattr(Node, f"__{word}__", function)
+        setattr(Node, f"__r{word}__", _reflected(function))
+    Node.__neg__ = lambda self: negative(self)  # type: ignore[attr-defined]
+    Node.__array_ufunc__ = None  # type: ignore[attr-defined]  # NumPy arrays on the left give way
+
+
+_install_operators()

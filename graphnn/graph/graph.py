@@ -1,0 +1,125 @@
+"""Graph: the nodes that some outputs need, in a networkx directed graph, each with its equations in the graph's own names.
+
+A training step is one graph like any other: loss, gradients and updates are nodes, so ancestors, order, isomorphism and
+export come from networkx, and printing, drawing and compiling need no special case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import networkx as nx
+
+from compiler.expression import Element, Expr, Size, Symbol, expr, rebuild, substitute
+from compiler.system import Equation
+from compiler.text import equation_text
+
+from ..notation import Resolved
+from .node import Application, Constant, Input, Node, Parameter, Result, identifier
+
+__all__ = ["Graph"]
+
+
+class Graph:
+    """Everything that ``outputs`` depend on.
+
+    ``nodes`` in topological order; ``network`` the networkx graph (edges run with the data); ``symbols`` the name of each
+    node in equations; ``names`` for each application the graph's name of every tensor in its formula.
+    """
+
+    def __init__(self, outputs: Iterable[Node]) -> None:
+        self.outputs = tuple(dict.fromkeys(outputs))
+        self.nodes = _topological(self.outputs)
+        self.network = nx.DiGraph()
+        self.network.add_nodes_from(self.nodes)
+        for node in self.nodes:
+            self.network.add_edges_from((source, node) for source in node.inputs)
+        self._taken: set[str] = set()
+        self.symbols = {node: self._unique(node.name.removesuffix(".new")) for node in self.nodes}
+        self.names = {a: self._tensor_names(a) for a in self.applications}
+
+    def _unique(self, base: str) -> str:
+        name, number = identifier(base), 0
+        while name in self._taken:
+            number += 1
+            name = f"{identifier(base)}_{number}"
+        self._taken.add(name)
+        return name
+
+    def _tensor_names(self, application: Application) -> dict[str, str]:
+        names = {operand: self.symbols[node] for operand, node in application.operands.items()}
+        for target in dict.fromkeys(line.target for line in application.formula.lines):
+            node = application.results.get(target)
+            known = None if node is None else self.symbols.get(node)
+            names[target] = known or self._unique(f"{application.name}_{target}")
+        return names
+
+    @property
+    def inputs(self) -> list[Input]:
+        return [node for node in self.nodes if isinstance(node, Input)]
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        return [node for node in self.nodes if isinstance(node, Parameter)]
+
+    @property
+    def applications(self) -> list[Application]:
+        """Uses of operations, each once, in topological order."""
+        return list(dict.fromkeys(n.application for n in self.nodes if isinstance(n, Result)))
+
+    def equations(self, application: Application, resolved: Resolved | None = None) -> list[Equation]:
+        """The equations of one application in the graph's names, with its attributes and scalar constants put in."""
+        names = self.names[application]
+        values: dict[Expr, Expr] = {Symbol(k): expr(v) for k, v in application.attributes.items()}
+        for operand, node in application.operands.items():
+            if isinstance(node, Constant) and node.ndim == 0:
+                values[Element(operand, ())] = expr(node.value.item())
+
+        def translate(e: Expr) -> Expr:
+            return _renamed(substitute(e, values), names)
+
+        return [
+            replace(
+                e,
+                target=names[e.target],
+                subscripts=tuple(map(translate, e.subscripts)),
+                value=translate(e.value),
+                origin=application.name,
+            )
+            for e in (resolved or application.resolved).equations
+        ]
+
+    def __str__(self) -> str:
+        """One equation a line, in the notation."""
+        lines = []
+        for application in self.applications:
+            names = self.names[application]
+            shapes = {names[t]: shape for t, shape in application.resolved.shapes.items()}
+            lines += [equation_text(e, shapes) for e in self.equations(application)]
+        return "\n".join(lines)
+
+
+def _renamed(e: Expr, names: Mapping[str, str]) -> Expr:
+    match e:
+        case Element(tensor, subscripts):
+            return Element(names[tensor], tuple(_renamed(s, names) for s in subscripts))
+        case Size(tensor, axis):
+            return Size(names[tensor], axis)
+    return rebuild(e, lambda child: _renamed(child, names))
+
+
+def _topological(outputs: Sequence[Node]) -> tuple[Node, ...]:
+    """Depth first from the outputs, operands before their readers; iterative, so that depth is no limit."""
+    done: dict[Node, None] = {}
+    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(outputs)]
+    while stack:
+        node, ready = stack.pop()
+        if node in done:
+            continue
+        if ready:
+            done[node] = None
+            continue
+        stack.append((node, True))
+        stack.extend((source, False) for source in reversed(node.inputs) if source not in done)
+    return tuple(done)

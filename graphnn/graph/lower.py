@@ -1,0 +1,102 @@
+"""Graph -> System: what the compiler gets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from compiler.expression import Expr, Number, Symbol, substitute
+from compiler.integers import normalize
+from compiler.system import Equation, System, Tensor, reads
+from compiler.text import expression_text
+
+from ..errors import GraphnnError
+from .graph import Graph
+from .node import Application, Constant, Input, Node, Parameter, Result
+from .operation import resolve_cached
+
+__all__ = ["Lowered", "lower"]
+
+
+@dataclass(frozen=True, slots=True)
+class Lowered:
+    """A system, and the tensor name of every node in it."""
+
+    system: System
+    names: Mapping[Node, str]
+
+
+def lower(
+    outputs: Sequence[Node],
+    updates: Mapping[Parameter, Node] | None = None,
+    sizes: Mapping[Symbol, int] | None = None,
+) -> Lowered:
+    """The system of ``outputs`` and ``updates``, with a number for every size that the graph leaves open.
+
+    Raises `GraphnnError` when one is missing.
+    """
+    changes = dict(updates or {})
+    graph = Graph([*outputs, *changes.values(), *changes])
+    numbers: dict[Expr, Expr] = {k: Number(Fraction(n)) for k, n in (sizes or {}).items()}
+    writer = _Lowering(graph, numbers, set(outputs))
+    for node in graph.nodes:
+        if not isinstance(node, Result):
+            writer.leaf(node)
+    for application in graph.applications:
+        writer.application(application)
+    states = tuple((graph.symbols[p], graph.symbols[n]) for p, n in changes.items())
+    return Lowered(writer.system(states), graph.symbols)
+
+
+class _Lowering:
+    def __init__(self, graph: Graph, numbers: Mapping[Expr, Expr], outputs: set[Node]) -> None:
+        self.graph, self.numbers, self.outputs = graph, numbers, outputs
+        self.dims: dict[Node, tuple[Expr, ...]] = {}
+        self.tensors: list[Tensor] = []
+        self.equations: list[Equation] = []
+
+    def leaf(self, node: Node) -> None:
+        self.dims[node] = tuple(normalize(substitute(n, self.numbers)) for n in node.dims)
+        role = "input" if isinstance(node, Input) else "parameter"
+        if not (isinstance(node, Constant) and node.ndim == 0):
+            self.tensor(self.graph.symbols[node], self.dims[node], node.dtype, role)
+
+    def application(self, application: Application) -> None:
+        shapes = tuple((k, self.dims[node]) for k, node in application.operands.items())
+        resolved = resolve_cached(application.formula, shapes)
+        self.equations += self.graph.equations(application, resolved)
+        for target in dict.fromkeys(e.target for e in resolved.equations):
+            node = application.results.get(target)
+            role = "output" if node in self.outputs else "local"
+            name = self.graph.names[application][target]
+            self.tensor(name, resolved.shapes[target], application.dtypes[target], role)
+            if node is not None:
+                self.dims[node] = resolved.shapes[target]
+
+    def tensor(self, name: str, dims: tuple[Expr, ...], dtype: str, role: str) -> None:
+        shape = []
+        for size in dims:
+            if not isinstance(size, Number):
+                raise GraphnnError(f"{name}: the size {expression_text(size)} is not known yet")
+            shape.append(int(size.value))
+        self.tensors.append(Tensor(name, tuple(shape), dtype, role))
+
+    def system(self, states: tuple[tuple[str, str], ...]) -> System:
+        """Equations of results nobody needs stay out, and so do leaves that nobody reads."""
+        roots = {t.name for t in self.tensors if t.role == "output"} | {new for _, new in states}
+        defined: dict[str, list[Equation]] = {}
+        for equation in self.equations:
+            defined.setdefault(equation.target, []).append(equation)
+        needed, todo = set(roots), list(roots)
+        while todo:
+            for equation in defined.get(todo.pop(), ()):
+                fresh = {e.tensor for e in reads(equation)} - needed
+                needed |= fresh
+                todo += fresh
+        needed |= {state for state, _ in states}
+        return System(
+            tuple(t for t in self.tensors if t.name in needed or t.role == "input"),
+            tuple(e for e in self.equations if e.target in needed),
+            states,
+        )

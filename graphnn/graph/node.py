@@ -1,0 +1,240 @@
+"""Nodes: tensors of a static graph, each of which knows the formula it comes from.
+
+    Node      := Input | Parameter | Constant | Result
+    Result    := one target of an Application
+    Application := an operation (a formula) on operand nodes
+
+A shape holds ints and, where a size is not fixed yet, symbols: the batch is ``N`` for every input. `Node.shape` shows those
+as None. Nodes are compared by identity; arithmetic on them builds new ones (installed by `graphnn.elementwise`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from compiler.expression import Expr, Number, Symbol, expr
+from compiler.system import DTYPES
+from compiler.text import expression_text
+
+from ..errors import DtypeError, GraphnnError, ShapeError
+from ..notation import Formula, Resolved
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .operation import Operation
+
+__all__ = [
+    "BATCH",
+    "Application",
+    "Constant",
+    "Input",
+    "Node",
+    "Parameter",
+    "Result",
+    "aligned_array",
+    "current_scope",
+    "dimension",
+    "identifier",
+    "layer_scope",
+    "unique_name",
+]
+
+BATCH = Symbol("N")
+ALIGNMENT = 64
+_counters: dict[str, itertools.count[int]] = {}
+_scopes: list[str] = []
+
+
+def unique_name(base: str) -> str:
+    """``base``, then ``base_1``, ``base_2``, ... as Keras counts."""
+    number = next(_counters.setdefault(base, itertools.count()))
+    return base if number == 0 else f"{base}_{number}"
+
+
+@contextmanager
+def layer_scope(name: str) -> Iterator[None]:
+    """Nodes made inside belong to the layer ``name`` (a cluster in pictures, a prefix in prints)."""
+    _scopes.append(name)
+    try:
+        yield
+    finally:
+        _scopes.pop()
+
+
+def current_scope() -> tuple[str, ...]:
+    return tuple(_scopes)
+
+
+def identifier(name: str) -> str:
+    """``name`` as a name the notation can read."""
+    word = re.sub(r"\W", "_", name, flags=re.ASCII)
+    return word if re.match(r"[A-Za-z_]", word) else f"_{word}"
+
+
+def dimension(size: int | Expr) -> int | None:
+    """A size as users see it: an int, or None where it is not fixed yet."""
+    if isinstance(size, Expr):
+        return int(size.value) if isinstance(size, Number) else None
+    return size
+
+
+def aligned_array(shape: Sequence[int], dtype: str) -> np.ndarray:
+    """An uninitialised C-contiguous array that starts on a cache line."""
+    count = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    memory = np.empty(count + ALIGNMENT, dtype=np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    return memory[start : start + count].view(dtype).reshape(tuple(shape))
+
+
+@dataclass(eq=False)
+class Node:
+    """A tensor of the graph: ``name``, ``dims`` (ints and symbols as expressions), ``dtype``, ``scope`` (its layers)."""
+
+    name: str
+    dims: tuple[Expr, ...]
+    dtype: str
+    scope: tuple[str, ...] = field(default_factory=current_scope)
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        return tuple(dimension(n) for n in self.dims)
+
+    @property
+    def ndim(self) -> int:
+        return len(self.dims)
+
+    @property
+    def type(self) -> str:
+        """``f32[N, 784]``"""
+        return f"{DTYPES[self.dtype]}[{', '.join(map(expression_text, self.dims))}]"
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return ()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}: {self.type}>"
+
+
+class Input(Node):
+    """A tensor that is given anew at each call; batch included and first, ``None`` = not fixed yet.
+
+    >>> Input((None, 28, 28, 1), name="image")
+    <Input image: f32[N, 28, 28, 1]>
+    """
+
+    def __init__(
+        self, shape: Sequence[int | None], name: str | None = None, dtype: str = "float32"
+    ) -> None:
+        if isinstance(shape, int) or shape is None:
+            raise ShapeError(f"expected a shape such as (None, 784), got {shape!r}")
+        label = name or unique_name("input")
+        check_dtype(dtype, label)
+        dims = []
+        for axis, size in enumerate(shape):
+            if size is None:
+                dims.append(BATCH if axis == 0 else Symbol(f"{identifier(label)}_{axis}"))
+            elif isinstance(size, (int, np.integer)) and size > 0:
+                dims.append(expr(int(size)))
+            else:
+                raise ShapeError(
+                    f"{label}: axis {axis} of the shape {tuple(shape)} must be a positive int or None"
+                )
+        super().__init__(label, tuple(dims), dtype)
+
+
+class Parameter(Node):
+    """A tensor that is kept between calls: a weight, a moment, a counter. ``value`` is its memory, trained in place."""
+
+    def __init__(self, value: np.ndarray, name: str, *, trainable: bool = True) -> None:
+        array = np.asarray(value)
+        check_dtype(str(array.dtype), name)
+        super().__init__(name, tuple(expr(int(n)) for n in array.shape), str(array.dtype))
+        self.value = aligned_array(array.shape, self.dtype)
+        self.value[...] = array
+        self.trainable = trainable
+
+    def assign(self, value: object) -> None:
+        """Overwrite the value; shape and dtype kind must fit."""
+        array = np.asarray(value)
+        if array.shape != self.value.shape:
+            raise ShapeError(
+                f"{self.name}: expected an array of shape {self.value.shape}, got {array.shape}"
+            )
+        if not np.can_cast(array.dtype, self.value.dtype, casting="same_kind"):
+            raise DtypeError(f"{self.name}: expected {self.dtype}, got {array.dtype}")
+        self.value[...] = array
+
+
+class Constant(Node):
+    """A NumPy array or number that stands beside nodes; it has no gradient and never changes."""
+
+    def __init__(self, value: object, name: str | None = None, dtype: str | None = None) -> None:
+        array = np.asarray(value, dtype=dtype)
+        label = name or unique_name("constant")
+        check_dtype(str(array.dtype), label)
+        super().__init__(label, tuple(expr(int(n)) for n in array.shape), str(array.dtype))
+        self.value = array.copy()
+        self.value.setflags(write=False)
+
+
+@dataclass(eq=False, frozen=True)
+class Application:
+    """One use of an operation. ``formula`` is what stands there after broadcasting, ``resolved`` its equations
+    with sizes; ``results`` holds the node of each target that was asked for."""
+
+    operation: Operation
+    operands: Mapping[str, Node]
+    formula: Formula
+    resolved: Resolved
+    dtypes: Mapping[str, str]
+    name: str
+    scope: tuple[str, ...]
+    results: dict[str, Result] = field(default_factory=dict)
+
+    def result(self, target: str) -> Result:
+        """The node of one target, outputs and intermediate results alike."""
+        if target not in self.results:
+            self.results[target] = Result(self, target)
+        return self.results[target]
+
+    @property
+    def attributes(self) -> Mapping[str, Fraction]:
+        return self.operation.attributes
+
+
+class Result(Node):
+    """One target of an application."""
+
+    def __init__(self, application: Application, target: str) -> None:
+        outputs = application.formula.outputs
+        name = application.name if outputs == (target,) else f"{application.name}.{target}"
+        dims = application.resolved.shapes[target]
+        super().__init__(name, dims, application.dtypes[target], application.scope)
+        self.application = application
+        self.target = target
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        return tuple(self.application.operands.values())
+
+
+def check_dtype(dtype: str, name: str) -> None:
+    if dtype not in DTYPES:
+        raise DtypeError(f"{name}: dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+
+
+def require_node(value: object, what: str) -> Node:
+    """``value`` if it is a node, else an error that says what was expected."""
+    if not isinstance(value, Node):
+        raise GraphnnError(f"expected {what} to be a node of the graph, got {type(value).__name__}")
+    return value

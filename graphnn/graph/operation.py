@@ -1,0 +1,208 @@
+"""Operation: a formula that can be applied to nodes.
+
+    silu = op("y[...] = x[...] / (1 + exp(-x[...]))")
+    y = silu(x)
+
+Shape, dtype, gradient, picture and kernel of the result follow from the formula; nothing else is ever written for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+import numpy as np
+
+from compiler.expression import COMPARISONS, LOGICAL, Call, Element, Expr, Reduce, children
+
+from ..errors import DtypeError, GraphnnError, NotationError, ShapeError
+from ..notation import (
+    Formula,
+    Resolved,
+    broadcasts,
+    expand,
+    is_generic,
+    parse,
+    resolve,
+    resolved_text,
+    symbolic,
+)
+from .node import Application, Constant, Node, Result, current_scope, unique_name
+
+__all__ = ["Operation", "bound_text", "op", "resolve_cached"]
+
+
+@dataclass(frozen=True, eq=False)
+class Operation:
+    """A named formula with the values of its attributes; call it on nodes."""
+
+    name: str
+    formula: Formula
+    attributes: Mapping[str, Fraction]
+    dtype: str | None = None
+
+    def __call__(self, *positional: object, **named: object) -> Result | tuple[Result, ...]:
+        """The node (or nodes) of the outputs for these operands, in order of first appearance or by name."""
+        application = self.apply(self.bind(positional, named))
+        results = tuple(application.result(t) for t in application.formula.outputs)
+        return results[0] if len(results) == 1 else results
+
+    def bind(self, positional: tuple[object, ...], named: Mapping[str, object]) -> dict[str, Node]:
+        """Operand names to nodes; numbers and arrays become constants."""
+        wanted = self.formula.operands
+        listing = ", ".join(wanted)
+        if len(positional) > len(wanted):
+            raise GraphnnError(
+                f"{self.name} takes {len(wanted)} operands ({listing}), got {len(positional)}"
+            )
+        given: dict[str, object] = dict(zip(wanted, positional, strict=False))
+        for name, value in named.items():
+            if name not in wanted or name in given:
+                problem = "is given twice" if name in given else "is not an operand"
+                raise GraphnnError(f"{self.name}: {name} {problem}; operands are {listing}")
+            given[name] = value
+        missing = [name for name in wanted if name not in given]
+        if missing:
+            raise GraphnnError(f"{self.name}: operand {missing[0]} is missing; operands are {listing}")
+        nodes = [v for v in given.values() if isinstance(v, Node)]
+        return {name: _as_node(given[name], name, nodes, self.name) for name in wanted}
+
+    def apply(self, operands: Mapping[str, Node]) -> Application:
+        """The application on these operands; raises with the node, the formula and the operands' types."""
+        name = unique_name(self.name)
+        try:
+            shapes = {k: node.dims for k, node in operands.items()}
+            formula = self.formula
+            if is_generic(formula) and not _derivable(formula, shapes):
+                formula = expand(formula, shapes)
+            resolved = resolve_cached(formula, tuple(shapes.items()))
+            dtypes = _dtypes(resolved, {k: n.dtype for k, n in operands.items()}, self.dtype)
+        except (ShapeError, DtypeError, NotationError) as error:
+            types = ", ".join(f"{k} = {node.name}: {node.type}" for k, node in operands.items())
+            kind = DtypeError if isinstance(error, DtypeError) else ShapeError
+            raise kind(f"{name}: {error}\n  operands: {types}") from None
+        return Application(self, operands, formula, resolved, dtypes, name, current_scope())
+
+    def __str__(self) -> str:
+        return self.formula.text
+
+    def __repr__(self) -> str:
+        return f"<Operation {self.name}: {self.formula.text}>"
+
+
+def op(
+    text: str,
+    name: str | None = None,
+    outputs: tuple[str, ...] | None = None,
+    dtype: str | None = None,
+    **attributes: int | float | Fraction,
+) -> Operation:
+    """A new operation from its formula.
+
+    ``text`` is one line of index notation, or several. ``attributes`` are numbers that the formula names. ``outputs`` are
+    the results, by default every target that no later line reads. ``dtype`` of the results, by default that of the operands.
+    Raises `NotationError`.
+
+    >>> swish = op("y[...] = x[...] / (1 + exp(-beta*x[...]))", beta=1.5)
+    >>> swish.formula.operands
+    ('x',)
+    """
+    numbers = {k: _number(k, v) for k, v in attributes.items()}
+    formula = _parse(text, tuple(numbers.items()), outputs)
+    return Operation(name or formula.outputs[0], formula, numbers, dtype)
+
+
+@lru_cache(maxsize=4096)
+def _parse(
+    text: str, attributes: tuple[tuple[str, Fraction], ...], outputs: tuple[str, ...] | None
+) -> Formula:
+    return parse(text, dict(attributes), outputs)
+
+
+@lru_cache(maxsize=16384)
+def resolve_cached(formula: Formula, shapes: tuple[tuple[str, tuple[Expr, ...]], ...]) -> Resolved:
+    """`resolve`, remembered: the same formula on the same shapes is worked out once."""
+    return resolve(formula, dict(shapes))
+
+
+def bound_text(formula: Formula) -> str:
+    """The formula as one canonical text, integer attributes put in: the key under which its derivation is kept."""
+    return resolved_text(symbolic(formula))
+
+
+def _derivable(formula: Formula, shapes: Mapping[str, tuple[Expr, ...]]) -> bool:
+    """Can ``...`` stay one bundle? Not where operands are broadcast or the bundle is fused into a group."""
+    if broadcasts(formula, shapes):
+        return False
+    try:
+        symbolic(formula)
+    except ShapeError:
+        return False
+    return not any(_has_group(e) for line in formula.lines for e in (line.value, *line.subscripts))
+
+
+def _has_group(e: Expr) -> bool:
+    if isinstance(e, Call) and e.function == "group":
+        return True
+    return any(_has_group(child) for child in children(e))
+
+
+def _number(name: str, value: object) -> Fraction:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(
+        value, (int, float, Fraction, np.integer, np.floating)
+    ):
+        raise GraphnnError(f"attribute {name} must be a number, got {value!r}")
+    if isinstance(value, (int, np.integer)):
+        return Fraction(int(value))
+    return value if isinstance(value, Fraction) else Fraction(repr(float(value)))
+
+
+def _as_node(value: object, operand: str, nodes: list[Node], operation: str) -> Node:
+    if isinstance(value, Node):
+        return value
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        kind = type(value).__name__
+        raise GraphnnError(f"{operation}: operand {operand} must be a node, array or number, got {kind}")
+    floats = [n.dtype for n in nodes if n.dtype.startswith("float")]
+    if array.dtype.kind == "f" or (floats and array.ndim == 0):
+        array = array.astype(floats[0] if floats else "float32")
+    return Constant(array)
+
+
+def _dtypes(resolved: Resolved, given: Mapping[str, str], wanted: str | None) -> dict[str, str]:
+    known = dict(given)
+    for equation in resolved.equations:
+        found = wanted or result_dtype(equation.value, known)
+        known.setdefault(equation.target, found)
+    return known
+
+
+def result_dtype(value: Expr, dtypes: Mapping[str, str]) -> str:
+    """The dtype of a formula's value.
+
+    Comparisons are bool, argmax is int32; otherwise the float dtype among the operands (float32 and float64 do not
+    mix), else the widest integer dtype among the values, else float32.
+    """
+    if isinstance(value, Call) and value.function in (*COMPARISONS, *LOGICAL):
+        return "bool"
+    if isinstance(value, Reduce) and value.kind in ("argmax", "argmin"):
+        return "int32"
+    floats = dict.fromkeys(d for d in _read_dtypes(value, dtypes, True) if d.startswith("float"))
+    if len(floats) > 1:
+        raise DtypeError(f"{' and '.join(floats)} do not mix: convert one side with gn.cast")
+    if floats:
+        return next(iter(floats))
+    integers = [d for d in _read_dtypes(value, dtypes, False) if d.startswith("int")]
+    return max(integers) if integers else "float32"
+
+
+def _read_dtypes(e: Expr, dtypes: Mapping[str, str], conditions: bool) -> list[str]:
+    """Dtypes of the elements read, without those inside subscripts, with or without those inside conditions."""
+    if isinstance(e, Element):
+        return [dtypes[e.tensor]] if e.tensor in dtypes else []
+    if isinstance(e, Call) and e.function in COMPARISONS and not conditions:
+        return []
+    return [d for child in children(e) for d in _read_dtypes(child, dtypes, conditions)]
