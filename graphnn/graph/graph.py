@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import networkx as nx
 
-from compiler.expression import Element, Expr, Size, Symbol, expr, rebuild, substitute
+from compiler.expression import Call, Element, Expr, Size, Symbol, expr, rebuild, substitute
 from compiler.system import Equation
 from compiler.text import equation_text
 
@@ -19,6 +19,8 @@ from ..notation import Resolved
 from .node import Application, Constant, Input, Node, Parameter, Result, identifier
 
 __all__ = ["Graph"]
+
+ONE = expr(1)
 
 
 class Graph:
@@ -77,7 +79,7 @@ class Graph:
                 values[Element(operand, ())] = expr(node.value.item())
 
         def translate(e: Expr) -> Expr:
-            return _renamed(substitute(e, values), names)
+            return _without_ones(_renamed(substitute(e, values), names))
 
         return [
             replace(
@@ -98,6 +100,19 @@ class Graph:
             shapes = {names[t]: shape for t, shape in application.resolved.shapes.items()}
             lines += [equation_text(e, shapes) for e in self.equations(application)]
         return "\n".join(lines)
+
+
+def _without_ones(e: Expr) -> Expr:
+    """``1*x``, ``x*1``, ``x/1`` as ``x``: what a gradient's first factor, 1, leaves behind."""
+    e = rebuild(e, _without_ones)
+    match e:
+        case Call("*", (a, b)) if b == ONE:
+            return a
+        case Call("*", (a, b)) if a == ONE:
+            return b
+        case Call("/", (a, b)) if b == ONE:
+            return a
+    return e
 
 
 def _renamed(e: Expr, names: Mapping[str, str]) -> Expr:

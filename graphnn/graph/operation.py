@@ -69,21 +69,33 @@ class Operation:
         nodes = [v for v in given.values() if isinstance(v, Node)]
         return {name: _as_node(given[name], name, nodes, self.name) for name in wanted}
 
-    def apply(self, operands: Mapping[str, Node]) -> Application:
-        """The application on these operands; raises with the node, the formula and the operands' types."""
-        name = unique_name(self.name)
+    def apply(
+        self,
+        operands: Mapping[str, Node],
+        *,
+        name: str | None = None,
+        scope: tuple[str, ...] | None = None,
+        dtypes: Mapping[str, str] | None = None,
+    ) -> Application:
+        """The application on these operands; raises with the node, the formula and the operands' types.
+
+        ``dtypes`` gives the dtype of targets that are not to have the one that follows from the operands.
+        """
+        name = name or unique_name(self.name)
         try:
             shapes = {k: node.dims for k, node in operands.items()}
             formula = self.formula
             if is_generic(formula) and not _derivable(formula, shapes):
                 formula = expand(formula, shapes)
             resolved = resolve_cached(formula, tuple(shapes.items()))
-            dtypes = _dtypes(resolved, {k: n.dtype for k, n in operands.items()}, self.dtype)
+            given = {k: node.dtype for k, node in operands.items()}
+            found = _dtypes(resolved, given, self.dtype, dtypes or {})
         except (ShapeError, DtypeError, NotationError) as error:
             types = ", ".join(f"{k} = {node.name}: {node.type}" for k, node in operands.items())
             kind = DtypeError if isinstance(error, DtypeError) else ShapeError
             raise kind(f"{name}: {error}\n  operands: {types}") from None
-        return Application(self, operands, formula, resolved, dtypes, name, current_scope())
+        place = current_scope() if scope is None else scope
+        return Application(self, operands, formula, resolved, found, name, place)
 
     def __str__(self) -> str:
         return self.formula.text
@@ -172,10 +184,15 @@ def _as_node(value: object, operand: str, nodes: list[Node], operation: str) -> 
     return Constant(array)
 
 
-def _dtypes(resolved: Resolved, given: Mapping[str, str], wanted: str | None) -> dict[str, str]:
+def _dtypes(
+    resolved: Resolved,
+    given: Mapping[str, str],
+    wanted: str | None,
+    exceptions: Mapping[str, str],
+) -> dict[str, str]:
     known = dict(given)
     for equation in resolved.equations:
-        found = wanted or result_dtype(equation.value, known)
+        found = exceptions.get(equation.target) or wanted or result_dtype(equation.value, known)
         known.setdefault(equation.target, found)
     return known
 

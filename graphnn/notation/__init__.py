@@ -5,6 +5,7 @@ from .formula import Fact, Formula, Line, Resolved
 from .parse import parse
 from .printing import resolved_text
 from .resolve import resolve, symbolic
+from .select import select
 
 __all__ = [
     "Fact",
@@ -17,5 +18,6 @@ __all__ = [
     "parse",
     "resolve",
     "resolved_text",
+    "select",
     "symbolic",
 ]

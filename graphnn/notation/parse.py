@@ -42,7 +42,7 @@ from compiler.expression import (
 from ..errors import NotationError
 from .formula import Fact, Formula, Line
 
-__all__ = ["GROUP", "parse"]
+__all__ = ["GROUP", "parse", "tensors_of"]
 
 GROUP = "group"  # Call(GROUP, indices): several indices fused row-major into one subscript
 MAX_CHARACTERS = 20_000
@@ -145,29 +145,29 @@ def _read_names(lines: list[Line], facts: list[Fact]) -> dict[str, None]:
     found: dict[str, None] = {}
     for line in lines:
         for e in (line.value, *line.subscripts, *(b.size for b in line.declared if b.size)):
-            found |= dict.fromkeys(_tensors(e))
+            found |= dict.fromkeys(tensors_of(e))
     for fact in facts:
-        found |= dict.fromkeys([*_tensors(fact.left), *_tensors(fact.right)])
+        found |= dict.fromkeys([*tensors_of(fact.left), *tensors_of(fact.right)])
     return found
 
 
-def _tensors(e: Expr) -> list[str]:
+def tensors_of(e: Expr) -> list[str]:
     """Tensors an expression reads, or whose size it asks for, in the order in which they are written."""
     match e:
         case Size(tensor, _):
             return [tensor]
         case Element(tensor, subscripts):
-            return [tensor, *(name for s in subscripts for name in _tensors(s))]
+            return [tensor, *(name for s in subscripts for name in tensors_of(s))]
         case Call(_, arguments):
-            return [name for a in arguments for name in _tensors(a)]
+            return [name for a in arguments for name in tensors_of(a)]
         case Reduce(_, body, binders):
-            return [n for b in binders if b.size for n in _tensors(b.size)] + _tensors(body)
+            return [n for b in binders if b.size for n in tensors_of(b.size)] + tensors_of(body)
     return []
 
 
 def _read_later(target: str, lines: list[Line]) -> bool:
     first = next(k for k, line in enumerate(lines) if line.target == target)
-    return any(line.target != target and target in _tensors(line.value) for line in lines[first + 1 :])
+    return any(line.target != target and target in tensors_of(line.value) for line in lines[first + 1 :])
 
 
 class _Reader:

@@ -189,6 +189,7 @@ class _Ranges:
         self.names: dict[Index, Index] = {}
         for binder in line.declared:
             self.note(binder.index, binder.size)
+        self.subscripts = tuple(self.separate(s) for s in line.subscripts)
         self.value = self.separate(line.value)
 
     def error(self, kind: type[ShapeError], message: str, at: Expr | None = None) -> ShapeError:
@@ -240,14 +241,14 @@ class _Ranges:
         if self.without_range():
             return None
         sizes = self.sizes
-        subscripts = tuple(simplify_integer(self.grouped(s), sizes) for s in self.line.subscripts)
+        subscripts = tuple(simplify_integer(self.grouped(s), sizes) for s in self.subscripts)
         indices = tuple(Binder(b.index, sizes[b.index]) for b in self.line.declared)
         value = self.finish(self.value)
         return Equation(self.line.target, subscripts, indices, value, self.line.accumulate)
 
     def resolve_sizes(self, finished: set[str]) -> None:
         """Collect sizes from the elements of tensors whose shape is final."""
-        reads = [e for part in (self.value, *self.line.subscripts) for e in elements(part)]
+        reads = [e for part in (self.value, *self.subscripts) for e in elements(part)]
         known = [e for e in reads if e.tensor in finished]
         for element in known:
             self.check_rank(element)
@@ -261,8 +262,8 @@ class _Ranges:
 
         An index of the left side that only stands in something like t+1 may run over less than the axis."""
         self.resolve_sizes(operands)
-        shifted = {b.index for b in self.line.declared if b.index not in self.line.subscripts}
-        for element in (e for part in (self.value, *self.line.subscripts) for e in elements(part)):
+        shifted = {b.index for b in self.line.declared if b.index not in self.subscripts}
+        for element in (e for part in (self.value, *self.subscripts) for e in elements(part)):
             self.check_rank(element)
             if element.tensor not in operands:
                 self.plain(element, exempt=shifted)
@@ -293,7 +294,7 @@ class _Ranges:
         other = next(
             (
                 e.tensor
-                for part in (self.value, *self.line.subscripts)
+                for part in (self.value, *self.subscripts)
                 for e in elements(part)
                 for s, n in zip(e.subscripts, self.shapes.get(e.tensor, ()), strict=False)
                 if s == index and n == known

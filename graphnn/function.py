@@ -1,0 +1,212 @@
+"""Function: a graph compiled to one native call, and `evaluate`, the same by the reference interpreter.
+
+A function is compiled once for each set of sizes it meets (the batch, as a rule: the full one and the last, smaller one).
+Parameters are never copied: the native step works in `Parameter.value` itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+import compiler
+from compiler.expression import Number, Symbol
+from compiler.text import expression_text
+
+from .errors import DtypeError, GraphnnError, ShapeError
+from .graph.graph import Graph
+from .graph.lower import lower
+from .graph.node import Constant, Input, Node, Parameter, Result, require_node
+from .functions import identity
+
+if TYPE_CHECKING:
+    from .optimizers import Updates
+
+__all__ = ["Function", "evaluate", "function"]
+
+
+def function(
+    inputs: Sequence[Node],
+    outputs: Node | Sequence[Node],
+    updates: Updates | None = None,
+    training: bool | None = None,
+) -> Function:
+    """Compile ``outputs`` (and ``updates``) as a function of arrays for ``inputs``.
+
+    ``training`` None means training behaviour if there are updates, else inference. Raises `GraphnnError` when an
+    input that the graph needs is not listed.
+
+    >>> x = Input((None, 3))
+    >>> double = function([x], 2 * x)
+    >>> double(np.ones((2, 3), "float32")).tolist()
+    [[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]]
+    """
+    return Function(inputs, outputs, updates, training)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """One executable and where its inputs and outputs lie."""
+
+    executable: compiler.Executable
+    inputs: tuple[str | None, ...]
+    outputs: tuple[str, ...]
+
+
+class Function:
+    """A compiled graph; call it with one array for each input, in order. See `function`."""
+
+    def __init__(
+        self,
+        inputs: Sequence[Node],
+        outputs: Node | Sequence[Node],
+        updates: Updates | None = None,
+        training: bool | None = None,
+    ) -> None:
+        self.single = isinstance(outputs, Node)
+        wanted = [outputs] if isinstance(outputs, Node) else list(outputs)
+        self.outputs = [_computed(require_node(node, "each output")) for node in wanted]
+        self.inputs = [_as_input(node) for node in inputs]
+        self.updates = dict(updates.new_values) if updates is not None else {}
+        self.training = bool(self.updates) if training is None else training
+        self.graph = Graph([*self.outputs, *self.updates.values()])
+        for node in self.graph.inputs:
+            if node not in self.inputs:
+                raise GraphnnError(f"the outputs need {node!r}, which is not among the inputs")
+        self._compiled: dict[tuple[tuple[int, ...], ...], _Compiled] = {}
+
+    def __call__(self, *arrays: object) -> np.ndarray | list[np.ndarray]:
+        """Fresh arrays for the outputs; parameters take their new values if there are updates.
+
+        Raises `ShapeError`, `DtypeError` or IndexError (a label or token out of range) before anything is written.
+        """
+        values = [np.asarray(a) for a in arrays]
+        compiled = self.prepare(values)
+        executable = compiled.executable
+        ready = [converted(value, node) for value, node in zip(values, self.inputs, strict=True)]
+        for name, value in zip(compiled.inputs, ready, strict=True):
+            if name is not None:
+                np.copyto(executable.buffer(name), value)
+        executable.step()
+        results = [executable.buffer(name).copy() for name in compiled.outputs]
+        return results[0] if self.single else results
+
+    def prepare(self, arrays: Sequence[np.ndarray]) -> _Compiled:
+        """The executable for arrays of these shapes, compiled when they are met for the first time."""
+        if len(arrays) != len(self.inputs):
+            names = ", ".join(node.name for node in self.inputs)
+            raise GraphnnError(f"expected {len(self.inputs)} arrays ({names}), got {len(arrays)}")
+        key = tuple(a.shape for a in arrays)
+        known = self._compiled.get(key)
+        if known is None:
+            known = self._compiled[key] = self._compile(bind_sizes(self.inputs, arrays))
+        return known
+
+    def _compile(self, sizes: Mapping[Symbol, int]) -> _Compiled:
+        lowered = lower(self.outputs, self.updates, sizes)
+        executable = compiler.compile(lowered.system)
+        present = {t.name for t in lowered.system.tensors}
+        for node, name in lowered.names.items():
+            if isinstance(node, (Parameter, Constant)) and name in present:
+                executable.bind(name, node.value)
+        inputs = tuple(
+            name if (name := lowered.names.get(node)) in present else None for node in self.inputs
+        )
+        return _Compiled(executable, inputs, tuple(lowered.names[node] for node in self.outputs))
+
+    def explain(self, stage: str | None = None) -> str:
+        """The compiler's stages as text, for the sizes met last (or, where all sizes are fixed, at once)."""
+        if not self._compiled:
+            sizes = {n: 1 for node in self.inputs for n in node.dims if isinstance(n, Symbol)}
+            if sizes:
+                raise GraphnnError("call the function once first: its sizes are not known yet")
+            self._compiled[tuple(tuple(n or 0 for n in node.shape) for node in self.inputs)] = (
+                self._compile({})
+            )
+        return list(self._compiled.values())[-1].executable.explain(stage)
+
+    def __str__(self) -> str:
+        return str(self.graph)
+
+
+def _as_input(node: object) -> Input:
+    if not isinstance(node, Input):
+        raise GraphnnError(f"expected gn.Input nodes as inputs, got {node!r}")
+    return node
+
+
+def _computed(node: Node) -> Node:
+    """An output that is given rather than computed is copied."""
+    if isinstance(node, Result):
+        return node
+    copy = identity(node)
+    assert isinstance(copy, Result)
+    return copy
+
+
+def bind_sizes(inputs: Sequence[Input], arrays: Sequence[np.ndarray]) -> dict[Symbol, int]:
+    """The open sizes that these arrays settle. Raises `ShapeError` with the input, what was expected and what was given."""
+    sizes: dict[Symbol, int] = {}
+    owner: dict[Symbol, str] = {}
+    for node, array in zip(inputs, arrays, strict=True):
+        expected = f"{node.name}: expected an array for {node.type}, got shape {array.shape}"
+        if array.ndim != len(node.dims):
+            raise ShapeError(f"{expected}: {array.ndim} axes instead of {len(node.dims)}")
+        for axis, (size, given) in enumerate(zip(node.dims, array.shape, strict=True)):
+            if isinstance(size, Number):
+                if given != size.value:
+                    raise ShapeError(f"{expected}: axis {axis} must be {size.value}")
+            elif isinstance(size, Symbol):
+                if given == 0:
+                    raise ShapeError(f"{expected}: axis {axis} is empty")
+                if sizes.setdefault(size, given) != given:
+                    name = expression_text(size)
+                    other = f"{name} is {sizes[size]} in {owner[size]}"
+                    raise ShapeError(f"{expected}: {other}, here {given}")
+                owner.setdefault(size, node.name)
+    return sizes
+
+
+def converted(array: np.ndarray, node: Node) -> np.ndarray:
+    """The array in the node's dtype: any real number for a float, whole numbers for an integer input."""
+    wanted = np.dtype(node.dtype)
+    if array.dtype == wanted:
+        return array
+    if array.dtype.kind not in "biuf" or (array.dtype.kind == "f" and wanted.kind != "f"):
+        raise DtypeError(f"{node.name}: expected {node.dtype}, got an array of {array.dtype}")
+    if wanted.kind in "ib" and array.size:
+        low, high = (0, 1) if wanted.kind == "b" else (np.iinfo(wanted).min, np.iinfo(wanted).max)
+        if int(array.min()) < low or int(array.max()) > high:
+            raise DtypeError(f"{node.name}: {array.dtype} values do not fit {node.dtype}")
+    return array.astype(wanted)
+
+
+def evaluate(
+    node: Node | Sequence[Node],
+    values: Mapping[Node, object] | None = None,
+    precision: str | int | None = None,
+) -> np.ndarray | list[np.ndarray]:
+    """The value of a node (or several) by the slow reference interpreter: the same meaning, no compiler.
+
+    ``values`` gives an array for each input. ``precision`` "float64" or a number of decimal digits computes more exactly.
+    """
+    single = isinstance(node, Node)
+    wanted = [_computed(n) for n in ([node] if isinstance(node, Node) else node)]
+    graph = Graph(wanted)
+    given = {k: np.asarray(v) for k, v in (values or {}).items()}
+    missing = [n.name for n in graph.inputs if n not in given]
+    if missing:
+        raise GraphnnError(f"no value given for input {missing[0]}")
+    inputs = graph.inputs
+    lowered = lower(wanted, sizes=bind_sizes(inputs, [given[n] for n in inputs]))
+    present = {t.name for t in lowered.system.tensors if t.role in ("input", "parameter")}
+    arrays = {}
+    for leaf, name in lowered.names.items():
+        if name in present:
+            arrays[name] = converted(given[leaf], leaf) if leaf in given else leaf.value  # type: ignore[attr-defined]
+    found = compiler.evaluate(lowered.system, arrays, precision)
+    results = [found[lowered.names[n]] for n in wanted]
+    return results[0] if single else results

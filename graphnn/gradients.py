@@ -1,0 +1,128 @@
+"""Gradients of a graph: for each application, from the loss back, the operation that calculus derived from its formula.
+
+What comes out are ordinary nodes: they print, draw, compile and can be differentiated again. Nothing is computed here and
+no derivative stands here; see `graphnn.calculus`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from .calculus import gradient_formula
+from .errors import DtypeError, GraphnnError, ShapeError
+from .functions import add
+from .graph.graph import Graph
+from .graph.node import Application, Constant, Node, Parameter, Result, require_node
+from .graph.operation import Operation, op
+from .notation import select
+
+__all__ = ["compute_gradients"]
+
+
+def compute_gradients(loss: Node, wrt: Iterable[Node] | None = None) -> dict[Node, Node]:
+    """``d loss / d w`` for each parameter ``w``, as nodes of the graph.
+
+    ``loss`` is a scalar float node. ``wrt`` lists parameters or other nodes, by default all trainable parameters the loss
+    depends on; one that it does not depend on gets an explicit zero. Raises `ShapeError` for a loss that is not a
+    scalar, `DtypeError` for the gradient of an integer tensor.
+    """
+    require_node(loss, "the loss")
+    if loss.ndim:
+        raise ShapeError(
+            f"the loss must be a scalar, but {loss.name} is {loss.type}: take gn.mean or gn.sum of it first"
+        )
+    if not loss.dtype.startswith("float"):
+        raise DtypeError(f"the loss must be a float, but {loss.name} is {loss.type}")
+    graph = Graph([loss])
+    chosen = _targets(graph, wrt)
+    found = _backward(graph, loss, chosen)
+    return {node: found.get(node) or _zero(node) for node in chosen}
+
+
+def _targets(graph: Graph, wrt: Iterable[Node] | None) -> list[Node]:
+    if wrt is None:
+        return [p for p in graph.parameters if p.trainable and p.dtype.startswith("float")]
+    chosen = [require_node(node, "each entry of wrt") for node in ([wrt] if isinstance(wrt, Node) else wrt)]
+    for node in chosen:
+        if not node.dtype.startswith("float"):
+            raise DtypeError(f"{node.name} is {node.type}: an integer tensor has no gradient")
+    return list(dict.fromkeys(chosen))
+
+
+def _active(graph: Graph, chosen: Sequence[Node]) -> set[Node]:
+    """Float nodes that depend on one of the chosen."""
+    active: set[Node] = set(chosen)
+    for node in graph.nodes:
+        if node.dtype.startswith("float") and any(source in active for source in node.inputs):
+            active.add(node)
+    return active
+
+
+def _backward(graph: Graph, loss: Node, chosen: Sequence[Node]) -> dict[Node, Node]:
+    active = _active(graph, chosen)
+    parts: dict[Node, list[Node]] = {loss: [Constant(1.0, name=f"d_{loss.name}", dtype=loss.dtype)]}
+    for application in reversed(graph.applications):
+        reached = [r for r in application.results.values() if r in parts and r in active]
+        if not reached:
+            continue
+        incoming = {r.target: _total(r, parts.pop(r) if r not in chosen else parts[r]) for r in reached}
+        for result in reached:
+            if result in chosen:
+                parts[result] = [incoming[result.target]]
+        operands = [k for k, node in application.operands.items() if node in active]
+        for operand, gradient in _apply(application, incoming, operands).items():
+            parts.setdefault(application.operands[operand], []).append(gradient)
+    return {node: _total(node, parts[node]) for node in chosen if node in parts}
+
+
+def _apply(
+    application: Application, incoming: dict[str, Node], operands: list[str]
+) -> dict[str, Result]:
+    """The gradient nodes of one application's operands, given those of its targets."""
+    derived = gradient_formula(application.formula, tuple(incoming), application.attributes)
+    wanted = {operand: derived.targets[operand] for operand in operands}
+    formula = select(derived.formula, tuple(wanted.values()))
+    nodes: dict[str, Node] = {}
+    for name in formula.operands:
+        if name in derived.seeds:
+            nodes[name] = incoming[derived.seeds[name]]
+        else:
+            nodes[name] = application.operands.get(name) or application.result(name)
+    operation = Operation(f"d_{application.operation.name}", formula, application.attributes)
+    dtypes = {wanted[o]: application.operands[o].dtype for o in operands}
+    backward = operation.apply(
+        nodes, name=f"d_{application.name}", scope=application.scope, dtypes=dtypes
+    )
+    results = {}
+    for operand in operands:
+        results[operand] = backward.result(wanted[operand])
+        results[operand].name = f"d_{application.operands[operand].name}"
+    return results
+
+
+def _total(node: Node, parts: list[Node]) -> Node:
+    """The sum of the gradients that reach ``node`` on different ways."""
+    if len(parts) == 1:
+        return parts[0]
+    if len(parts) == 2:
+        total = add(*parts)
+    else:
+        terms = " + ".join(f"a{k}[...]" for k in range(len(parts)))
+        result = op(f"y[...] = {terms}", "add")(*parts)
+        if not isinstance(result, Result):
+            raise GraphnnError("a sum has one result")
+        total = result
+    total.name = f"d_{node.name}"
+    return total
+
+
+def _zero(node: Node) -> Node:
+    """An explicit zero of the node's shape."""
+    if node.ndim == 0:
+        return Constant(0.0, name=f"d_{node.name}", dtype=node.dtype)
+    names = "abcdefghijklm"[: node.ndim]
+    sizes = ", ".join(f"{a}:dim(x, {k})" for k, a in enumerate(names))
+    result = op(f"y[{sizes}] = 0", "zero", dtype=node.dtype)(node)
+    assert isinstance(result, Result)
+    result.name = f"d_{node.name}"
+    return result
