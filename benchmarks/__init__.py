@@ -1,0 +1,14 @@
+"""How fast a training step is, beside PyTorch, torch.compile and JAX, measured in the same minutes.
+
+    python -m benchmarks                        all workloads, all frameworks that are installed
+    python -m benchmarks mlp --frameworks graphnn JAX --rounds 3
+
+    workloads/    what is trained, and how each framework writes it down: one file per framework
+    worker.py     one framework, one workload, one process
+    harness.py    starts the workers and lets them run in turn
+    report.py     the table, the JSON file, the plot
+
+Absolute times drift with the machine; the ratio of two frameworks that took turns does not. All
+start from the same weights and see the same batch, and their losses must agree, so that what is
+compared is the same training.
+"""
