@@ -19,7 +19,8 @@ from compiler.text import expression_text
 from .errors import DtypeError, GraphnnError, ShapeError
 from .graph.graph import Graph
 from .graph.lower import lower
-from .graph.node import Constant, Input, Node, Parameter, Result, require_node
+from .graph.application import Result
+from .graph.node import Constant, Input, Node, Parameter, require_node
 from .functions import identity
 
 if TYPE_CHECKING:

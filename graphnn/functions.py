@@ -17,7 +17,8 @@ from compiler.text import expression_text
 
 from .catalogue import define
 from .errors import GraphnnError, ShapeError
-from .graph.node import Constant, Node, Result, check_dtype, require_node
+from .graph.application import Result
+from .graph.node import Constant, Node, check_dtype, require_node
 from .graph.operation import op
 
 __all__ = [

@@ -12,7 +12,8 @@ from .calculus import gradient_formula
 from .errors import DtypeError, GraphnnError, ShapeError
 from .functions import add
 from .graph.graph import Graph
-from .graph.node import Application, Constant, Node, Parameter, Result, require_node
+from .graph.application import Application, Result
+from .graph.node import Constant, Node, Parameter, require_node
 from .graph.operation import Operation, op
 from .notation import select
 

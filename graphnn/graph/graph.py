@@ -6,21 +6,19 @@ export come from networkx, and printing, drawing and compiling need no special c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 
 import networkx as nx
 
-from compiler.expression import Call, Element, Expr, Size, Symbol, expr, rebuild, substitute
 from compiler.system import Equation
 from compiler.text import equation_text
 
 from ..notation import Resolved
-from .node import Application, Constant, Input, Node, Parameter, Result, identifier
+from .application import Application, Result
+from .equations import named_equations
+from .node import Input, Node, Parameter, identifier
 
 __all__ = ["Graph"]
-
-ONE = expr(1)
 
 
 class Graph:
@@ -72,25 +70,7 @@ class Graph:
 
     def equations(self, application: Application, resolved: Resolved | None = None) -> list[Equation]:
         """The equations of one application in the graph's names, with its attributes and scalar constants put in."""
-        names = self.names[application]
-        values: dict[Expr, Expr] = {Symbol(k): expr(v) for k, v in application.attributes.items()}
-        for operand, node in application.operands.items():
-            if isinstance(node, Constant) and node.ndim == 0:
-                values[Element(operand, ())] = expr(node.value.item())
-
-        def translate(e: Expr) -> Expr:
-            return _without_ones(_renamed(substitute(e, values), names))
-
-        return [
-            replace(
-                e,
-                target=names[e.target],
-                subscripts=tuple(map(translate, e.subscripts)),
-                value=translate(e.value),
-                origin=application.name,
-            )
-            for e in (resolved or application.resolved).equations
-        ]
+        return named_equations(application, self.names[application], resolved)
 
     def __str__(self) -> str:
         """One equation a line, in the notation."""
@@ -100,28 +80,6 @@ class Graph:
             shapes = {names[t]: shape for t, shape in application.resolved.shapes.items()}
             lines += [equation_text(e, shapes) for e in self.equations(application)]
         return "\n".join(lines)
-
-
-def _without_ones(e: Expr) -> Expr:
-    """``1*x``, ``x*1``, ``x/1`` as ``x``: what a gradient's first factor, 1, leaves behind."""
-    e = rebuild(e, _without_ones)
-    match e:
-        case Call("*", (a, b)) if b == ONE:
-            return a
-        case Call("*", (a, b)) if a == ONE:
-            return b
-        case Call("/", (a, b)) if b == ONE:
-            return a
-    return e
-
-
-def _renamed(e: Expr, names: Mapping[str, str]) -> Expr:
-    match e:
-        case Element(tensor, subscripts):
-            return Element(names[tensor], tuple(_renamed(s, names) for s in subscripts))
-        case Size(tensor, axis):
-            return Size(names[tensor], axis)
-    return rebuild(e, lambda child: _renamed(child, names))
 
 
 def _topological(outputs: Sequence[Node]) -> tuple[Node, ...]:

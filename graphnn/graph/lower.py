@@ -13,7 +13,8 @@ from compiler.text import expression_text
 
 from ..errors import GraphnnError
 from .graph import Graph
-from .node import Application, Constant, Input, Node, Parameter, Result
+from .application import Application, Result
+from .node import Constant, Input, Node, Parameter
 from .operation import resolve_cached
 
 __all__ = ["Lowered", "lower"]

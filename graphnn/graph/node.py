@@ -1,22 +1,18 @@
 """Nodes: tensors of a static graph, each of which knows the formula it comes from.
 
-    Node      := Input | Parameter | Constant | Result
-    Result    := one target of an Application
-    Application := an operation (a formula) on operand nodes
+    Node := Input | Parameter | Constant | Result       (a Result is made by applying an operation, see `application`)
 
 A shape holds ints and, where a size is not fixed yet, symbols: the batch is ``N`` for every input. `Node.shape` shows those
-as None. Nodes are compared by identity; arithmetic on them builds new ones (installed by `graphnn.elementwise`).
+as None. Nodes are compared by identity; arithmetic on them builds new ones (see `graphnn.functions`).
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,26 +21,20 @@ from compiler.system import DTYPES
 from compiler.text import expression_text
 
 from ..errors import DtypeError, GraphnnError, ShapeError
-from ..notation import Formula, Resolved
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from .operation import Operation
 
 __all__ = [
     "BATCH",
-    "Application",
     "Constant",
     "Input",
     "Node",
     "Parameter",
-    "Result",
     "aligned_array",
     "current_scope",
     "dimension",
+    "check_dtype",
     "identifier",
     "layer_scope",
+    "require_node",
     "unique_name",
 ]
 
@@ -185,47 +175,6 @@ class Constant(Node):
         super().__init__(label, tuple(expr(int(n)) for n in array.shape), str(array.dtype))
         self.value = array.copy()
         self.value.setflags(write=False)
-
-
-@dataclass(eq=False, frozen=True)
-class Application:
-    """One use of an operation. ``formula`` is what stands there after broadcasting, ``resolved`` its equations
-    with sizes; ``results`` holds the node of each target that was asked for."""
-
-    operation: Operation
-    operands: Mapping[str, Node]
-    formula: Formula
-    resolved: Resolved
-    dtypes: Mapping[str, str]
-    name: str
-    scope: tuple[str, ...]
-    results: dict[str, Result] = field(default_factory=dict)
-
-    def result(self, target: str) -> Result:
-        """The node of one target, outputs and intermediate results alike."""
-        if target not in self.results:
-            self.results[target] = Result(self, target)
-        return self.results[target]
-
-    @property
-    def attributes(self) -> Mapping[str, Fraction]:
-        return self.operation.attributes
-
-
-class Result(Node):
-    """One target of an application."""
-
-    def __init__(self, application: Application, target: str) -> None:
-        outputs = application.formula.outputs
-        name = application.name if outputs == (target,) else f"{application.name}.{target}"
-        dims = application.resolved.shapes[target]
-        super().__init__(name, dims, application.dtypes[target], application.scope)
-        self.application = application
-        self.target = target
-
-    @property
-    def inputs(self) -> tuple[Node, ...]:
-        return tuple(self.application.operands.values())
 
 
 def check_dtype(dtype: str, name: str) -> None:

@@ -29,7 +29,8 @@ from ..notation import (
     resolved_text,
     symbolic,
 )
-from .node import Application, Constant, Node, Result, current_scope, unique_name
+from .application import Application, Result
+from .node import Constant, Node, current_scope, unique_name
 
 __all__ = ["Operation", "bound_text", "op", "resolve_cached"]
 

@@ -23,7 +23,8 @@ from ..calculus import gradient_formula
 from ..gradients import compute_gradients
 from ..graph.graph import Graph
 from ..graph.lower import Lowered, lower
-from ..graph.node import Application, Constant, Input, Node, Parameter
+from ..graph.application import Application
+from ..graph.node import Constant, Input, Node, Parameter
 from ..notation import Formula
 from .report import GradientReport, Verdict
 from .samples import Sample, sample, weyl

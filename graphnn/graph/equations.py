@@ -1,0 +1,69 @@
+"""The equations of an application in the names of its graph rather than those of its formula."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from compiler.expression import Call, Element, Expr, Size, Symbol, expr, rebuild, substitute
+from compiler.system import Equation
+
+from ..notation import Resolved
+from .node import Constant
+
+if TYPE_CHECKING:
+    from .application import Application
+
+__all__ = ["named_equations"]
+
+ONE = expr(1)
+
+
+def named_equations(
+    application: Application, names: Mapping[str, str], resolved: Resolved | None = None
+) -> list[Equation]:
+    """Equations with tensors renamed, and the values of attributes and scalar constants put in.
+
+    ``resolved`` gives them at other sizes than the graph's own.
+    """
+    values: dict[Expr, Expr] = {Symbol(k): expr(v) for k, v in application.attributes.items()}
+    for operand, node in application.operands.items():
+        if isinstance(node, Constant) and node.ndim == 0:
+            values[Element(operand, ())] = expr(node.value.item())
+
+    def translate(e: Expr) -> Expr:
+        return _without_ones(_renamed(substitute(e, values), names))
+
+    return [
+        replace(
+            e,
+            target=names[e.target],
+            subscripts=tuple(map(translate, e.subscripts)),
+            value=translate(e.value),
+            origin=application.name,
+        )
+        for e in (resolved or application.resolved).equations
+    ]
+
+
+def _without_ones(e: Expr) -> Expr:
+    """``1*x``, ``x*1``, ``x/1`` as ``x``: what a gradient's first factor, 1, leaves behind."""
+    e = rebuild(e, _without_ones)
+    match e:
+        case Call("*", (a, b)) if b == ONE:
+            return a
+        case Call("*", (a, b)) if a == ONE:
+            return b
+        case Call("/", (a, b)) if b == ONE:
+            return a
+    return e
+
+
+def _renamed(e: Expr, names: Mapping[str, str]) -> Expr:
+    match e:
+        case Element(tensor, subscripts):
+            return Element(names[tensor], tuple(_renamed(s, names) for s in subscripts))
+        case Size(tensor, axis):
+            return Size(names[tensor], axis)
+    return rebuild(e, lambda child: _renamed(child, names))
