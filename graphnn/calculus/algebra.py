@@ -46,6 +46,8 @@ __all__ = [
     "collect",
     "conjuncts",
     "cost",
+    "depends",
+    "divided",
     "divisors",
     "expand",
     "expression",
@@ -57,6 +59,7 @@ __all__ = [
     "opened",
     "power",
     "product",
+    "shared",
     "size_of",
     "terms",
 ]
@@ -64,6 +67,8 @@ __all__ = [
 ONE, ZERO = Number(Fraction(1)), Number(Fraction(0))
 _HALF = Fraction(1, 2)
 _NEGATED = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
+
+_MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
 
 class Term(NamedTuple):
@@ -167,7 +172,10 @@ def _condition(e: Expr) -> Expr:
     if isinstance(e, Call) and e.function in ("//", "%"):
         return normalize(e)
     if isinstance(e, Call):
-        return Call(e.function, tuple(map(_argument, e.arguments)))
+        arguments = tuple(map(_argument, e.arguments))
+        if e.function in _MIRRORED and isinstance(arguments[0], Number):
+            return Call(_MIRRORED[e.function], arguments[::-1])
+        return Call(e.function, arguments)
     return normal(e)
 
 
@@ -272,19 +280,27 @@ def _single(total: Sum) -> Term:
         return total[0]
     if not total:
         return Term(Fraction(0))
-    outside = _shared(total, denominators=False)
-    inside = tuple(_divided(t, outside) for t in total)
+    outside = shared(total, denominators=False)
+    inside = collect(divided(t, outside) for t in total)
     if len(inside) == 1:
         return multiply(outside, inside[0])
+    if inside[0].coefficient < 0:
+        outside, inside = multiply(outside, Term(Fraction(-1))), _scaled(inside, Fraction(-1))
     return multiply(outside, Term(Fraction(1), ((_added(inside), Fraction(1)),)))
 
 
-def _shared(total: Sum, denominators: bool) -> Term:
+def shared(total: Sum, denominators: bool) -> Term:
     """The greatest common factor; with ``denominators`` also every divisor of any term."""
     first = total[0]
-    numerator = reduce(gcd, [t.coefficient.numerator for t in total])
-    denominator = reduce(lcm, [t.coefficient.denominator for t in total])
-    coefficient = Fraction(numerator, denominator) * (-1 if first.coefficient < 0 else 1)
+    sizes = [abs(t.coefficient) for t in total]
+    coefficient = Fraction(1)
+    if denominators or all(s.denominator == 1 for s in sizes):
+        above, below = [s.numerator for s in sizes], [s.denominator for s in sizes]
+        coefficient = Fraction(reduce(gcd, above), reduce(lcm, below))
+    elif len(set(sizes)) == 1:
+        coefficient = sizes[0]
+    if first.coefficient < 0:
+        coefficient = -coefficient
     tables = [dict(t.factors) for t in total]
     bases = {b: None for table in tables for b in table} if denominators else dict(first.factors)
     factors = []
@@ -299,7 +315,7 @@ def _shared(total: Sum, denominators: bool) -> Term:
     return Term(coefficient, tuple(sorted(factors, key=lambda f: _key(f[0]))), tuple(conditions))
 
 
-def _divided(t: Term, by: Term) -> Term:
+def divided(t: Term, by: Term) -> Term:
     inverse = Term(1 / by.coefficient, tuple((b, -e) for b, e in by.factors))
     rest = multiply(t, inverse)
     return rest._replace(conditions=tuple(c for c in t.conditions if c not in by.conditions))
@@ -311,8 +327,8 @@ def expand(total: Sum) -> Sum:
     for t in total:
         parts: list[Term] = [t._replace(factors=())]
         for base, q in t.factors:
-            whole = q.denominator == 1 and 0 < q <= 4 and isinstance(base, Call)
-            inner = expand(terms(base)) if whole else ()
+            whole = q.denominator == 1 and 0 < q <= 4
+            inner = expand(terms(base)) if whole and _is_sum(base) else ()
             if len(inner) > 1:
                 for _ in range(int(q)):
                     parts = [multiply(p, i) for p in parts for i in inner]
@@ -322,12 +338,16 @@ def expand(total: Sum) -> Sum:
     return collect(result)
 
 
+def _is_sum(e: Expr) -> bool:
+    return isinstance(e, Call) and e.function in ("+", "-")
+
+
 def factored(total: Sum) -> Sum:
     """Over one denominator, with all that the terms share in front: ``1/(1+x) - x/(1+x)**2`` is ``1/(1+x)**2``."""
     if len(total) < 2:
         return total
-    outside = _shared(total, denominators=True)
-    inside = expand([_divided(t, outside) for t in total])
+    outside = shared(total, denominators=True)
+    inside = expand([divided(t, outside) for t in total])
     return product([(outside,), inside])
 
 
@@ -349,13 +369,13 @@ def expression(total: Sum) -> Expr:
             parts.append((negative, tuple(group), conditions))
     parts.sort(key=lambda p: p[0])
     for position, (negative, group, conditions) in enumerate(parts):
-        flip = negative and (position > 0 or len(parts) > 1)
+        flip = negative and position > 0
         inner = _scaled(group, Fraction(-1)) if flip else group
         piece = _added(inner)
         if conditions:
             piece = Call("where", (_joined(conditions), piece, ZERO))
         if result is None:
-            result = Call("neg", (piece,)) if flip else piece
+            result = piece
         else:
             result = Call("-" if flip else "+", (result, piece))
     return ZERO if result is None else result
@@ -382,7 +402,7 @@ def _product(t: Term) -> Expr:
     factors = list(t.factors)
     sign = t.coefficient < 0
     for k, (base, q) in enumerate(factors):
-        if sign and q == 1 and isinstance(base, Call) and base.function in ("+", "-"):
+        if sign and q == 1 and _is_sum(base):
             factors[k], sign = (_added(_scaled(terms(base), Fraction(-1))), q), False
     c = abs(t.coefficient)
     decimal = c.denominator % 5 == 0 and 10 ** len(str(c.denominator)) % c.denominator == 0

@@ -1,0 +1,42 @@
+"""Formula -> formula of its gradients: what the graph asks the calculus for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from functools import lru_cache
+
+from ..notation import Formula, parse, resolved_text, symbolic
+from .derive import derive
+from .naming import gradient_name, seed_name
+
+__all__ = ["Derived", "gradient_formula"]
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """The gradients of a formula as a formula: ``targets`` names the gradient of each real operand, ``seeds`` the output
+    that each arriving gradient belongs to. Its other operands are tensors of the forward formula."""
+
+    formula: Formula
+    targets: Mapping[str, str]
+    seeds: Mapping[str, str]
+
+
+def gradient_formula(
+    formula: Formula, outputs: tuple[str, ...], attributes: Mapping[str, Fraction]
+) -> Derived:
+    """The gradients by all real operands of ``formula``, given what arrives at ``outputs``."""
+    return _derived(replace(formula, outputs=outputs), tuple(attributes.items()))
+
+
+@lru_cache(maxsize=4096)
+def _derived(formula: Formula, attributes: tuple[tuple[str, Fraction], ...]) -> Derived:
+    resolved = symbolic(formula)
+    result = derive(resolved)
+    text = resolved_text(result)
+    names = {operand: gradient_name(resolved, operand) for operand in resolved.operands}
+    targets = {operand: name for operand, name in names.items() if name in result.outputs}
+    seeds = {seed_name(resolved, output): output for output in resolved.outputs}
+    return Derived(parse(text, dict(attributes), tuple(targets.values())), targets, seeds)

@@ -1,0 +1,415 @@
+"""The laws of index notation: what makes a sum over conditions a sum over fewer indices.
+
+    bounds     a condition that the ranges of the indices imply is dropped; one that they exclude makes zero
+    delta      sum[i]([i == e]*f(i))            =  f(e)                where 0 <= e < |i|
+    stride     sum[i]([m*i + r == e]*f(i))      =  f((e - r)//m)       where (e - r) % m == 0
+    digits     sum[h, i]([m*h + i == e]*f(h,i)) =  f(e//m, e % m)      where |i| = m
+    quotient   sum[i]([i//m == e]*f(i))         =  sum[r:m](f(m*e + r))
+    remainder  sum[i]([i % m == e]*f(i))        =  sum[q](f(m*q + e))
+    constant   sum[i](c*f(i))                   =  c*sum[i](f(i)),     sum[i](c) = |i|*c
+    separate   sum[i, j](f(i)*g(j))             =  sum[i](f(i))*sum[j](g(j))
+
+Which index a condition eliminates is chosen so that the loops left are smallest. An element used as a subscript is
+trusted to be in range, as the run time checks it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+
+from compiler.expression import (
+    Binder,
+    Call,
+    Element,
+    Expr,
+    Index,
+    Number,
+    Reduce,
+    Size,
+    Symbol,
+    elements,
+    free_indices,
+    rebuild,
+    substitute,
+    walk,
+)
+from compiler.integers import Polynomial, is_nonnegative, polynomial, simplify_integer
+
+from .algebra import (
+    ONE,
+    ZERO,
+    Sum,
+    Term,
+    bind,
+    collect,
+    conjuncts,
+    depends,
+    expression,
+    fresh,
+    multiply,
+    negate,
+    opened,
+    product,
+    size_of,
+    terms,
+)
+
+__all__ = ["Scope", "decide", "excess", "simplify", "solutions", "summation"]
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What is known at a place: the sizes of its indices, and expressions that are not negative there."""
+
+    sizes: Mapping[Index, Expr]
+    known: tuple[Expr, ...] = ()
+    note: Callable[[str], None] = field(default=lambda law: None, compare=False)
+
+    def bind(self, binders: tuple[Binder, ...]) -> Scope:
+        sized = {i: n for i, n in binders if n is not None}
+        return replace(self, sizes={**self.sizes, **sized})
+
+    def given(self, condition: Expr) -> Scope:
+        more = tuple(d for c in conjuncts(condition) for d in excess(c) or ())
+        return replace(self, known=self.known + more)
+
+    def nonnegative(self, e: Expr) -> bool:
+        return is_nonnegative(e, self.sizes, self.known)
+
+    def inside(self, at: Expr, size: Expr) -> bool:
+        """Is ``0 <= at < size`` certain?"""
+        return at == size - 1 or (self.nonnegative(at) and self.nonnegative(size - 1 - at))
+
+
+# ---- conditions -----------------------------------------------------------------------------------------------------
+
+
+def _is_integer(e: Expr) -> bool:
+    """Built of indices, sizes and whole numbers only."""
+    match e:
+        case Number():
+            return e.is_integer
+        case Index() | Size() | Symbol():
+            return True
+        case Call("+" | "-" | "*" | "//" | "%" | "neg", arguments):
+            return all(map(_is_integer, arguments))
+    return False
+
+
+def excess(c: Expr) -> tuple[Expr, ...] | None:
+    """Integer expressions that are all ``>= 0`` exactly when ``c`` holds; None when there are none."""
+    if not (isinstance(c, Call) and len(c.arguments) == 2 and all(map(_is_integer, c.arguments))):
+        return None
+    a, b = c.arguments
+    match c.function:
+        case ">=":
+            return (a - b,)
+        case ">":
+            return (a - b - 1,)
+        case "<=":
+            return (b - a,)
+        case "<":
+            return (b - a - 1,)
+        case "==":
+            return a - b, b - a
+    return None
+
+
+def decide(c: Expr, scope: Scope) -> Expr | bool:
+    """``c`` as far as the ranges decide it (law "bounds"); ``0.01*x >= x`` becomes ``x <= 0``."""
+    match c:
+        case Call("and", (a, b)):
+            left, right = decide(a, scope), decide(b, scope)
+            if left is False or right is False:
+                return False
+            return right if left is True else left if right is True else Call("and", (left, right))
+        case Call("or" | "not", _):
+            opposite = decide(negate(c), scope) if c.function == "or" else None
+            if isinstance(opposite, bool):
+                return not opposite
+            return c
+        case Call("!=", _):
+            opposite = decide(negate(c), scope)
+            return not opposite if isinstance(opposite, bool) else negate(opposite)
+        case Call(function, (a, b)) if (need := excess(c)) is not None:
+            if all(map(scope.nonnegative, need)):
+                scope.note("bounds")
+                return True
+            if any(scope.nonnegative(-d - 1) for d in need):
+                scope.note("bounds")
+                return False
+            return Call(function, (simplify_integer(a, scope.sizes), simplify_integer(b, scope.sizes)))
+        case Call(("<" | "<=" | ">" | ">=") as function, (a, b)):
+            difference = terms(a - b)
+            if len(difference) == 1 and not difference[0].conditions:
+                ((coefficient, factors, _),) = difference
+                if len(factors) == 1 and isinstance(factors[0][0], Element) and factors[0][1] == 1:
+                    up = function if coefficient > 0 else function.translate(_TURNED)
+                    return Call(up, (factors[0][0], ZERO))
+    return c
+
+
+_TURNED = str.maketrans("<>", "><")
+
+
+# ---- eliminating indices ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Solution:
+    """One way to satisfy an equality: what the indices are, under which conditions, with which new index."""
+
+    law: str
+    values: dict[Expr, Expr]
+    conditions: tuple[Expr, ...]
+    added: tuple[Binder, ...] = ()
+    hard: int = 0
+
+
+def _whole(value: Fraction | int) -> Expr:
+    return Number(Fraction(value))
+
+
+def _range(at: Expr, size: Expr) -> tuple[Expr, ...]:
+    """0 <= at < size; an element used as a subscript is trusted."""
+    if any(elements(at)):
+        return ()
+    return Call(">=", (at, ZERO)), Call("<", (at, size))
+
+
+def solutions(c: Expr, binders: tuple[Binder, ...]) -> Iterator[Solution]:
+    """Every way in which the equality ``c`` determines a binder (or several, as digits)."""
+    if not (isinstance(c, Call) and c.function == "=="):
+        return
+    p = polynomial(c.arguments[0]) - polynomial(c.arguments[1])
+    inside = {i for a in p.atoms() if not isinstance(a, Index) for i in free_indices(a)}
+    plain = [b for b in binders if b.index in p.atoms() and b.index not in inside]
+    digits = _digits(p, plain)
+    if digits is not None:
+        yield digits
+        return
+    for index, size in plain:
+        assert size is not None
+        factor, rest = p.coefficient(index), p.without(index)
+        if not factor.is_constant or index in rest.atoms():
+            continue
+        m = factor.constant
+        value = rest.scaled(Fraction(-1) if m > 0 else Fraction(1)).expression()
+        if abs(m) == 1:
+            yield Solution("delta", {index: value}, _range(value, size))
+            continue
+        at, left = Call("//", (value, _whole(abs(m)))), Call("%", (value, _whole(abs(m))))
+        yield Solution("stride", {index: at}, (Call("==", (left, ZERO)), *_range(at, size)), hard=1)
+    if not plain:
+        yield from _divided(p, binders)
+
+
+def _digits(p: Polynomial, plain: list[Binder]) -> Solution | None:
+    """``e == (h*|i| + i)*|j| + j`` writes e in a mixed radix: h, i, j are its digits."""
+    if len(plain) < 2:
+        return None
+    rest, factors = p, []
+    for index, size in plain:
+        factors.append((p.coefficient(index), index, size))
+        rest = rest.without(index)
+    sign = Fraction(1)
+    if any(c < 0 for f, _, _ in factors for _, c in f.terms):
+        sign = Fraction(-1)
+    value, step, values = rest.scaled(-sign).expression(), polynomial(ONE), {}
+    conditions: tuple[Expr, ...] = ()
+    left = [(f.scaled(sign), index, size) for f, index, size in factors]
+    while left:
+        found = next((k for k, (f, _, _) in enumerate(left) if not (f - step).terms), None)
+        if found is None:
+            return None
+        _, index, size = left.pop(found)
+        digit: Expr = value if step == polynomial(ONE) else Call("//", (value, step.expression()))
+        if left:
+            digit = Call("%", (digit, size))
+        else:
+            conditions = (Call(">=", (value, ZERO)), Call("<", (digit, size)))
+        values[index] = digit
+        step = step * polynomial(size)
+    return Solution("digits", values, conditions)
+
+
+def _divided(p: Polynomial, binders: tuple[Binder, ...]) -> Iterator[Solution]:
+    """An index inside a quotient or a remainder by a number."""
+    for atom, c in ((m[0], c) for m, c in p.terms if len(m) == 1 and abs(c) == 1):
+        if not (isinstance(atom, Call) and atom.function in ("//", "%")):
+            continue
+        inner, divisor = polynomial(atom.arguments[0]), atom.arguments[1]
+        rest = p.without(atom)
+        for index, size in binders:
+            step = inner.coefficient(index)
+            others = {i for a in (*rest.atoms(), *inner.without(index).atoms()) for i in free_indices(a)}
+            if not step.is_constant or abs(step.constant) != 1 or index in others:
+                continue
+            assert size is not None
+            value, extra = rest.scaled(-c).expression(), fresh()
+            before = inner.without(index).expression()
+            if atom.function == "//":
+                whole, new = divisor * value + extra, Binder(extra, divisor)
+                conditions: tuple[Expr, ...] = ()
+            elif inner.without(index).terms:
+                continue
+            else:
+                count = simplify_integer((size + divisor - 1) // divisor, {})
+                whole, new = divisor * extra + value, Binder(extra, count)
+                conditions = _range(value, divisor)
+            at = whole - before if step.constant == 1 else before - whole
+            law = "quotient" if atom.function == "//" else "remainder"
+            yield Solution(law, {index: at}, (*conditions, *_range(at, size)), (new,), hard=1)
+            return
+
+
+def _weight(binders: tuple[Binder, ...], scope: Scope) -> float:
+    """How long the loops are: an axis of the result counts as long, a size of its own as a window."""
+    long = {a for n in scope.sizes.values() for a in walk(n) if isinstance(a, (Size, Symbol))}
+    weight = 1.0
+    for _, size in binders:
+        if isinstance(size, Number):
+            weight *= float(size.value)
+        else:
+            weight *= 1000 if size is not None and any(a in long for a in walk(size)) else 32
+    return weight
+
+
+def _eliminate(
+    t: Term, binders: tuple[Binder, ...], scope: Scope
+) -> tuple[float, int, Term, tuple[Binder, ...], tuple[str, ...]]:
+    """Use up every equality that determines an index; of several ways the one with the smallest loops."""
+    for position, c in enumerate(t.conditions):
+        ways = list(solutions(c, binders))
+        if not ways:
+            continue
+        rest = t.conditions[:position] + t.conditions[position + 1 :]
+        results = []
+        for way in ways:
+            left = (*(b for b in binders if b.index not in way.values), *way.added)
+            inner = scope.bind(left)
+            reduced = _put(t._replace(conditions=rest), way, inner)
+            weight, hard, final, loops, laws = _eliminate(reduced, left, scope)
+            results.append((weight, hard + way.hard, final, loops, (way.law, *laws)))
+        return min(results, key=lambda r: r[:2])
+    return _weight(binders, scope), 0, t, binders, ()
+
+
+def _put(t: Term, way: Solution, scope: Scope) -> Term:
+    """``t`` with the solution's values, its conditions decided."""
+    body = expression((t._replace(conditions=()),))
+    found = simplify(substitute(body, way.values), scope)
+    moved = [substitute(c, way.values) for c in t.conditions]
+    conditions = []
+    for c in (*way.conditions, *moved):
+        answer = decide(c, scope)
+        if answer is False:
+            return Term(Fraction(0))
+        if answer is not True:
+            conditions += conjuncts(answer)
+    single = product([terms(found)])
+    return multiply(single[0], Term(Fraction(1), (), tuple(conditions))) if single else Term(Fraction(0))
+
+
+# ---- sums -------------------------------------------------------------------------------------------------------------
+
+
+def summation(total: Sum, binders: tuple[Binder, ...], scope: Scope) -> Sum:
+    """``sum[binders](total)`` by the laws above."""
+    result: list[Term] = []
+    rest: list[Term] = []
+    for t in total:
+        _, _, final, loops, laws = _eliminate(t, binders, scope)
+        if not laws:
+            rest.append(t)
+            continue
+        for law in laws:
+            scope.note(law)
+        if final.coefficient:
+            result += _close((final,), loops)
+    return collect([*result, *_close(tuple(rest), binders)])
+
+
+def _close(total: Sum, binders: tuple[Binder, ...]) -> Sum:
+    """Take out what the indices do not change, then bind the rest."""
+    if not total or not binders:
+        return total
+    (whole,) = product([total]) or (Term(Fraction(0)),)
+    outside, inside = [], []
+    bound = {b.index: None for b in binders}
+    for factor in whole.factors:
+        (inside if depends(factor[0], bound) else outside).append(factor)
+    conditions = [c for c in whole.conditions if depends(c, bound)]
+    free = tuple(c for c in whole.conditions if c not in conditions)
+    body = Term(Fraction(1), tuple(inside), tuple(conditions))
+    used = tuple(b for b in binders if depends(expression((body,)), {b.index: None}))
+    unused = tuple(b for b in binders if b not in used)
+    front = Term(whole.coefficient, tuple(outside), free)
+    parts = [(front,), terms(size_of(unused)) if unused else (Term(Fraction(1)),)]
+    if used:
+        parts += [_bound(piece, loops) for piece, loops in _components(body, used)]
+    return product(parts)
+
+
+def _bound(piece: Term, loops: tuple[Binder, ...]) -> Sum:
+    reduction = bind("sum", expression((piece,)), loops)
+    return (Term(Fraction(1), ((reduction, Fraction(1)),)),)
+
+
+def _components(body: Term, binders: tuple[Binder, ...]) -> list[tuple[Term, tuple[Binder, ...]]]:
+    """Factors that share no index, each group with its own indices (law "separate")."""
+    pieces: list[tuple[Term, dict[Index, None]]] = []
+    bound = {b.index for b in binders}
+    singles = [Term(Fraction(1), (f,)) for f in body.factors]
+    singles += [Term(Fraction(1), (), (c,)) for c in body.conditions]
+    for single in singles:
+        own = {i: None for i in free_indices(expression((single,))) if i in bound}
+        joined, rest = single, []
+        for piece, indices in pieces:
+            if any(i in own for i in indices):
+                joined, own = multiply(piece, joined), {**indices, **own}
+            else:
+                rest.append((piece, indices))
+        pieces = [*rest, (joined, own)]
+    return [(piece, tuple(b for b in binders if b.index in own)) for piece, own in pieces]
+
+
+def simplify(e: Expr, scope: Scope) -> Expr:
+    """``e`` with every condition decided, every sum reduced, every subscript in normal form."""
+    match e:
+        case Element(tensor, subscripts):
+            inner = (simplify(s, scope) if any(elements(s)) else s for s in subscripts)
+            return Element(tensor, tuple(simplify_integer(s, scope.sizes) for s in inner))
+        case Reduce("sum" | "mean", _, _):
+            body, binders = opened(e)
+            inner = terms(simplify(body, scope.bind(binders)))
+            total = summation(inner, binders, scope)
+            if e.kind == "mean":
+                total = terms(expression(total) / size_of(binders))
+            return expression(total)
+        case Reduce(kind, _, _):
+            body, binders = opened(e)
+            return bind(kind, simplify(body, scope.bind(binders)), binders)
+        case Call("where", (c, a, b)):
+            answer = decide(simplify(c, scope), scope)
+            if isinstance(answer, bool):
+                return simplify(a if answer else b, scope)
+            branch = _same(answer, simplify(a, scope.given(answer)), scope)
+            return expression(terms(Call("where", (answer, branch, simplify(b, scope)))))
+        case Call("//" | "%", _):
+            return simplify_integer(e, scope.sizes)
+    done = rebuild(e, lambda child: simplify(child, scope))
+    return expression(terms(done)) if isinstance(done, Call) else done
+
+
+def _same(condition: Expr, e: Expr, scope: Scope) -> Expr:
+    """Under ``t[n] == i`` read ``p[n, i]`` rather than ``p[n, t[n]]``."""
+    for c in conjuncts(condition):
+        match c:
+            case Call("==", (a, b)):
+                for data, index in ((a, b), (b, a)):
+                    if isinstance(data, Element) and isinstance(index, Index):
+                        e = substitute(e, {data: index})
+    return e
