@@ -39,12 +39,12 @@ def decimal(value: Fraction) -> str:
         rest, fives = rest // 5, fives + 1
     if rest != 1:
         return f"{value.numerator}/{value.denominator}"
+    if abs(value) < Fraction(1, 10_000):
+        exponent = 0
+        while abs(value) < 1:
+            value, exponent = value * 10, exponent + 1
+        return f"{decimal(value)}e-{exponent:02d}"
     places = max(twos, fives)
-    if places > 6:
-        exponent, digits = 0, value
-        while abs(digits) < 1:
-            digits, exponent = digits * 10, exponent + 1
-        return f"{decimal(digits)}e-{exponent:02d}"
     digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
     sign = "-" if value < 0 else ""
     return f"{sign}{digits[:-places]}.{digits[-places:]}"

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from .calculus import gradient_formula
+from compiler.expression import Element
+
+from .calculus.formulas import Derived, gradient_formula
 from .errors import DtypeError, GraphnnError, ShapeError
 from .functions import add
 from .graph.graph import Graph
 from .graph.application import Application, Result
 from .graph.node import Constant, Node, Parameter, require_node
 from .graph.operation import Operation, op
-from .notation import select
+from .notation import Formula, expand, is_generic, reads_bundle, select
 
 __all__ = ["compute_gradients"]
 
@@ -78,11 +80,10 @@ def _backward(graph: Graph, loss: Node, chosen: Sequence[Node]) -> dict[Node, No
 
 def _apply(
     application: Application, incoming: dict[str, Node], operands: list[str]
-) -> dict[str, Result]:
+) -> dict[str, Node]:
     """The gradient nodes of one application's operands, given those of its targets."""
-    derived = gradient_formula(application.formula, tuple(incoming), application.attributes)
+    derived, formula = _derived(application, tuple(incoming), operands)
     wanted = {operand: derived.targets[operand] for operand in operands}
-    formula = select(derived.formula, tuple(wanted.values()))
     nodes: dict[str, Node] = {}
     for name in formula.operands:
         if name in derived.seeds:
@@ -94,17 +95,44 @@ def _apply(
     backward = operation.apply(
         nodes, name=f"d_{application.name}", scope=application.scope, dtypes=dtypes
     )
-    results = {}
+    results: dict[str, Node] = {}
     for operand in operands:
-        results[operand] = backward.result(wanted[operand])
-        results[operand].name = f"d_{application.operands[operand].name}"
+        source = _copied(formula, wanted[operand])
+        results[operand] = nodes[source] if source in derived.seeds else backward.result(wanted[operand])
+        if source not in derived.seeds:
+            results[operand].name = f"d_{application.operands[operand].name}"
     return results
+
+
+def _copied(formula: Formula, target: str) -> str | None:
+    """The operand that ``target`` merely copies, as the gradient of a sum does."""
+    lines = [line for line in formula.lines if line.target == target]
+    value = lines[0].value
+    plain = len(lines) == 1 and not lines[0].accumulate and isinstance(value, Element)
+    sizes = [b.size for b in lines[0].declared if b.size is not None]
+    return value.tensor if plain and not sizes and value.subscripts == lines[0].subscripts else None
+
+
+def _derived(
+    application: Application, outputs: tuple[str, ...], operands: list[str]
+) -> tuple[Derived, Formula]:
+    """The derived formula, and the part of it that is needed; for all ranks where that says what ``...`` stands for."""
+    forward = application.formula
+    while True:
+        derived = gradient_formula(forward, outputs, application.attributes)
+        formula = select(derived.formula, tuple(derived.targets[o] for o in operands))
+        if not is_generic(formula) or reads_bundle(formula):
+            return derived, formula
+        forward = expand(forward, {k: node.dims for k, node in application.operands.items()})
 
 
 def _total(node: Node, parts: list[Node]) -> Node:
     """The sum of the gradients that reach ``node`` on different ways."""
     if len(parts) == 1:
         return parts[0]
+    for part in parts:
+        if isinstance(part, Result) and part.name == f"d_{node.name}":
+            part.name += f"_via_{part.application.name.removeprefix('d_')}"
     if len(parts) == 2:
         total = add(*parts)
     else:

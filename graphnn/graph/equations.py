@@ -29,8 +29,8 @@ def named_equations(
     """
     values: dict[Expr, Expr] = {Symbol(k): expr(v) for k, v in application.attributes.items()}
     for operand, node in application.operands.items():
-        if isinstance(node, Constant) and node.ndim == 0:
-            values[Element(operand, ())] = expr(node.value.item())
+        if isinstance(node, Constant) and node.is_number:
+            values[Element(operand, ())] = node.number
 
     def translate(e: Expr) -> Expr:
         return _without_ones(_renamed(substitute(e, values), names))

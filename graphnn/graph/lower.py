@@ -60,7 +60,7 @@ class _Lowering:
     def leaf(self, node: Node) -> None:
         self.dims[node] = tuple(normalize(substitute(n, self.numbers)) for n in node.dims)
         role = "input" if isinstance(node, Input) else "parameter"
-        if not (isinstance(node, Constant) and node.ndim == 0):
+        if not (isinstance(node, Constant) and node.is_number):
             self.tensor(self.graph.symbols[node], self.dims[node], node.dtype, role)
 
     def application(self, application: Application) -> None:

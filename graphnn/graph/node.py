@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 import numpy as np
 
@@ -41,19 +42,20 @@ __all__ = [
 BATCH = Symbol("N")
 ALIGNMENT = 64
 _counters: dict[str, itertools.count[int]] = {}
-_scopes: list[str] = []
+_scopes: list[tuple[str, object]] = []
 
 
 def unique_name(base: str) -> str:
-    """``base``, then ``base_1``, ``base_2``, ... as Keras counts."""
-    number = next(_counters.setdefault(base, itertools.count()))
-    return base if number == 0 else f"{base}_{number}"
+    """``base``, then ``base_1``, ``base_2``, ... as Keras counts; inside a layer ``layer.base``."""
+    full = f"{_scopes[-1][0]}.{base}" if _scopes else base
+    number = next(_counters.setdefault(full, itertools.count()))
+    return full if number == 0 else f"{full}_{number}"
 
 
 @contextmanager
-def layer_scope(name: str) -> Iterator[None]:
-    """Nodes made inside belong to the layer ``name`` (a cluster in pictures, a prefix in prints)."""
-    _scopes.append(name)
+def layer_scope(name: str, owner: object = None) -> Iterator[None]:
+    """Nodes made inside belong to the layer ``name`` (a cluster in pictures, a prefix of their names)."""
+    _scopes.append((name, owner))
     try:
         yield
     finally:
@@ -61,7 +63,12 @@ def layer_scope(name: str) -> Iterator[None]:
 
 
 def current_scope() -> tuple[str, ...]:
-    return tuple(_scopes)
+    return tuple(name for name, _ in _scopes)
+
+
+def _current_owner() -> object:
+    """What the outermost layer says it is: the use of that layer."""
+    return _scopes[0][1] if _scopes else None
 
 
 def identifier(name: str) -> str:
@@ -87,12 +94,14 @@ def aligned_array(shape: Sequence[int], dtype: str) -> np.ndarray:
 
 @dataclass(eq=False)
 class Node:
-    """A tensor of the graph: ``name``, ``dims`` (ints and symbols as expressions), ``dtype``, ``scope`` (its layers)."""
+    """A tensor of the graph: ``name``, ``dims`` (ints and symbols as expressions), ``dtype``, ``scope`` (its layers),
+    ``owner`` (the use of a layer that made it)."""
 
     name: str
     dims: tuple[Expr, ...]
     dtype: str
     scope: tuple[str, ...] = field(default_factory=current_scope)
+    owner: object = field(default_factory=_current_owner, init=False)
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -175,6 +184,16 @@ class Constant(Node):
         super().__init__(label, tuple(expr(int(n)) for n in array.shape), str(array.dtype))
         self.value = array.copy()
         self.value.setflags(write=False)
+
+    @property
+    def is_number(self) -> bool:
+        """One finite number: it is written into formulas instead of being read from memory."""
+        return self.value.ndim == 0 and bool(np.isfinite(self.value))
+
+    @property
+    def number(self) -> Expr:
+        """The number as its dtype prints it: 0.01, not the binary fraction next to it."""
+        return expr(Fraction(str(self.value)) if self.dtype != "bool" else int(self.value))
 
 
 def check_dtype(dtype: str, name: str) -> None:

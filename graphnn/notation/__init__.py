@@ -1,6 +1,6 @@
 """The notation: text of index formulas, read into trees, given ranges, printed back."""
 
-from .expand import broadcasts, expand, is_generic
+from .expand import broadcasts, expand, is_generic, reads_bundle
 from .formula import Fact, Formula, Line, Resolved
 from .parse import parse
 from .printing import resolved_text
@@ -16,6 +16,7 @@ __all__ = [
     "expand",
     "is_generic",
     "parse",
+    "reads_bundle",
     "resolve",
     "resolved_text",
     "select",

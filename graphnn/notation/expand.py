@@ -35,7 +35,7 @@ from compiler.expression import (
 from ..errors import ShapeError
 from .formula import Fact, Formula, Line
 
-__all__ = ["BUNDLE", "broadcasts", "expand", "is_generic"]
+__all__ = ["BUNDLE", "broadcasts", "expand", "is_generic", "reads_bundle"]
 
 BUNDLE = Index(ELLIPSIS)
 Shape = tuple[Expr, ...]
@@ -48,6 +48,12 @@ _SPARE = "abdefgjklmpqruvz"
 def is_generic(formula: Formula) -> bool:
     """Does the formula contain ``...``?"""
     return any(BUNDLE in walk(e) for line in formula.lines for e in (line.value, *line.subscripts))
+
+
+def reads_bundle(formula: Formula) -> bool:
+    """Is an operand read with ``...``, so that its rank says how many indices that is?"""
+    found = (n for line in formula.lines for n in elements(line.value))
+    return any(e.tensor in formula.operands and _position(e) is not None for e in found)
 
 
 def expand(formula: Formula, shapes: Mapping[str, Sequence[Expr]]) -> Formula:

@@ -19,7 +19,7 @@ import compiler
 from compiler.expression import Symbol
 from compiler.program import limits
 
-from ..calculus import gradient_formula
+from ..calculus.formulas import gradient_formula
 from ..gradients import compute_gradients
 from ..graph.graph import Graph
 from ..graph.lower import Lowered, lower

@@ -13,7 +13,7 @@ import compiler
 from compiler.expression import Expr, Symbol, expr, substitute
 from compiler.system import Equation, System, Tensor
 
-from ..calculus import Derived
+from ..calculus.formulas import Derived
 from ..calculus.scalar import partial_derivative
 from ..notation import Formula, resolve
 from .report import Verdict
