@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
 from math import gcd, lcm
 from typing import NamedTuple
 
@@ -53,6 +53,7 @@ __all__ = [
     "expression",
     "factored",
     "fresh",
+    "is_integer",
     "multiply",
     "negate",
     "normal",
@@ -126,6 +127,7 @@ def size_of(binders: Iterable[Binder]) -> Expr:
 # ---- expression -> sum ----------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=1 << 14)
 def terms(e: Expr) -> Sum:
     """``e`` as a sum of products; products of sums are not multiplied out."""
     match e:
@@ -180,8 +182,22 @@ def _condition(e: Expr) -> Expr:
 
 
 def _argument(e: Expr) -> Expr:
+    if is_integer(e):
+        return normalize(e)
     logical = isinstance(e, Call) and e.function in ("and", "or", "not", *_NEGATED)
     return _condition(e) if logical else normal(e)
+
+
+def is_integer(e: Expr) -> bool:
+    """Built of indices, sizes and whole numbers only."""
+    match e:
+        case Number():
+            return e.is_integer
+        case Index() | Size() | Symbol():
+            return True
+        case Call("+" | "-" | "*" | "//" | "%" | "neg", arguments):
+            return all(map(is_integer, arguments))
+    return False
 
 
 def _choice(c: Expr, a: Sum, b: Sum) -> Sum:

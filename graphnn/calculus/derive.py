@@ -50,11 +50,12 @@ from .algebra import (
     shared,
     terms,
 )
+from .compose import inlined, pruned, unguarded
 from .laws import Scope, simplify, summation
 from .naming import gradient_name, readable, seed_name, unused_name
 from .scalar import slopes
 from .steps import Steps
-from .tidy import Rule, rules_of, through, tidied
+from .tidy import Rule, conserved, rules_of, through, tidied
 
 __all__ = ["derive"]
 
@@ -105,6 +106,7 @@ class _Derivation:
         self.wanted = [name for name in resolved.operands if name not in whole]
         self.active = self.find_active(whole)
         self.rules = [rule for e in self.equations for rule in rules_of(e)]
+        self.rules += [rule for e in self.equations for rule in conserved(e)]
         self.rules += [Rule.of_fact(fact) for fact in resolved.facts]
         self.helpers: list[Equation] = []
         self.parts: dict[str, list[Part]] = {name: [] for name in self.active}
@@ -278,14 +280,17 @@ class _Derivation:
         conditions = tuple(Call("==", (a, j)) for a, j in pairs if a != j)
         sizes = {j: n for j, n in zip(place, self.shapes[name], strict=True) if isinstance(j, Index)}
         scope = Scope(sizes, (), self.steps.note)
-        guarded = tuple(multiply(t, Term(Fraction(1), (), conditions)) for t in terms(value))
+        pieces = terms(value)
+        guarded = tuple(multiply(t, Term(Fraction(1), (), conditions)) for t in pieces)
         total = summation(guarded, loops, scope)
-        if not any(_searches(r) for t in total for f, _ in t.factors for r in walk(f) if isinstance(r, Reduce)):
-            return simplify(expression(total), scope), None
+        data = {e.tensor for s in subscripts for e in elements(s)}
+        value = simplify(expression(total), scope)
+        if not any(_searches(r, data) for r in walk(value) if isinstance(r, Reduce)):
+            return value, None
         used = {i for s in subscripts for i in free_indices(s)}
         outer = tuple(b for b in loops if b.index in used)
         inner = tuple(b for b in loops if b.index not in used)
-        total = summation(terms(value), inner, scope.bind(outer))
+        total = summation(pieces, inner, scope.bind(outer))
         target = gradient_name(self.resolved, name)
         self.shapes[target] = self.shapes[name]
         self.steps.note("scatter")
@@ -295,7 +300,8 @@ class _Derivation:
         for name in self.resolved.outputs:
             self.shapes[seed_name(self.resolved, name)] = self.shapes[name]
         outputs = tuple(gradient_name(self.resolved, n) for n in self.wanted)
-        neat = [self.tidied(e) for e in equations]
+        neat = inlined([self.tidied(e) for e in equations], outputs, self.tidied)
+        neat = [replace(e, value=unguarded(e.value, self.shapes)) for e in pruned(neat, outputs)]
         named = readable(neat, self.resolved, self.shapes)
         made = {e.target for e in named}
         read = _mentioned(named)
@@ -334,7 +340,8 @@ def _common(parts: list[Part], equation: Equation) -> Term | None:
     factors = tuple(f for f in common.factors if all(i in own for i in free_indices(f[0])))
     conditions = tuple(c for c in common.conditions if all(i in own for i in free_indices(c)))
     kept = Term(Fraction(1), factors, conditions)
-    return kept if cost(expression((kept,))) > 2 else None
+    worth = expression((kept,))
+    return kept if cost(worth) > 2 and free_indices(worth) else None
 
 
 def _closed(names: set[str], more: object) -> set[str]:
@@ -353,11 +360,11 @@ def _bundle(size: Expr) -> Index | None:
     return Index("...") if getattr(size, "axis", None) == "..." else None
 
 
-def _searches(r: Reduce) -> bool:
+def _searches(r: Reduce, data: set[str]) -> bool:
     """Does the reduction look for the places where a subscript taken from data has some value?"""
     return any(
         isinstance(c, Call)
         and c.function == "=="
-        and any(i in r.indices for e in elements(c) for i in free_indices(e))
+        and any(i in r.indices for e in elements(c) if e.tensor in data for i in free_indices(e))
         for c in walk(r.body)
     )

@@ -48,6 +48,7 @@ from .algebra import (
     depends,
     expression,
     fresh,
+    is_integer,
     multiply,
     negate,
     opened,
@@ -86,21 +87,9 @@ class Scope:
 # ---- conditions -----------------------------------------------------------------------------------------------------
 
 
-def _is_integer(e: Expr) -> bool:
-    """Built of indices, sizes and whole numbers only."""
-    match e:
-        case Number():
-            return e.is_integer
-        case Index() | Size() | Symbol():
-            return True
-        case Call("+" | "-" | "*" | "//" | "%" | "neg", arguments):
-            return all(map(_is_integer, arguments))
-    return False
-
-
 def excess(c: Expr) -> tuple[Expr, ...] | None:
     """Integer expressions that are all ``>= 0`` exactly when ``c`` holds; None when there are none."""
-    if not (isinstance(c, Call) and len(c.arguments) == 2 and all(map(_is_integer, c.arguments))):
+    if not (isinstance(c, Call) and len(c.arguments) == 2 and all(map(is_integer, c.arguments))):
         return None
     a, b = c.arguments
     match c.function:
@@ -186,7 +175,7 @@ def solutions(c: Expr, binders: tuple[Binder, ...]) -> Iterator[Solution]:
     p = polynomial(c.arguments[0]) - polynomial(c.arguments[1])
     inside = {i for a in p.atoms() if not isinstance(a, Index) for i in free_indices(a)}
     plain = [b for b in binders if b.index in p.atoms() and b.index not in inside]
-    digits = _digits(p, plain)
+    digits = None if any(elements(c)) else _digits(p, plain)
     if digits is not None:
         yield digits
         return
@@ -281,11 +270,12 @@ def _eliminate(
     t: Term, binders: tuple[Binder, ...], scope: Scope
 ) -> tuple[float, int, Term, tuple[Binder, ...], tuple[str, ...]]:
     """Use up every equality that determines an index; of several ways the one with the smallest loops."""
-    for position, c in enumerate(t.conditions):
+    ordered = sorted(t.conditions, key=lambda c: any(elements(c)))  # what data say comes last
+    for position, c in enumerate(ordered):
         ways = list(solutions(c, binders))
         if not ways:
             continue
-        rest = t.conditions[:position] + t.conditions[position + 1 :]
+        rest = (*ordered[:position], *ordered[position + 1 :])
         results = []
         for way in ways:
             left = (*(b for b in binders if b.index not in way.values), *way.added)

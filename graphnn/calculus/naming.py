@@ -107,6 +107,8 @@ class _Names:
                     yield from self.axes.get((tensor, axis), {})
         if size is not None:
             yield from (n for n in self.sizes.get(size, {}) if n != "...")
+        used = {name for names in self.sizes.values() for name in names}
+        yield from (letter for letter in _LETTERS if letter not in used)
         yield from _LETTERS
         number = 2
         while True:

@@ -11,8 +11,9 @@ the function they stand for.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from fractions import Fraction
-from functools import cache, reduce
+from functools import cache, lru_cache, reduce
 from typing import TYPE_CHECKING, Any
 
 from compiler.expression import (
@@ -31,7 +32,7 @@ from compiler.expression import (
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["DEFINITIONS", "defined", "slopes"]
+__all__ = ["DEFINITIONS", "defined", "partial_derivative", "slopes"]
 
 _A, _B, _U = Symbol("a"), Symbol("b"), Symbol("u")
 _ZERO, _ONE = Number(Fraction(0)), Number(Fraction(1))
@@ -63,7 +64,8 @@ def defined(function: str, arguments: tuple[Expr, ...]) -> Expr:
     return substitute(DEFINITIONS[function], dict(zip(names, arguments, strict=True)))
 
 
-def slopes(e: Expr) -> dict[Expr, Expr]:
+@lru_cache(maxsize=1 << 10)
+def slopes(e: Expr) -> Mapping[Expr, Expr]:
     """The elements and reductions that ``e`` depends on, each with the derivative of ``e`` by it."""
     import sympy
     from sympy.core.parameters import distribute
@@ -176,3 +178,8 @@ def _from_sympy(s: Any, back: dict[Any, Any]) -> Expr:
     if name == "where" or name in DEFINITIONS or name in (*_OWN, "**"):
         return Call(name, tuple(_from_sympy(a, back) for a in s.args))
     raise AssertionError(f"sympy answered with {s}, which the notation cannot express")
+
+
+def partial_derivative(scalar: Any, symbol: Any) -> Any:
+    """sympy's own derivative of a plain sympy expression; what derived gradients are verified against."""
+    return scalar.diff(symbol) if hasattr(scalar, "diff") else 0

@@ -35,6 +35,7 @@ from .algebra import (
     ONE,
     Sum,
     Term,
+    bind,
     collect,
     cost,
     divisors,
@@ -50,19 +51,21 @@ from .algebra import (
 from .laws import Scope, simplify, summation
 from .scalar import DEFINITIONS, defined
 
-__all__ = ["Rule", "rules_of", "through", "tidied"]
+__all__ = ["Rule", "conserved", "rules_of", "through", "tidied"]
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Expressions and what they equal in terms of ``name``, for every value of ``indices``.
+    """Powers ``base**p`` and what they equal in terms of ``name``, for every value of ``indices``.
 
-    ``same`` tells that name is zero exactly where the first of them is: dividing by it is no new division.
+    It holds where ``conditions`` do; where they fail, name is zero. ``same`` tells that name is zero exactly where the first
+    power is: dividing by it is no new division.
     """
 
     name: Expr
-    pairs: tuple[tuple[Expr, Sum], ...]
+    pairs: tuple[tuple[Expr, Fraction, Sum], ...]
     indices: tuple[Binder, ...]
+    conditions: tuple[Expr, ...] = ()
     same: bool = False
 
     @staticmethod
@@ -70,7 +73,7 @@ class Rule:
         """What an ``assert`` line says."""
         scope = Scope({i: n for i, n in fact.indices if n is not None})
         left, right = simplify(fact.left, scope), simplify(fact.right, scope)
-        return Rule(right, ((left, terms(right)),), fact.indices)
+        return Rule(right, ((left, Fraction(1), terms(right)),), fact.indices)
 
 
 def rules_of(equation: Equation) -> Iterator[Rule]:
@@ -87,25 +90,37 @@ def rules_of(equation: Equation) -> Iterator[Rule]:
 
 def _solved(name: Expr, value: Expr, indices: tuple[Binder, ...]) -> Iterator[Rule]:
     total = terms(value)
-    if len(total) != 1 or total[0].conditions:
+    if len(total) != 1:
         return
-    ((coefficient, factors, _),) = total
+    ((coefficient, factors, conditions),) = total
     for base, p in factors:
         if not isinstance(base, (Call, Reduce)) or abs(p) not in (1, Fraction(1, 2)):
             continue
         others = tuple((b, -q) for b, q in factors if b != base)
         rest = multiply(Term(1 / coefficient, others), *terms(name))
-        solution = power((rest,), 1 / p)
-        pairs = [(base, solution)]
+        pairs = [(base, p, (rest,))]
         inner = terms(base)
         kernels = [t for t in inner if any(isinstance(b, Call) for b, _ in t.factors)]
-        if len(inner) > 1 and len(kernels) == 1 and len(kernels[0].factors) == 1:
+        if abs(p) == 1 and len(inner) > 1 and len(kernels) == 1 and len(kernels[0].factors) == 1:
             ((kernel, q),) = kernels[0].factors
-            left = collect([*solution, *(t._replace(coefficient=-t.coefficient) for t in inner if t != kernels[0])])
-            scaled = tuple(t._replace(coefficient=t.coefficient / kernels[0].coefficient) for t in left)
-            if q == 1:
-                pairs.append((kernel, scaled))
-        yield Rule(name, tuple(pairs), indices, same=not others and p > 0)
+            moved = [t._replace(coefficient=-t.coefficient) for t in inner if t != kernels[0]]
+            left = collect([*power((rest,), 1 / p), *moved])
+            scale = 1 / kernels[0].coefficient
+            pairs.append((kernel, q, tuple(t._replace(coefficient=t.coefficient * scale) for t in left)))
+        yield Rule(name, tuple(pairs), indices, conditions, same=not others and p > 0)
+
+
+def conserved(equation: Equation) -> Iterator[Rule]:
+    """Sums over an index of a result that its own equation makes constant, as those of a softmax are 1."""
+    if not equation.is_plain or not any(isinstance(n, Reduce) for n in walk(equation.value)):
+        return
+    scope, name = Scope(equation.sizes), Element(equation.target, equation.subscripts)
+    for binder in equation.indices:
+        total = summation(terms(equation.value), (binder,), scope)
+        if all(not t.factors and not t.conditions for t in total):
+            rest = tuple(b for b in equation.indices if b != binder)
+            pattern = bind("sum", name, (binder,))
+            yield Rule(expression(total), ((pattern, Fraction(1), total),), rest)
 
 
 def _folds(e: Expr) -> Iterator[Rule]:
@@ -144,20 +159,34 @@ def _applied(rule: Rule, total: Sum, scope: Scope) -> Sum:
     free = {i: n for i, n in rule.indices if n is not None}
     result: list[Term] = []
     for t in total:
-        parts: list[Sum] = [(t._replace(factors=()),)]
+        parts: list[Sum] = []
+        implied: list[Expr] = []
         for base, q in t.factors:
-            parts.append(_factor(rule, base, q, free, scope))
-        result += product(parts)
+            parts.append(_factor(rule, base, q, free, t.conditions, implied, scope))
+        left = tuple(c for c in t.conditions if c not in implied)
+        result += product([(Term(t.coefficient, (), left),), *parts])
     return collect(result)
 
 
-def _factor(rule: Rule, base: Expr, q: Fraction, free: Mapping[Index, Expr], scope: Scope) -> Sum:
-    for pattern, answer in rule.pairs:
+def _factor(
+    rule: Rule,
+    base: Expr,
+    q: Fraction,
+    free: Mapping[Index, Expr],
+    holds: tuple[Expr, ...],
+    implied: list[Expr],
+    scope: Scope,
+) -> Sum:
+    """What ``base**q`` becomes under conditions that hold; notes those that a factor ``name`` then makes superfluous."""
+    for pattern, p, answer in rule.pairs:
         found: dict[Index, Expr] = {}
-        if not _matched(pattern, base, free, found):
+        if (q / p).denominator != 1 or not _matched(pattern, base, free, found):
             continue
-        if all(i in found and scope.inside(found[i], n) for i, n in free.items()):
-            return power(terms(substitute(expression(answer), dict(found))), q)  # type: ignore[arg-type]
+        given = [substitute(c, dict(found)) for c in rule.conditions]  # type: ignore[arg-type]
+        inside = all(i in found and scope.inside(found[i], n) for i, n in free.items())
+        if inside and all(c in holds for c in given):
+            implied += given if q / p > 0 else []
+            return power(terms(substitute(expression(answer), dict(found))), q / p)  # type: ignore[arg-type]
     match base:
         case Call("+" | "-", _):
             return power(_applied(rule, terms(base), scope), q)
@@ -172,13 +201,16 @@ def _factor(rule: Rule, base: Expr, q: Fraction, free: Mapping[Index, Expr], sco
 
 def through(e: Expr, rules: Sequence[Rule], scope: Scope) -> Expr:
     """``e`` by way of results already computed, and of definitions, in its cheapest form."""
-    best = cheapest(terms(e), scope)
+    plain = expression(terms(e))
+    best = min((_by_rules(form, rules, scope) for form in dict.fromkeys((plain, cheapest(plain)))), key=cost)
+    folds = [_better(best, rule, scope) for rule in _folds(best)]
+    return min((best, *folds), key=cost)
+
+
+def _by_rules(e: Expr, rules: Sequence[Rule], scope: Scope) -> Expr:
     for rule in rules:
-        best = _better(best, rule, scope)
-    if any(isinstance(n, Call) and n.function == "exp" for n in walk(best)):
-        for rule in list(_folds(best)):
-            best = _better(best, rule, scope)
-    return best
+        e = _better(e, rule, scope)
+    return e
 
 
 def _better(e: Expr, rule: Rule, scope: Scope) -> Expr:
@@ -189,7 +221,7 @@ def _better(e: Expr, rule: Rule, scope: Scope) -> Expr:
         after = _applied(rule, spread, scope)
         if after == spread:
             return e
-    new = cheapest(after, scope)
+    new = cheapest(expression(after))
     if cost(new) >= cost(e):
         return e
     allowed = divisors(e)
@@ -199,8 +231,9 @@ def _better(e: Expr, rule: Rule, scope: Scope) -> Expr:
     return e if fresh else new
 
 
-def cheapest(total: Sum, scope: Scope) -> Expr:
+def cheapest(e: Expr) -> Expr:
     """The cheapest of a few forms: as it stands, multiplied out, each with what is shared in front."""
+    total = terms(e)
     spread = expand(total)
     forms = [total, factored(total), spread]
     if spread != total:
@@ -217,7 +250,7 @@ def _split(total: Sum, scope: Scope) -> Sum:
             if isinstance(base, Reduce) and base.kind == "sum" and q == 1:
                 body, binders = opened(base)
                 inner = _split(terms(body), scope.bind(binders))
-                parts.append(summation(inner, binders, scope))
+                parts.append(collect(s for i in inner for s in summation((i,), binders, scope)))
             else:
                 parts.append((Term(Fraction(1), ((base, q),)),))
         pieces: list[Term] = [Term(Fraction(1))]
