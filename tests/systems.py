@@ -98,7 +98,7 @@ class _Builder:
         updated = [new for _, new in self.updates]
         tensors = []
         for t in used:
-            out = t.name not in read and t.name not in updated or self.random.random() < 0.3
+            out = (t.name not in read and t.name not in updated) or self.random.random() < 0.3
             tensors.append(
                 Tensor(t.name, t.shape, t.dtype, "output") if t.role == "local" and out else t
             )

@@ -1,0 +1,154 @@
+"""Patterns of scalar expressions, matched through the equations that define what is read.
+
+    1/(1 + exp(-a))   matches   1/q[n]   where   q[n] = exp(-x[n]) + 1   with   a = x[n]
+
+A `Symbol` in a pattern stands for any expression, the same one wherever it appears; sums and
+products match in either order; ``-a`` matches whatever shows a minus sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+from .expression import (
+    Binder,
+    Call,
+    Element,
+    Expr,
+    Index,
+    Number,
+    Reduce,
+    Symbol,
+    fresh_index,
+    rebuild,
+    substitute,
+)
+from .integers import is_nonnegative
+from .system import Equation, System, Tensor, reads
+
+__all__ = [
+    "DEPTH",
+    "Definitions",
+    "Sizes",
+    "covers",
+    "inner_sizes",
+    "match",
+    "negated",
+    "rename_apart",
+]
+
+DEPTH = 5  # how many definitions are read through, one inside the other
+Sizes = Mapping[Index, Expr]
+Found = Mapping[Expr, Expr]
+
+
+class Definitions:
+    """Equations to read through: each the only one of its tensor, and defining all of it."""
+
+    def __init__(self, system: System) -> None:
+        self.tensors = system.by_name
+        self.equations: dict[str, Equation] = {}
+        for name, equations in system.definitions().items():
+            tensor = self.tensors[name]
+            real = tensor.dtype.startswith("float")
+            itself = any(element.tensor == name for q in equations for element in reads(q))
+            if real and not itself and len(equations) == 1 and covers(equations[0], tensor):
+                self.equations[name] = equations[0]
+
+    def open(self, element: Element, sizes: Sizes) -> Expr | None:
+        """What an element is equal to; None where it may lie outside or has no definition."""
+        equation = self.equations.get(element.tensor)
+        shape = self.tensors[element.tensor].shape
+        if equation is None:
+            return None
+        pairs = zip(element.subscripts, shape, strict=True)
+        if not all(self._inside(subscript, n, sizes) for subscript, n in pairs):
+            return None
+        own = dict(zip(equation.subscripts, element.subscripts, strict=True))
+        return rename_apart(substitute(equation.value, own), sizes)
+
+    def through(self, e: Expr, sizes: Sizes, depth: int) -> Expr:
+        """``e``, or what its equation says it is, or what the equation of that says."""
+        while isinstance(e, Element) and depth > 0:
+            value = self.open(e, sizes)
+            if value is None:
+                break
+            e, depth = value, depth - 1
+        return e
+
+    def _inside(self, subscript: Expr, size: int, sizes: Sizes) -> bool:
+        if isinstance(subscript, Element):  # these are checked before anything is computed
+            return self.tensors[subscript.tensor].role == "input"
+        last = Number(Fraction(size - 1))
+        return is_nonnegative(subscript, sizes) and is_nonnegative(last - subscript, sizes)
+
+
+def inner_sizes(sizes: Sizes, binders: Iterable[Binder]) -> dict[Index, Expr]:
+    """The sizes known inside a reduction."""
+    return {**sizes, **{b.index: b.size for b in binders if b.size is not None}}
+
+
+def rename_apart(e: Expr, taken: Mapping[Index, object]) -> Expr:
+    """``e`` with bound indices renamed so that none is called like one around it."""
+    if not isinstance(e, Reduce):
+        return rebuild(e, lambda child: rename_apart(child, taken))
+    names: dict[Index, Index] = {}
+    for index in e.indices:
+        names[index] = fresh_index(index.name, {**taken, **dict.fromkeys(names.values())})
+    binders = tuple(Binder(names[b.index], b.size) for b in e.binders)
+    body = substitute(e.body, {old: new for old, new in names.items() if old != new})
+    return Reduce(e.kind, rename_apart(body, {**taken, **dict.fromkeys(names.values())}), binders)
+
+
+def covers(equation: Equation, tensor: Tensor) -> bool:
+    """Does the equation define every element of its target, each once?"""
+    extents = equation.extents
+    shape = tuple(extents[s] for s in equation.subscripts if isinstance(s, Index) and s in extents)
+    return equation.is_plain and shape == tensor.shape
+
+
+def negated(e: Expr) -> Expr | None:
+    """``u`` where ``e`` is visibly ``-u``."""
+    match e:
+        case Call("neg", (u,)):
+            return u
+        case Number(value) if value < 0:
+            return Number(-value)
+        case Call(("*" | "/") as function, (u, v)):
+            positive = negated(u)
+            if positive == Number(Fraction(1)) and function == "*":
+                return v
+            return None if positive is None else Call(function, (positive, v))
+    return None
+
+
+def match(
+    pattern: Expr, e: Expr, sizes: Sizes, definitions: Definitions | None, found: Found
+) -> Found | None:
+    """What each symbol of the pattern stands for; None if ``e`` is not of that form."""
+    if isinstance(pattern, Symbol):
+        known = found.get(pattern, e)
+        return {**found, pattern: e} if known == e else None
+    if isinstance(pattern, Number):
+        return found if e == pattern else None
+    if not isinstance(pattern, Call):
+        return None
+    if isinstance(e, Element) and definitions is not None:
+        opened = definitions.open(e, sizes)
+        return None if opened is None else match(pattern, opened, sizes, definitions, found)
+    if pattern.function == "neg":
+        positive = negated(e)
+        inner = pattern.arguments[0]
+        return None if positive is None else match(inner, positive, sizes, definitions, found)
+    if not isinstance(e, Call) or e.function != pattern.function:
+        return None
+    orders = [e.arguments, e.arguments[::-1]] if e.function in ("+", "*") else [e.arguments]
+    for arguments in orders:
+        result: Found | None = found if len(arguments) == len(pattern.arguments) else None
+        for part, argument in zip(pattern.arguments, arguments, strict=False):
+            if result is not None:
+                result = match(part, argument, sizes, definitions, result)
+        if result is not None:
+            return result
+    return None
