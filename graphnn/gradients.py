@@ -19,7 +19,7 @@ from .graph.node import Constant, Node, Parameter, require_node
 from .graph.operation import Operation, op
 from .notation import Formula, expand, is_generic, reads_bundle, select
 
-__all__ = ["compute_gradients"]
+__all__ = ["compute_gradients", "derived_formulas"]
 
 
 def compute_gradients(loss: Node, wrt: Iterable[Node] | None = None) -> dict[Node, Node]:
@@ -82,7 +82,7 @@ def _apply(
     application: Application, incoming: dict[str, Node], operands: list[str]
 ) -> dict[str, Node]:
     """The gradient nodes of one application's operands, given those of its targets."""
-    derived, formula = _derived(application, tuple(incoming), operands)
+    _, derived, formula = derived_formulas(application, tuple(incoming), operands)
     wanted = {operand: derived.targets[operand] for operand in operands}
     nodes: dict[str, Node] = {}
     for name in formula.operands:
@@ -113,16 +113,19 @@ def _copied(formula: Formula, target: str) -> str | None:
     return value.tensor if plain and not sizes and value.subscripts == lines[0].subscripts else None
 
 
-def _derived(
+def derived_formulas(
     application: Application, outputs: tuple[str, ...], operands: list[str]
-) -> tuple[Derived, Formula]:
-    """The derived formula, and the part of it that is needed; for all ranks where that says what ``...`` stands for."""
+) -> tuple[Formula, Derived, Formula]:
+    """The formula that was differentiated, its gradients, and the part of them that is needed.
+
+    They hold for all ranks unless what is needed does not say how many axes ``...`` stands for.
+    """
     forward = application.formula
     while True:
         derived = gradient_formula(forward, outputs, application.attributes)
         formula = select(derived.formula, tuple(derived.targets[o] for o in operands))
         if not is_generic(formula) or reads_bundle(formula):
-            return derived, formula
+            return forward, derived, formula
         forward = expand(forward, {k: node.dims for k, node in application.operands.items()})
 
 

@@ -15,12 +15,11 @@ from dataclasses import replace
 
 import numpy as np
 
-import compiler
+from compiler.interpret import evaluate as interpret
 from compiler.expression import Symbol
 from compiler.program import limits
 
-from ..calculus.formulas import gradient_formula
-from ..gradients import compute_gradients
+from ..gradients import compute_gradients, derived_formulas
 from ..graph.graph import Graph
 from ..graph.lower import Lowered, lower
 from ..graph.application import Application
@@ -50,26 +49,29 @@ def check_gradients(loss: Node, wrt: Iterable[Node] | None = None) -> GradientRe
     seen: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()
     for application in graph.applications:
         targets = tuple(t for t, r in application.results.items() if r in graph.symbols)
-        operands = tuple(k for k, n in application.operands.items() if n.dtype.startswith("float"))
+        operands = [k for k, n in application.operands.items() if n.dtype.startswith("float")]
         key = (application.formula.text, targets, tuple(map(str, application.attributes.items())))
         if key not in seen and operands:
             seen.add(key)
-            integers = {k for k in application.operands if k not in operands}
-            verdicts += check_operation(application, targets, integers)
+            verdicts += check_operation(application, targets, operands)
     whole = _Whole(loss, gradients)
     verdicts += [whole.verdict(node) for node in gradients if isinstance(node, (Parameter, Input))]
     return GradientReport(tuple(verdicts))
 
 
 def check_operation(
-    application: Application, targets: tuple[str, ...], integers: set[str]
+    application: Application, targets: tuple[str, ...], operands: list[str]
 ) -> list[Verdict]:
     """The verdicts on one application's formula, operand by operand."""
-    formula = application.formula
-    derived = gradient_formula(formula, targets, application.attributes)
-    small = _tried(formula, integers)
-    trial = Trial(formula, derived, small, application.name, application.attributes)
-    return [trial.verdict(operand) for operand in formula.operands if operand in derived.targets]
+    verdicts = []
+    for operand in operands:
+        formula, derived, needed = derived_formulas(application, targets, [operand])
+        integers = {k for k, n in application.operands.items() if not n.dtype.startswith("float")}
+        small = _tried(formula, integers)
+        gradient = replace(derived, formula=needed)
+        trial = Trial(formula, gradient, small, application.name, application.attributes)
+        verdicts.append(trial.verdict(operand))
+    return verdicts
 
 
 def _tried(formula: Formula, integers: set[str]) -> Sample:
@@ -89,7 +91,7 @@ class _Whole:
         computed = [node for node in wanted if not isinstance(node, Constant)]
         self.lowered = _in_float64(lower(computed, sizes=sizes))
         self.arrays = self.values()
-        self.found = compiler.evaluate(self.lowered.system, self.arrays)
+        self.found = interpret(self.lowered.system, self.arrays)
 
     def values(self) -> dict[str, np.ndarray]:
         """Parameters as they are but for a little, so that no kink is met; inputs without ties; labels in range."""
@@ -131,7 +133,7 @@ class _Whole:
 
     def moved(self, name: str, change: np.ndarray) -> np.ndarray:
         arrays = {**self.arrays, name: self.arrays[name] + change}
-        return compiler.evaluate(self.lowered.system, arrays)[self.lowered.names[self.loss]]
+        return interpret(self.lowered.system, arrays)[self.lowered.names[self.loss]]
 
 
 def _in_float64(lowered: Lowered) -> Lowered:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import mpmath
 import numpy as np
 
-import compiler
-from compiler.expression import Expr, Symbol, expr, substitute
+from compiler.interpret import evaluate as interpret
+from compiler.expression import Binder, Element, Expr, Index, Symbol, expr, substitute
 from compiler.system import Equation, System, Tensor
 
 from ..calculus.formulas import Derived
@@ -23,7 +25,7 @@ from .scalars import Scalar, Scalars, is_zero, symbol
 __all__ = ["Trial"]
 
 DIGITS = 50
-STEP = mpmath.mpf(10) ** -15
+STEP = Fraction(1, 10**15)
 TOLERANCE = 1e-12
 
 
@@ -49,12 +51,20 @@ class Trial:
         }
 
     def verdict(self, operand: str) -> Verdict:
-        derived, expected = self.values(operand)
-        scale = max(float(np.max(np.abs(expected))) if expected.size else 0.0, 1e-30)
-        errors = np.abs(derived - expected) / scale
-        worst = np.unravel_index(int(np.argmax(errors)), errors.shape) if errors.size else ()
-        error = float(errors[worst]) if errors.size else 0.0
+        """Symbolic and numeric verdict; where they fail, the element at which the difference is largest."""
+        derived = self.derived_values(operand)
+        direction = weyl(derived.shape, 5)
+        expected = self.slope(operand, direction)
+        with mpmath.workdps(DIGITS):
+            found = mpmath.fsum((derived * direction).ravel())
+            scale = max(mpmath.fsum(abs(derived * direction).ravel()), abs(expected), 1e-30)
+            error = float(abs(found - expected) / scale)
         symbolic = self.symbolic(operand)
+        ok = error <= TOLERANCE and symbolic != "differs"
+        index = () if ok else self.worst(operand, derived)
+        at = np.zeros(derived.shape)
+        at[index] = 1
+        shown = (found, expected) if ok else (derived[index], self.slope(operand, at))
         return Verdict(
             self.name,
             operand,
@@ -62,70 +72,79 @@ class Trial:
             self.derived.formula.text,
             symbolic,
             error,
-            tuple(int(k) for k in worst),
-            float(derived[worst]) if errors.size else 0.0,
-            float(expected[worst]) if errors.size else 0.0,
-            error <= TOLERANCE and symbolic != "differs",
+            index,
+            float(shown[0]),
+            float(shown[1]),
+            ok,
         )
 
-    def values(self, operand: str) -> tuple[np.ndarray, np.ndarray]:
-        """The derived gradient and the central differences, both in 50 digits, as floats."""
+    def worst(self, operand: str, derived: np.ndarray) -> tuple[int, ...]:
+        """The element at which derived gradient and central difference differ most."""
+        gaps = {}
+        for index in np.ndindex(*derived.shape):
+            direction = np.zeros(derived.shape)
+            direction[index] = 1
+            gaps[index] = abs(derived[index] - self.slope(operand, direction))
+        return max(gaps, key=gaps.__getitem__)
+
+    def derived_values(self, operand: str) -> np.ndarray:
+        """The derived gradient in 50 digits."""
         target = self.derived.targets[operand]
         both = (*self.small.resolved.equations, *self.gradient.equations)
         shapes = {**self.small.resolved.shapes, **self.gradient.shapes}
-        given = {**self.small.values, **self.seeds}
-        found = self.run(both, shapes, given, (target,))[target]
-        base = self.small.values[operand]
-        expected = np.zeros(base.shape)
-        for index in np.ndindex(*base.shape):
-            up, down = (self.total(operand, index, sign) for sign in (1, -1))
-            expected[index] = float((up - down) / (2 * STEP))
-        return found.astype(float), expected
+        return self.run(both, shapes, {**self.small.values, **self.seeds}, (target,))[target]
 
-    def total(self, operand: str, index: tuple[int, ...], sign: int) -> mpmath.mpf:
-        """Sum of seed times output with one element moved by a step."""
+    def slope(self, operand: str, direction: np.ndarray) -> mpmath.mpf:
+        """The central difference of the sum of seed times output, along ``direction``."""
         with mpmath.workdps(DIGITS):
-            moved = np.vectorize(mpmath.mpf, otypes=[object])(self.small.values[operand])
-            moved[index] += sign * STEP
-            given = {**self.small.values, operand: moved}
-            resolved = self.small.resolved
-            outputs = tuple(self.derived.seeds.values())
-            found = self.run(resolved.equations, resolved.shapes, given, outputs)
-            seeds = self.derived.seeds.items()
-            return sum(
-                (mpmath.mpf(float(g)) * y)
-                for seed, output in seeds
-                for g, y in zip(self.seeds[seed].ravel(), found[output].ravel(), strict=True)
-            )
+            ahead, behind = (self.total(operand, direction, sign * STEP) for sign in (1, -1))
+            return (ahead - behind) / (2 * mpmath.mpf(STEP.numerator) / STEP.denominator)
+
+    def total(self, operand: str, direction: np.ndarray, step: Fraction) -> mpmath.mpf:
+        """Sum of seed times output where the operand has moved by a step; the step is exact, part of the formula."""
+        resolved = self.small.resolved
+        base, along = f"{operand}_base", f"{operand}_direction"
+        place = tuple(Index(f"i{k}") for k in range(direction.ndim))
+        indices = tuple(
+            Binder(i, expr(n)) for i, n in zip(place, direction.shape, strict=True)
+        )
+        value = Element(base, place) + expr(step) * Element(along, place)
+        moved = Equation(operand, place, indices, value)
+        shapes = {**resolved.shapes, base: resolved.shapes[operand], along: resolved.shapes[operand]}
+        given = {k: v for k, v in self.small.values.items() if k != operand}
+        given |= {base: self.small.values[operand], along: direction}
+        outputs = tuple(self.derived.seeds.values())
+        found = self.run((moved, *resolved.equations), shapes, given, outputs)
+        seeds = self.derived.seeds.items()
+        return mpmath.fsum(np.sum(self.seeds[seed] * found[output]) for seed, output in seeds)
 
     def run(
         self,
         equations: Iterable[Equation],
-        shapes: Mapping[str, tuple[object, ...]],
+        shapes: Mapping[str, tuple[Expr, ...]],
         given: Mapping[str, np.ndarray],
         outputs: tuple[str, ...],
     ) -> dict[str, np.ndarray]:
-        values = {Symbol(k): expr(v) for k, v in self.attributes.items()}
+        """The reference interpreter's values of ``outputs`` in 50 digits."""
+        values: dict[Expr, Expr] = {Symbol(k): expr(v) for k, v in self.attributes.items()}
         bound = tuple(
-            Equation(
-                e.target,
-                tuple(substitute(s, values) for s in e.subscripts),
-                e.indices,
-                substitute(e.value, values),
-                e.accumulate,
+            replace(
+                e,
+                subscripts=tuple(substitute(s, values) for s in e.subscripts),
+                value=substitute(e.value, values),
             )
             for e in equations
         )
         targets = {e.target for e in bound}
         tensors = []
         for name, shape in shapes.items():
-            role = "output" if name in outputs else "local" if name in targets else "input"
             if name in targets or name in given:
-                whole = name in given and given[name].dtype.kind == "i"
-                dtype = "int64" if whole or _is_position(name, bound) else "float64"
+                role = "output" if name in outputs else "local" if name in targets else "input"
+                whole = given[name].dtype.kind == "i" if name in given else _is_position(name, bound)
+                dtype = "int64" if whole else "float64"
                 tensors.append(Tensor(name, _extents(shape), dtype, role))
         arrays = {t.name: given[t.name] for t in tensors if t.role == "input"}
-        return compiler.evaluate(System(tuple(tensors), bound), arrays, DIGITS)
+        return interpret(System(tuple(tensors), bound), arrays, DIGITS)
 
     def symbolic(self, operand: str) -> str:
         """Compare sympy's derivative of the written-out scalar with the written-out gradient."""
@@ -139,10 +158,8 @@ class Trial:
 
         given = {k: leaf(k, v) for k, v in {**self.small.values, **self.seeds}.items()}
         forward = Scalars(self.small.resolved, self.attributes, given)
-        for target in self.small.resolved.shapes:
-            if target not in given:
-                given[target] = lambda position, t=target: forward.element(t, position)
-        backward = Scalars(self.gradient, self.attributes, given)
+        computed = {t: partial(forward.element, t) for t in self.small.resolved.shapes}
+        backward = Scalars(self.gradient, self.attributes, {**computed, **given})
         total = self.written_out(forward)
         decided = True
         for position in np.ndindex(*self.small.values[operand].shape):
