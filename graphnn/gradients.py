@@ -15,7 +15,7 @@ from .errors import DtypeError, GraphnnError, ShapeError
 from .functions import add
 from .graph.graph import Graph
 from .graph.application import Application, Result
-from .graph.node import Constant, Node, Parameter, require_node
+from .graph.node import Constant, Node, Parameter, graph_role, require_node
 from .graph.operation import Operation, op
 from .notation import Formula, expand, is_generic, reads_bundle, select
 
@@ -38,8 +38,9 @@ def compute_gradients(loss: Node, wrt: Iterable[Node] | None = None) -> dict[Nod
         raise DtypeError(f"the loss must be a float, but {loss.name} is {loss.type}")
     graph = Graph([loss])
     chosen = _targets(graph, wrt)
-    found = _backward(graph, loss, chosen)
-    return {node: found.get(node) or _zero(node) for node in chosen}
+    with graph_role("gradient"):
+        found = _backward(graph, loss, chosen)
+        return {node: found.get(node) or _zero(node) for node in chosen}
 
 
 def _targets(graph: Graph, wrt: Iterable[Node] | None) -> list[Node]:
@@ -93,7 +94,11 @@ def _apply(
     operation = Operation(f"d_{application.operation.name}", formula, application.attributes)
     dtypes = {wanted[o]: application.operands[o].dtype for o in operands}
     backward = operation.apply(
-        nodes, name=f"d_{application.name}", scope=application.scope, dtypes=dtypes
+        nodes,
+        name=f"d_{application.name}",
+        scope=application.scope,
+        dtypes=dtypes,
+        differentiates=application,
     )
     results: dict[str, Node] = {}
     for operand in operands:

@@ -14,7 +14,7 @@ from compiler.text import equation_text
 from ..notation import Formula, Resolved
 from ..notation.latex import equation_latex
 from .equations import named_equations
-from .node import Node, identifier
+from .node import Node, current_role, identifier
 
 if TYPE_CHECKING:
     from .operation import Operation
@@ -25,7 +25,8 @@ __all__ = ["Application", "Result", "ShownFormula"]
 @dataclass(eq=False, frozen=True)
 class Application:
     """One use of an operation. ``formula`` is what stands there after broadcasting, ``resolved`` its equations
-    with sizes; ``results`` holds the node of each target that was asked for."""
+    with sizes; ``role`` its part in a training step; ``differentiates`` the application it is the gradient of; ``results``
+    holds the node of each target that was asked for."""
 
     operation: Operation
     operands: Mapping[str, Node]
@@ -34,6 +35,8 @@ class Application:
     dtypes: Mapping[str, str]
     name: str
     scope: tuple[str, ...]
+    role: str = field(default_factory=current_role)
+    differentiates: Application | None = None
     results: dict[str, Result] = field(default_factory=dict)
 
     def result(self, target: str) -> Result:

@@ -77,6 +77,7 @@ class Operation:
         name: str | None = None,
         scope: tuple[str, ...] | None = None,
         dtypes: Mapping[str, str] | None = None,
+        differentiates: Application | None = None,
     ) -> Application:
         """The application on these operands; raises with the node, the formula and the operands' types.
 
@@ -96,7 +97,9 @@ class Operation:
             kind = DtypeError if isinstance(error, DtypeError) else ShapeError
             raise kind(f"{name}: {error}\n  operands: {types}") from None
         place = current_scope() if scope is None else scope
-        return Application(self, operands, formula, resolved, found, name, place)
+        return Application(
+            self, operands, formula, resolved, found, name, place, differentiates=differentiates
+        )
 
     def __str__(self) -> str:
         return self.formula.text
