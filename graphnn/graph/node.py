@@ -45,6 +45,7 @@ BATCH = Symbol("N")
 ALIGNMENT = 64
 _counters: dict[str, itertools.count[int]] = {}
 _scopes: list[tuple[str, object]] = []
+_roles: list[str] = ["forward"]
 
 
 def unique_name(base: str) -> str:
@@ -66,6 +67,20 @@ def layer_scope(name: str, owner: object = None) -> Iterator[None]:
 
 def current_scope() -> tuple[str, ...]:
     return tuple(name for name, _ in _scopes)
+
+
+@contextmanager
+def graph_role(role: str) -> Iterator[None]:
+    """Nodes made inside play this role in a training step: "forward", "gradient" or "update"."""
+    _roles.append(role)
+    try:
+        yield
+    finally:
+        _roles.pop()
+
+
+def current_role() -> str:
+    return _roles[-1]
 
 
 def _current_owner() -> object:
