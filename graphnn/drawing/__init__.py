@@ -1,0 +1,13 @@
+"""Pictures of graphs with typeset formulas: say what is to be seen, get SVG, PNG, PDF, HTML.
+
+    picture    boxes, arrows, pairs: what to show            collapse   layers as single boxes
+    style      colours and measures                          typeset    text and formulas as ink
+    panels     what stands in a box, its size                layout     places, found by Graphviz
+    legend     what colours and signs mean                   svg        all of it as one document
+    export     PNG, PDF, HTML, DOT                           drawing    the object a user holds
+"""
+
+from .drawing import Drawing
+from .picture import ARROW_KINDS, BOX_KINDS, Arrow, Box, Picture
+
+__all__ = ["ARROW_KINDS", "BOX_KINDS", "Arrow", "Box", "Drawing", "Picture"]

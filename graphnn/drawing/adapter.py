@@ -1,0 +1,87 @@
+"""Graph -> Picture: one box for each application, input and parameter, arrows named by the operand they feed."""
+
+from __future__ import annotations
+
+from compiler.expression import Element, Expr, Index, elements
+from compiler.text import expression_text
+
+from ..graph.application import Application, Result
+from ..graph.equations import named_equations
+from ..graph.graph import Graph
+from ..graph.node import Constant, Input, Node, Parameter
+from ..notation.latex import equation_latex
+from .picture import Arrow, Box, Picture
+
+__all__ = ["picture"]
+
+_LEAVES = ((Input, "input"), (Parameter, "parameter"), (Constant, "parameter"))
+_ROLES = {"forward": "operation", "gradient": "gradient", "update": "update"}
+
+
+def picture(graph: Graph, title: str = "", loss: Node | None = None) -> Picture:
+    """All of ``graph``; the application that computes ``loss`` is marked."""
+    boxes = [_leaf(graph, node) for node in graph.nodes if _is_leaf(node)]
+    boxes += [_box(graph, a, loss) for a in graph.applications]
+    arrows = [arrow for a in graph.applications for arrow in _arrows(graph, a)]
+    known = {box.id for box in boxes}
+    ends = [(a.differentiates, a) for a in graph.applications if a.differentiates is not None]
+    pairs = [(_id(forward), _id(backward)) for forward, backward in ends]
+    return Picture(
+        tuple(boxes), tuple(arrows), title, tuple(p for p in pairs if p[0] in known and p[1] in known)
+    )
+
+
+def _is_leaf(node: Node) -> bool:
+    return not isinstance(node, Result) and not (isinstance(node, Constant) and node.is_number)
+
+
+def _id(application: Application) -> str:
+    return f"{application.role}:{application.name}"
+
+
+def _leaf(graph: Graph, node: Node) -> Box:
+    kind = next(word for cls, word in _LEAVES if isinstance(node, cls))
+    return Box(graph.symbols[node], node.name, node.type, (), kind, node.scope, repr(node))
+
+
+def _box(graph: Graph, application: Application, loss: Node | None) -> Box:
+    names = {tensor: tensor for tensor in application.resolved.shapes}
+    equations = named_equations(application, names)
+    results = [r for r in application.results.values() if r in graph.symbols]
+    kind = "loss" if loss in results else _ROLES[application.role]
+    types = ", ".join(r.type for r in results)
+    lines = "\n".join(map(str, graph.equations(application)))
+    return Box(
+        _id(application),
+        application.name,
+        types,
+        tuple(equation_latex(e) for e in equations),
+        kind,
+        application.scope,
+        lines,
+    )
+
+
+def _arrows(graph: Graph, application: Application) -> list[Arrow]:
+    kind = "forward" if application.role == "forward" else application.role
+    arrows: dict[tuple[str, str], Arrow] = {}
+    for operand, node in application.operands.items():
+        if isinstance(node, Constant) and node.is_number:
+            continue
+        source = _id(node.application) if isinstance(node, Result) else graph.symbols[node]
+        label = f"{operand}[{_indices(application, operand, node.dims)}]"
+        arrows[source, operand] = Arrow(source, _id(application), label, kind)
+    return list(arrows.values())
+
+
+def _indices(application: Application, operand: str, dims: tuple[Expr, ...]) -> str:
+    """``n:N, h:26, w:26, o:32``: the index the formula reads each axis with, and its size."""
+    names: list[str | None] = [None] * len(dims)
+    reads = (e for q in application.resolved.equations for e in elements(q.value))
+    for element in reads:
+        if isinstance(element, Element) and element.tensor == operand:
+            for axis, subscript in enumerate(element.subscripts):
+                if isinstance(subscript, Index) and names[axis] is None:
+                    names[axis] = subscript.name
+    sizes = map(expression_text, dims)
+    return ", ".join(f"{n}:{size}" if n else size for n, size in zip(names, sizes, strict=True))

@@ -1,0 +1,53 @@
+"""`draw`: a picture of a node, a model or the updates of an optimizer: forward, with gradients, or the whole step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import GraphnnError
+from ..gradients import compute_gradients
+from ..graph.graph import Graph
+from ..graph.node import Node
+from .adapter import picture
+from .drawing import Drawing
+
+__all__ = ["draw"]
+
+GRAPHS = ("forward", "gradient", "train")
+
+
+def draw(
+    what: object, graph: str = "forward", formulas: bool = True, depth: int | None = None
+) -> Drawing:
+    """A picture of ``what``: a node, a list of nodes, a model, or an optimizer's updates.
+
+    ``graph`` is "forward"; "gradient", the forward graph with the gradients of all parameters beside it; or "train", with
+    the updates as well (of a compiled model). ``formulas`` shows them in the boxes; ``depth`` draws each layer deeper
+    than that as one box. The result saves itself as .svg, .png, .pdf, .dot or .html and shows itself in Jupyter.
+    """
+    if graph not in GRAPHS:
+        raise GraphnnError(f"graph is one of {', '.join(GRAPHS)}, got {graph!r}")
+    nodes, loss, title = _subject(what, graph)
+    if graph == "gradient" and loss is not None:
+        nodes = [loss, *compute_gradients(loss).values()]
+    return Drawing(picture(Graph(nodes), title, loss), formulas=formulas, depth=depth)
+
+
+def _subject(what: object, graph: str) -> tuple[list[Node], Node | None, str]:
+    """The nodes to draw, the loss if there is one, and a title."""
+    if isinstance(what, Node):
+        return [what], what if graph == "gradient" else None, what.name
+    if isinstance(what, Sequence) and all(isinstance(node, Node) for node in what):
+        return list(what), None, ""
+    if hasattr(what, "new_values"):
+        return list(what.new_values.values()), None, "updates"
+    if hasattr(what, "outputs"):
+        title = getattr(what, "name", "") or ""
+        if graph == "forward":
+            return list(what.outputs), None, title
+        loss = getattr(what, "loss_node", None)
+        if loss is None:
+            raise GraphnnError(f'compile the model before drawing its "{graph}" graph: it needs a loss')
+        updates = list(what.updates.new_values.values()) if graph == "train" else []
+        return [loss, *updates], loss, title
+    raise GraphnnError(f"expected a node, a model or updates to draw, got {type(what).__name__}")

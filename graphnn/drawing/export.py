@@ -1,0 +1,86 @@
+"""Other forms of an SVG picture: PNG, PDF, HTML; and the graph alone as DOT."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from html import escape
+from importlib.resources import files
+from io import BytesIO
+from re import search, sub
+from typing import Any
+
+import graphviz
+
+from ..errors import GraphnnError
+from .picture import Picture
+from .style import ARROWS, BOXES
+
+__all__ = ["dot", "html", "pdf", "png"]
+
+_LARGEST_IMAGE = 60e6  # pixels
+
+
+def png(svg: str, zoom: float = 2.0) -> bytes:
+    """A bitmap, twice the size of the SVG unless that would be huge."""
+    resvg = _library("resvg_py")
+    width, height = _size(svg)
+    zoom = min(zoom, (_LARGEST_IMAGE / (width * height)) ** 0.5)
+    made = resvg.svg_to_bytes(
+        svg_string=svg, width=max(1, round(width * zoom)), skip_system_fonts=True
+    )
+    return bytes(made)
+
+
+def pdf(svg: str) -> bytes:
+    """One page with the picture as outlines; equal pictures give equal bytes."""
+    fpdf = _library("fpdf")
+    drawing = _library("fpdf.svg").SVGObject(sub(r"<title>[^<]*</title>", "", svg).encode())
+    document = fpdf.FPDF(unit="pt", format=_size(svg))
+    document.set_creation_date(datetime(2000, 1, 1, tzinfo=timezone.utc))
+    document.set_auto_page_break(False)
+    document.add_page()
+    drawing.draw_to_page(document)
+    return bytes(document.output())
+
+
+def html(svg: str, title: str) -> str:
+    """One page that needs nothing else; a short script adds zooming with the wheel and moving."""
+    page = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
+    return page.replace("{{title}}", escape(title or "graph")).replace("{{svg}}", svg)
+
+
+def dot(picture: Picture) -> str:
+    """Titles and arrows for other tools; texts are quoted, formulas stay out."""
+    graph = graphviz.Digraph(node_attr={"shape": "box", "style": "rounded,filled"})
+    names = {box.id: f"b{k}" for k, box in enumerate(picture.boxes)}
+    for box in picture.boxes:
+        style = BOXES[box.kind]
+        label = _plain("\n".join(filter(None, (box.title, box.subtitle))))
+        graph.node(names[box.id], label, color=style.stroke, fillcolor=style.fill)
+    for arrow in picture.arrows:
+        colour = ARROWS[arrow.kind].stroke
+        graph.edge(names[arrow.source], names[arrow.target], _plain(arrow.label), color=colour)
+    return graph.source
+
+
+def _plain(words: str) -> str:
+    """Text that DOT shows as it is: neither markup nor escape sequences."""
+    shown = "".join(c if c.isprintable() or c == "\n" else " " for c in words)
+    return str(graphviz.escape(shown)).replace("\n", r"\n")
+
+
+def _size(svg: str) -> tuple[float, float]:
+    found = search(r'width="([\d.]+)" height="([\d.]+)"', svg)
+    assert found
+    return float(found[1]), float(found[2])
+
+
+def _library(name: str) -> Any:
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise GraphnnError(
+            f"this needs {name}: pip install 'graphnn[viz]'; .svg and .html need it not"
+        ) from error
