@@ -1,0 +1,107 @@
+"""Emit: kernels as LLVM assembly, and the function that calls them in order.
+
+    define internal void @kernel_2(ptr %a0, ptr %a1, i64 %t0)    one per kernel; equal kernels are written once
+    define void @step(ptr %context)                              addresses from the table, recurrences, calls
+
+Kernels are functions of their own, called and never inlined: a call costs a nanosecond, a copy costs compile time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .assembler import Assembler, module
+from .lanes import Emitter
+from .loops import Kernel
+from .order import Recurrence, Window
+from .plan import Plan
+from .target import Target
+
+__all__ = ["SYMBOL", "emit"]
+
+SYMBOL = "step"
+
+
+def emit(parts: Sequence[Any], plan: Plan, dtypes: Mapping[str, str], target: Target) -> str:
+    """One module with the function `SYMBOL`."""
+    writer = _Writer(plan, dtypes, target)
+    writer.steps(parts, {})
+    writer.step.line("ret void")
+    step = writer.step.function(f"void @{SYMBOL}(ptr %context)")
+    return module([*writer.assemblers, writer.step], [*writer.functions, step])
+
+
+class _Writer:
+    """The module in the making."""
+
+    def __init__(self, plan: Plan, dtypes: Mapping[str, str], target: Target) -> None:
+        self.plan, self.dtypes, self.target = plan, dtypes, target
+        self.step = Assembler(target)
+        self.assemblers: list[Assembler] = []
+        self.functions: list[str] = []
+        self.names: dict[str, str] = {}  # the text of a kernel -> the function that has it
+        self.addresses: dict[tuple[int, int], str] = {}
+        for place in dict.fromkeys(plan.places.values()):
+            self.addresses[place] = self.address(*place)
+
+    def address(self, slot: int, offset: int) -> str:
+        """Memory of the ``slot``-th entry of the context, ``offset`` bytes on."""
+        base = self.addresses.get((slot, 0))
+        if base is None:
+            entry = self.step.offset("%context", 8 * slot)
+            base = self.step.op(f"load ptr, ptr {entry}, align 8")
+            self.addresses[slot, 0] = base
+        return self.step.offset(base, offset) if offset else base
+
+    def steps(self, parts: Sequence[Any], places: Mapping[str, str]) -> None:
+        """Code for parts in order; ``places`` are the values of the carried indices."""
+        for part in parts:
+            match part:
+                case Kernel():
+                    self.call(part, places)
+                case Recurrence():
+                    self.recurrence(part, places)
+                case Window():
+                    self.window(part, places)
+
+    def call(self, kernel: Kernel, places: Mapping[str, str]) -> None:
+        arguments = [f"ptr {self.addresses[self.plan.places[t]]}" for t in kernel.tensors]
+        arguments += [f"i64 {places[index]}" for index, _ in kernel.outer]
+        self.step.line(f"call void @{self.function(kernel)}({', '.join(arguments)})")
+
+    def function(self, kernel: Kernel) -> str:
+        """The name of the function for a kernel, written now if no equal one was."""
+        emitter = Emitter(kernel, self.dtypes, self.target)
+        name = f"kernel_{len(self.functions)}"
+        text = emitter.text("kernel")
+        if text not in self.names:
+            self.names[text] = name
+            self.assemblers.append(emitter.a)
+            self.functions.append(text.replace("@kernel(", f"@{name}(", 1))
+        return self.names[text]
+
+    def recurrence(self, part: Recurrence, places: Mapping[str, str]) -> None:
+        a = self.step
+        if part.size == 0:
+            return
+        first, last, by = (part.size - 1, 0, -1) if part.backward else (0, part.size - 1, 1)
+        before, head, after = a.here, a.label("turn"), a.label("over")
+        a.jump(head)
+        a.block(head)
+        index = a.phi("i64", (str(first), before))
+        self.steps(part.steps, {**places, part.index.name: index})
+        following = a.op(f"add i64 {index}, {by}")
+        a.arrive(index, following, a.here)
+        a.branch(a.op(f"icmp eq i64 {index}, {last}"), after, head)
+        a.block(after)
+
+    def window(self, part: Window, places: Mapping[str, str]) -> None:
+        a = self.step
+        inside, after = a.label("inside"), a.label("outside")
+        moved = a.op(f"sub i64 {places[part.index.name]}, {part.start}")
+        a.branch(a.op(f"icmp ult i64 {moved}, {part.stop - part.start}"), inside, after)
+        a.block(inside)
+        self.steps(part.steps, places)
+        a.jump(after)
+        a.block(after)

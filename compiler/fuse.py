@@ -1,0 +1,188 @@
+"""Fuse: equations over one index space that read each other at the same place become one kernel.
+
+Before:   z[n, o] = sum[i](x[n, i]*W[i, o]) + b[o];    y[m, k] = max(0, z[m, k])
+After:    for n, o:   z = sum[i](x[n, i]*W[i, o]) + b[o];    y[n, o] = max(0, z)
+
+The value passes in a register; it is stored only if someone else reads it. An equation joins the last kernel that it
+depends on, so nothing has to move past anything. Declines, with the reason kept in ``Fusion.declined``, where the
+index spaces differ, where a value is read at another place, where both sides reduce (they would compete for
+registers), and for accumulating equations, whose places may coincide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .expression import Binder, Element, Expr, Index, Reduce, substitute, walk
+from .integers import integer_difference
+from .order import Recurrence, Window
+from .system import Equation, System, reads
+
+__all__ = ["Fusion", "fuse", "fusion_lines", "fusions"]
+
+MOST_TENSORS = (
+    16  # streams that a kernel may touch before its pointers no longer fit into registers
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """Equations over the same indices, in order; the targets in ``kept`` stay in registers."""
+
+    indices: tuple[Binder, ...]
+    equations: tuple[Equation, ...]
+    kept: tuple[str, ...] = ()
+    declined: str = field(default="", compare=False)
+
+
+def fuse(steps: Sequence[Any], system: System) -> tuple[Any, ...]:
+    """The program with its equations grouped into kernels."""
+    parts = _group(steps)
+    local = set(system.names("local")) - {new for _, new in system.updates}
+    return _keep(parts, {t for t in local if _stays_inside(t, parts)})
+
+
+def fusions(parts: Sequence[Any]) -> Iterator[Fusion]:
+    """All kernels of a program in order."""
+    for part in parts:
+        if isinstance(part, Fusion):
+            yield part
+        else:
+            yield from fusions(part.steps)
+
+
+def fusion_lines(parts: Sequence[Any]) -> Iterator[str]:
+    """What became one kernel, and why its last equation did not join the one before."""
+    for fusion in fusions(parts):
+        own = ", ".join(f"{i.name}:{n}" for i, n in _sizes(fusion).items())
+        yield f"for {own}:" + (f"    # declined: {fusion.declined}" if fusion.declined else "")
+        for equation in fusion.equations:
+            kept = "    # in a register" if equation.target in fusion.kept else ""
+            yield f"    {equation}{kept}"
+
+
+def _sizes(fusion: Fusion) -> dict[Index, int]:
+    return fusion.equations[0].extents
+
+
+# --- grouping ----------------------------------------------------------------------------------------------------
+
+
+def _group(steps: Sequence[Any]) -> list[Any]:
+    parts: list[Any] = []
+    written: dict[str, int] = {}  # the last part that writes a tensor
+    for step in steps:
+        if isinstance(step, (Recurrence, Window)):
+            step = replace(step, steps=tuple(_group(step.steps)))
+            parts.append(step)
+            place = len(parts) - 1
+        else:
+            place = _place(step, parts, written)
+        for fusion in fusions([parts[place]]):
+            written |= {e.target: place for e in fusion.equations}
+    return parts
+
+
+def _place(equation: Equation, parts: list[Any], written: Mapping[str, int]) -> int:
+    """Put an equation into the last part that it depends on, or behind all."""
+    needed = [written[e.tensor] for e in reads(equation) if e.tensor in written]
+    if equation.target in written:
+        needed.append(written[equation.target])
+    reason = ""
+    if needed and isinstance(parts[max(needed)], Fusion):
+        joined = _join(parts[max(needed)], equation)
+        if isinstance(joined, Fusion):
+            parts[max(needed)] = joined
+            return max(needed)
+        reason = joined
+    parts.append(Fusion(equation.indices, (equation,), declined=reason))
+    return len(parts) - 1
+
+
+def _join(host: Fusion, equation: Equation) -> Fusion | str:
+    """The kernel with one more equation, or why not."""
+    if equation.accumulate or any(e.accumulate for e in host.equations):
+        return "it adds into places that may coincide"
+    writers = {e.target: e for e in host.equations}
+    if equation.target in writers:
+        return f"{equation.target} is already written there"
+    if _reduces(equation) and any(map(_reduces, host.equations)):
+        return "both reduce"
+    tensors = {e.tensor for each in (*host.equations, equation) for e in reads(each)}
+    if len(tensors) + len(writers) >= MOST_TENSORS:
+        return "too many tensors"
+    renamed = _matching(host, equation)
+    if isinstance(renamed, str):
+        return renamed
+    joined = replace(
+        equation,
+        indices=host.indices,
+        subscripts=tuple(substitute(s, renamed) for s in equation.subscripts),
+        value=substitute(equation.value, renamed),
+    )
+    for element in reads(joined):
+        if element.tensor in writers and not _is_settled(element, writers[element.tensor]):
+            return f"{element.tensor} is read at another place"
+    return replace(host, equations=(*host.equations, joined))
+
+
+def _reduces(equation: Equation) -> bool:
+    return any(isinstance(e, Reduce) for e in walk(equation.value))
+
+
+def _matching(host: Fusion, equation: Equation) -> dict[Expr, Expr] | str:
+    """The host's index for each index of the equation, told by what it reads of the host."""
+    writers = {e.target: e for e in host.equations}
+    own, extents = equation.extents, host.equations[0].extents
+    found: dict[Expr, Expr] = {}
+    for element in reads(equation):
+        if element.tensor in writers:
+            for s, t in zip(element.subscripts, writers[element.tensor].subscripts, strict=True):
+                if isinstance(s, Index) and isinstance(t, Index) and s in own and t in extents:
+                    if own[s] != extents[t]:
+                        return f"{s.name} runs over {own[s]} places, {t.name} over {extents[t]}"
+                    found.setdefault(s, t)
+    if len(found) != len(own) or len(set(found.values())) != len(extents):
+        return "the index spaces differ"
+    return found
+
+
+def _is_settled(element: Element, writer: Equation) -> bool:
+    """Read where it is written (a register), or surely elsewhere (an earlier turn of the recurrence)."""
+    if element.subscripts == writer.subscripts:
+        return True
+    own = writer.extents
+    pairs = zip(element.subscripts, writer.subscripts, strict=True)
+    return any(
+        integer_difference(s, t) not in (None, 0) and not any(i in own for i in walk(t))
+        for s, t in pairs
+    )
+
+
+# --- what need not be stored -------------------------------------------------------------------------------------
+
+
+def _stays_inside(tensor: str, parts: Sequence[Any]) -> bool:
+    """Is the tensor written by one equation and read only where it is written?"""
+    homes = [f for f in fusions(parts) if any(e.target == tensor for e in f.equations)]
+    writers = [e for f in homes for e in f.equations if e.target == tensor]
+    if len(writers) != 1:
+        return False
+    return all(
+        fusion is homes[0] and element.subscripts == writers[0].subscripts
+        for fusion in fusions(parts)
+        for equation in fusion.equations
+        for element in reads(equation)
+        if element.tensor == tensor
+    )
+
+
+def _keep(parts: Sequence[Any], inside: set[str]) -> tuple[Any, ...]:
+    return tuple(
+        replace(p, kept=tuple(e.target for e in p.equations if e.target in inside))
+        if isinstance(p, Fusion)
+        else replace(p, steps=_keep(p.steps, inside))
+        for p in parts
+    )

@@ -1,0 +1,420 @@
+"""Loops over lanes: the small closed language between equations and machine code.
+
+    Kernel      := name, tensors it touches, outer indices, (Statement, ...)
+    Statement   := Loop(range, body)                       parallel: its iterations may come in any order
+                 | Fold(ranges, body, accumulators)        sequential: reductions that share their loops
+                 | Let(register, value)
+                 | Store(tensor, address, value, accumulate, condition)
+    Range       := index, start, stop, rows, width, ...    see there
+    Accumulator := register, kind, value, position         sum prod max min argmax argmin
+    Value       := Literal(value) | Affine(...) | Load(tensor, address, condition) | Register(name)
+                 | Apply(function, arguments)              each with its type: float double i64 i1
+
+The one idea is lanes. A range that covers ``rows x width`` values of its index at a time runs its body once for all of
+them in lockstep: ``width`` lanes are one vector, ``rows`` are unrolled. A value is computed once for each lane of the
+indices that it depends on, and no more. So in
+
+    for i in range(0, 512, 12 rows):
+        for o in range(0, 512, 2 rows of 16):
+            s = sum of A[512*i + k]*B[512*k + o] for k in range(0, 512)
+
+``A[...]`` is 12 scalars, ``B[...]`` 2 vectors, their product 24 multiply-adds into 24 registers: the register tile of a
+matrix product, without a word for it. Addresses are affine in the indices, so that lanes differ by constants.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+__all__ = [
+    "Accumulator",
+    "Affine",
+    "Apply",
+    "Fold",
+    "Kernel",
+    "Let",
+    "Literal",
+    "Load",
+    "Loop",
+    "Range",
+    "Register",
+    "Statement",
+    "Store",
+    "Value",
+    "operands",
+    "rewrite",
+    "rewrite_statement",
+    "statements",
+    "value_text",
+    "values",
+]
+
+
+class Value:
+    """Base of all values; every one has a ``type``: float, double, i64 or i1."""
+
+    __slots__ = ()
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Literal(Value):
+    value: Fraction | float
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Affine(Value):
+    """``constant + sum of coefficient*index + sum of coefficient*value``, an i64."""
+
+    constant: int
+    terms: tuple[tuple[str, int], ...] = ()
+    others: tuple[tuple[Value, int], ...] = ()
+
+    @property
+    def type(self) -> str:  # type: ignore[override]
+        return "i64"
+
+    def coefficient(self, index: str) -> int:
+        return dict(self.terms).get(index, 0)
+
+    def __add__(self, other: Affine) -> Affine:
+        terms, others = dict(self.terms), dict(self.others)
+        for index, factor in other.terms:
+            terms[index] = terms.get(index, 0) + factor
+        for value, factor in other.others:
+            others[value] = others.get(value, 0) + factor
+        return Affine(
+            self.constant + other.constant,
+            tuple((i, c) for i, c in terms.items() if c),
+            tuple((v, c) for v, c in others.items() if c),
+        )
+
+    def scaled(self, factor: int) -> Affine:
+        if factor == 0:
+            return Affine(0)
+        return Affine(
+            self.constant * factor,
+            tuple((i, c * factor) for i, c in self.terms),
+            tuple((v, c * factor) for v, c in self.others),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Load(Value):
+    """An element of a tensor's memory; zero where the condition does not hold."""
+
+    tensor: str
+    address: Affine
+    type: str
+    condition: Value | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Register(Value):
+    name: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Apply(Value):
+    """A function of `expression`, or ``convert``, ``wrap`` (to 32 bits), ``inside`` (0 <= a < b)."""
+
+    function: str
+    arguments: tuple[Value, ...]
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """``index`` from ``start`` to ``stop``, ``rows*width`` values at a time in lockstep.
+
+    ``step``     how far it advances, where that is not rows*width: the lanes are filled by an inner range
+    ``block``    (index, length): from that index on, at most ``length`` values (and still below ``stop``)
+    ``overlap``  a last tile that would reach over the end is moved back instead; else its lanes are masked off
+    """
+
+    index: str
+    start: int
+    stop: int
+    rows: int = 1
+    width: int = 1
+    step: int = 0
+    block: tuple[str, int] | None = None
+    overlap: bool = False
+
+    @property
+    def span(self) -> int:
+        return self.rows * self.width
+
+    @property
+    def advance(self) -> int:
+        return self.step or self.span
+
+    @property
+    def extent(self) -> int:
+        return max(self.stop - self.start, 0)
+
+    @property
+    def is_single(self) -> bool:
+        """One iteration at most?"""
+        return self.block is None and self.extent <= self.advance
+
+    def __str__(self) -> str:
+        start = f"{self.block[0]}" if self.block else f"{self.start}"
+        stop = f"min({start} + {self.block[1]}, {self.stop})" if self.block else f"{self.stop}"
+        lanes = f"{self.rows} rows" if self.rows > 1 else ""
+        if self.width > 1:
+            lanes = f"{lanes} of {self.width}" if lanes else f"{self.width} lanes"
+        if self.step:
+            lanes = f"{self.step}"
+        more = f", {lanes}" if lanes else ""
+        return f"{self.index} in range({start}, {stop}{more}){' overlapping' * self.overlap}"
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulator:
+    """``position`` is the row-major place of the value among all, for argmax and argmin."""
+
+    register: Register
+    kind: str
+    value: Value
+    position: Affine | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    range: Range
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fold:
+    ranges: tuple[Range, ...]
+    body: tuple[Statement, ...]
+    accumulators: tuple[Accumulator, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    register: Register
+    value: Value
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    tensor: str
+    address: Affine
+    value: Value
+    accumulate: bool = False
+    condition: Value | None = None
+
+
+Statement = Loop | Fold | Let | Store
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """Code for one group of equations; ``outer`` are the indices of recurrences around it, with their sizes."""
+
+    name: str
+    outer: tuple[tuple[str, int], ...]
+    body: tuple[Statement, ...]
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """All tensors touched, in order of first appearance."""
+        found: dict[str, None] = {}
+        for statement in statements(self.body):
+            for value in (v for top in values(statement) for v in _walk(top)):
+                if isinstance(value, Load):
+                    found[value.tensor] = None
+            if isinstance(statement, Store):
+                found[statement.tensor] = None
+        return tuple(found)
+
+    @property
+    def loads(self) -> tuple[Load, ...]:
+        return tuple(
+            value
+            for statement in statements(self.body)
+            for top in values(statement)
+            for value in _walk(top)
+            if isinstance(value, Load)
+        )
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        return tuple(s for s in statements(self.body) if isinstance(s, Store))
+
+    def __str__(self) -> str:
+        outer = "".join(f", {index}:{size}" for index, size in self.outer)
+        lines = [f"def {self.name}({', '.join(self.tensors)}{outer}):"]
+        lines += [f"    {line}" for s in self.body for line in _statement_lines(s)]
+        return "\n".join(lines)
+
+
+# --- walking and rewriting ---------------------------------------------------------------------------------------
+
+
+def operands(value: Value) -> tuple[Value, ...]:
+    """The values directly inside a value."""
+    match value:
+        case Affine(_, _, others):
+            return tuple(v for v, _ in others)
+        case Load(_, address, _, condition):
+            inside = tuple(v for v, _ in address.others)
+            return inside if condition is None else (*inside, condition)
+        case Apply(_, arguments):
+            return arguments
+    return ()
+
+
+def _walk(value: Value) -> Iterator[Value]:
+    yield value
+    for inner in operands(value):
+        yield from _walk(inner)
+
+
+def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
+    """Every statement, outer before inner."""
+    for statement in body:
+        yield statement
+        if isinstance(statement, (Loop, Fold)):
+            yield from statements(statement.body)
+
+
+def values(statement: Statement) -> Iterator[Value]:
+    """The values that a statement itself computes, those of its body not."""
+    match statement:
+        case Let(_, value):
+            yield value
+        case Store(_, address, value, _, condition):
+            yield address
+            yield value
+            if condition is not None:
+                yield condition
+        case Fold(_, _, accumulators):
+            for accumulator in accumulators:
+                yield accumulator.value
+                if accumulator.position is not None:
+                    yield accumulator.position
+
+
+def rewrite(value: Value, indices: Mapping[str, Affine]) -> Value:
+    """``value`` with indices replaced by affine expressions of others."""
+    match value:
+        case Affine():
+            return _rewrite_affine(value, indices)
+        case Load(tensor, address, type_, condition):
+            inner = None if condition is None else rewrite(condition, indices)
+            return Load(tensor, _rewrite_affine(address, indices), type_, inner)
+        case Apply(function, arguments, type_):
+            return Apply(function, tuple(rewrite(a, indices) for a in arguments), type_)
+    return value
+
+
+def _rewrite_affine(value: Affine, indices: Mapping[str, Affine]) -> Affine:
+    result = Affine(value.constant)
+    for index, factor in value.terms:
+        result += indices.get(index, Affine(0, ((index, 1),))).scaled(factor)
+    return result + Affine(0, (), tuple((rewrite(v, indices), c) for v, c in value.others))
+
+
+def rewrite_statement(
+    statement: Statement,
+    indices: Mapping[str, Affine],
+    change: Callable[[Range], Range | None] = lambda r: r,
+) -> Statement:
+    """A statement with indices replaced and the ranges of folds changed (None drops a range)."""
+
+    def new(value: Value | None) -> Value | None:
+        return None if value is None else rewrite(value, indices)
+
+    match statement:
+        case Let(register, value):
+            return Let(register, rewrite(value, indices))
+        case Store():
+            return replace(
+                statement,
+                address=_rewrite_affine(statement.address, indices),
+                value=rewrite(statement.value, indices),
+                condition=new(statement.condition),
+            )
+        case Loop(range_, body):
+            return Loop(range_, tuple(rewrite_statement(s, indices, change) for s in body))
+        case Fold(ranges, body, accumulators):
+            return Fold(
+                tuple(r for r in map(change, ranges) if r is not None),
+                tuple(rewrite_statement(s, indices, change) for s in body),
+                tuple(
+                    replace(a, value=rewrite(a.value, indices), position=new(a.position))
+                    for a in accumulators
+                ),
+            )
+
+
+# --- pseudo-Python -----------------------------------------------------------------------------------------------
+
+
+def _affine_text(value: Affine) -> str:
+    terms = [(i, c) for i, c in value.terms] + [(value_text(v), c) for v, c in value.others]
+    text = ""
+    for name, factor in terms:
+        part = name if abs(factor) == 1 else f"{abs(factor)}*{name}"
+        sign = "-" if factor < 0 else "+"
+        text += f" {sign} {part}" if text else ("-" + part if factor < 0 else part)
+    if value.constant or not text:
+        sign = "-" if value.constant < 0 else "+"
+        text += f" {sign} {abs(value.constant)}" if text else str(value.constant)
+    return text
+
+
+def value_text(value: Value) -> str:
+    """``exp(x[256*n + i] - m)``."""
+    match value:
+        case Literal(number):
+            return str(number) if isinstance(number, float) else f"{_number_text(number)}"
+        case Affine():
+            return _affine_text(value)
+        case Register(name):
+            return name
+        case Load(tensor, address, _, condition):
+            text = f"{tensor}[{_affine_text(address)}]"
+            return text if condition is None else f"({text} if {value_text(condition)} else 0)"
+        case Apply("inside", (a, b)):
+            return f"0 <= {value_text(a)} < {value_text(b)}"
+        case Apply("convert", (a,), type_):
+            return f"{type_}({value_text(a)})"
+        case Apply(function, (a, b)) if not function[0].isalpha() or function in ("and", "or"):
+            return f"({value_text(a)} {function} {value_text(b)})"
+        case Apply(function, arguments):
+            return f"{function}({', '.join(map(value_text, arguments))})"
+    raise AssertionError(value)
+
+
+def _number_text(number: Fraction) -> str:
+    if number.denominator == 1 and abs(number) < 10**15:
+        return str(number.numerator)
+    return repr(float(number)) if math.isfinite(float(number)) else str(number)
+
+
+def _statement_lines(statement: Statement) -> Iterator[str]:
+    match statement:
+        case Loop(range_, body):
+            yield f"for {range_}:"
+            yield from (f"    {line}" for s in body for line in _statement_lines(s))
+        case Fold(ranges, body, accumulators):
+            yield f"fold {' for '.join(f'{r}' for r in ranges)}:"
+            yield from (f"    {line}" for s in body for line in _statement_lines(s))
+            for a in accumulators:
+                yield f"    {a.register.name} = {a.kind} of {value_text(a.value)}"
+        case Let(register, value):
+            yield f"{register.name} = {value_text(value)}"
+        case Store(tensor, address, value, accumulate, condition):
+            sign = "+=" if accumulate else "="
+            when = "" if condition is None else f"if {value_text(condition)}: "
+            yield f"{when}{tensor}[{_affine_text(address)}] {sign} {value_text(value)}"

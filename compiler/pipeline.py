@@ -1,0 +1,180 @@
+"""The whole compiler as one straight function: a system goes in, something that can be called comes out.
+
+Each stage takes a valid program and leaves one, and each can be printed: ``executable.explain("order")``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from . import jit
+from .cache import module_key, opened, program_key
+from .emit import emit
+from .errors import CompilerError
+from .fuse import Fusion, fuse, fusion_lines
+from .hoist import hoist
+from .loops import Kernel
+from .lower import Storage, lower
+from .options import Options, Settings
+from .order import Recurrence, order, step_lines
+from .plan import copies, in_place, plan, with_own_values
+from .program import Program, decode, encode, limits
+from .run import Executable
+from .schedule import schedule
+from .stabilize import stabilize
+from .system import System
+from .validate import validate
+
+__all__ = ["STAGES", "Explanation", "compile_system", "stages"]
+
+STAGES = (
+    "system",
+    "stabilize",
+    "hoist",
+    "order",
+    "fuse",
+    "lower",
+    "schedule",
+    "plan",
+    "emit",
+    "assembly",
+)
+
+
+@dataclass
+class Explanation:
+    """What each stage left behind, as text when somebody asks."""
+
+    texts: dict[str, Callable[[], str]] = field(default_factory=dict)
+
+    def __call__(self, stage: str | None = None) -> str:
+        """The text of one stage, or of all under headings."""
+        if stage is None:
+            return "\n".join(f"=== {name} ===\n{text()}\n" for name, text in self.texts.items())
+        if stage not in self.texts:
+            raise CompilerError(f"unknown stage {stage!r}: expected one of {', '.join(STAGES)}")
+        return self.texts[stage]()
+
+
+def compile_system(system: System, options: Options | None = None) -> Executable:
+    """A system as an `Executable`: from the cache, or through all stages."""
+    settings = (options or Options()).settle()
+    validate(system)
+    cache, versions = opened(settings.cache), jit.versions()
+    key = program_key(system, settings, versions)
+    stored = cache.get(key) if cache else None
+    if stored is not None:
+        return Executable(decode(stored), lambda stage=None: stages(system, settings)[1](stage))
+    program, explanation = stages(system, settings)
+    if cache:
+        cache.put(key, encode(program))
+    return Executable(program, explanation)
+
+
+def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
+    """All stages in order, and what they did."""
+    explanation = Explanation()
+    texts, target = explanation.texts, settings.target
+    texts["system"] = lambda: str(system)
+
+    # First of all, while the formulas still look as they were written: forms that hold in floating point.
+    stable = stabilize(with_own_values(system))
+    texts["stabilize"] = lambda: str(stable)
+
+    # Then sharing, for stable forms have parts in common (a maximum, a sum) that the formulas did not show.
+    shared = hoist(stable)
+    texts["hoist"] = lambda: str(shared)
+
+    # Only now an order: the stages before may add, merge and drop equations freely, as those stand in none.
+    steps = order(shared)
+    texts["order"] = lambda: "\n".join(step_lines(steps))
+
+    # Kernels are found among equations, where "the same place" is a matter of comparing subscripts.
+    fused = fuse(steps, shared)
+    texts["fuse"] = lambda: "\n".join(fusion_lines(fused))
+
+    # How tensors lie in memory decides the addresses, so it is settled before there are any.
+    storages = {t.name: Storage(t, ((0, 0),) * len(t.shape)) for t in shared.tensors}
+    lowered = _lowered(fused, storages)
+    texts["lower"] = lambda: _text(lowered)
+
+    # Tiles are chosen for each kernel on its own.
+    scheduled = _each(lowered, lambda kernel: schedule(kernel, target))
+
+    # Whether a state may be overwritten depends on how kernels run through it; what may not is copied at the end.
+    over = in_place(scheduled, storages, shared)
+    late = _lowered([Fusion(e.indices, (e,)) for e in copies(shared, over)], storages, "copy")
+    parts = (*scheduled, *_each(late, lambda kernel: schedule(kernel, target)))
+    texts["schedule"] = lambda: _text(parts)
+    placed = plan(parts, storages, shared, over)
+    texts["plan"] = lambda: str(placed)
+
+    # Text, not an object model: it is three times faster to write, and it is what one reads when one asks.
+    assembly = emit(parts, placed, {t.name: t.dtype for t in shared.tensors}, target)
+    texts["emit"] = lambda: assembly
+    texts["assembly"] = lambda: jit.assembly(assembly, target)
+
+    program = Program(
+        slots=placed.slots,
+        arena=placed.arena,
+        zeros=placed.zeros,
+        states=tuple(state for state, _ in system.updates),
+        limits=limits(system),
+        objects=_objects(assembly, settings),
+    )
+    return program, explanation
+
+
+def _objects(assembly: str, settings: Settings) -> tuple[bytes, ...]:
+    """Object code, kept by the text that it was made from."""
+    cache = opened(settings.cache)
+    key = module_key(assembly, settings.target, jit.versions())
+    stored = cache.get(key) if cache else None
+    if stored is not None:
+        return (stored,)
+    objects = jit.compile_modules([assembly], settings.target, settings.threads)
+    if cache:
+        cache.put(key, objects[0])
+    return objects
+
+
+def _lowered(
+    parts: Sequence[Any],
+    storages: Mapping[str, Storage],
+    name: str = "kernel",
+    outer: Sequence[tuple[Any, int]] = (),
+) -> tuple[Any, ...]:
+    """Kernels in the place of equations; what has no element vanishes."""
+    found: list[Any] = []
+    for k, part in enumerate(parts):
+        label = f"{name}_{k}"
+        if isinstance(part, Fusion):
+            if 0 not in part.equations[0].extents.values():
+                found.append(lower(part, label, storages, dict(outer)))
+        else:
+            around = outer
+            if isinstance(part, Recurrence):
+                around = (*outer, (part.index, part.size))
+            found.append(replace(part, steps=_lowered(part.steps, storages, label, around)))
+    return tuple(found)
+
+
+def _each(parts: Sequence[Any], change: Callable[[Kernel], Kernel]) -> tuple[Any, ...]:
+    return tuple(
+        change(part) if isinstance(part, Kernel) else replace(part, steps=_each(part.steps, change))
+        for part in parts
+    )
+
+
+def _text(parts: Sequence[Any]) -> str:
+    lines = []
+    for part in parts:
+        if isinstance(part, Kernel):
+            lines.append(str(part))
+        else:
+            around = next(step_lines([replace(part, steps=())]))
+            inner = _text(part.steps).replace("\n", "\n    ")
+            lines.append(f"{around}\n    {inner}")
+    return "\n".join(lines)
