@@ -164,7 +164,7 @@ class _Builder:
         if data and random.random() < 0.3:
             entry = Element("t", (self.subscript(data[0].shape[0], indices),))
             inside = size >= self.limit and entry.subscripts[0] in [b.index for b in indices]
-            return entry if inside else entry + random.randint(-2, 0)
+            return entry if inside else entry + random.randint(-2, -1)
         if not indices or random.random() < 0.15:
             return _number(random.randrange(size))
         index, other = random.choice(indices).index, random.choice(indices).index
