@@ -8,6 +8,7 @@ its 53 bits with those 192 bits of 2/pi that matter (Payne and Hanek), all in in
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 
 from .assembler import Assembler, Value, lanes
 
@@ -119,7 +120,7 @@ def _huge_function(owner: Assembler) -> str:
     table = [
         _load(a.offset(a.offset("@graphnn.two_over_pi", offset.text), 8 * k), a) for k in range(4)
     ]
-    window = [_funnel(high, low, shift) for high, low in zip(table, table[1:], strict=False)]
+    window = [_funnel(high, low, shift) for high, low in pairwise(table)]
     low_product = _wide(mantissa, window[2])
     middle = _wide(mantissa, window[1]) + low_product.shift_right_unsigned(64)
     high = mantissa * window[0] + middle.shift_right_unsigned(64).convert("trunc", "i64")

@@ -21,7 +21,7 @@ from fractions import Fraction
 
 from .target import Target
 
-__all__ = ["Assembler", "Value", "element_type", "lanes", "like", "module", "vector"]
+__all__ = ["Assembler", "Value", "element_type", "lanes", "like", "mangled", "module", "vector"]
 
 _INTEGER_OF = {"float": "i32", "double": "i64"}
 _SUFFIX = {"float": "f32", "double": "f64"}
@@ -45,6 +45,13 @@ def element_type(type_: str) -> str:
 def like(type_: str, element: str) -> str:
     """As many lanes as ``type_``, of another element type."""
     return vector(element, lanes(type_))
+
+
+def mangled(type_: str) -> str:
+    """``v16f32``, as the names of LLVM's intrinsics spell a type."""
+    element, count = element_type(type_), lanes(type_)
+    suffix = _SUFFIX.get(element, element)
+    return suffix if count == 1 else f"v{count}{suffix}"
 
 
 def _literal(element: str, value: object) -> str:
@@ -134,10 +141,7 @@ class Assembler:
 
     def intrinsic(self, name: str, type_: str, *operands: str) -> str:
         """``llvm.name`` on operands that are all of the result's type."""
-        element = element_type(type_)
-        count = lanes(type_)
-        suffix = _SUFFIX.get(element, element)
-        full = f"@llvm.{name}.{suffix if count == 1 else f'v{count}{suffix}'}"
+        full = f"@llvm.{name}.{mangled(type_)}"
         self.declare(f"declare {type_} {full}({', '.join([type_] * len(operands))})")
         return self.op(f"call {type_} {full}({', '.join(f'{type_} {o}' for o in operands)})")
 

@@ -20,7 +20,7 @@ from fractions import Fraction
 from math import inf, nan
 
 from .angles import reduce_angle
-from .assembler import Assembler, Value, element_type
+from .assembler import Assembler, Value, element_type, mangled
 from .polynomials import POLYNOMIALS
 
 __all__ = ["call", "integer_power"]
@@ -128,8 +128,14 @@ def _power_of_two(n: Value, form: _Format) -> Value:
 
 
 def _scaled(y: Value, n: Value) -> Value:
-    """``y * 2**n`` in two steps, so that neither factor leaves the range and only the last step rounds."""
-    form = _format(y)
+    """``y * 2**n`` with one rounding: an instruction where there is one, else two steps whose factors stay in range."""
+    assembler, form = y.assembler, _format(y)
+    if assembler.target.has("avx512vl"):
+        n = n if element_type(n.type) == "i32" else n.convert("trunc", "i32")
+        name = f"@llvm.ldexp.{mangled(y.type)}.{mangled(n.type)}"
+        assembler.declare(f"declare {y.type} {name}({y.type}, {n.type})")
+        text = assembler.op(f"call {y.type} {name}({y.type} {y.text}, {n.type} {n.text})")
+        return Value(assembler, y.type, text)
     half = n.shift_right(1)
     return y * _power_of_two(half, form) * _power_of_two(n - half, form)
 
@@ -139,7 +145,8 @@ def _exp(x: Value, low: Value | None = None) -> Value:
     form = _format(x)
     n, r, lost = _split_exponent(_clamp(x, form.exp_low, form.exp_high))
     if low is not None:
-        lost = lost + low
+        total = _sum(r, lost + low)
+        r, lost = total.high, total.low
     tail = _polynomial("exp", r).times_plus(r * r, lost)
     return _scaled(r + tail + 1, n)
 
@@ -280,7 +287,6 @@ def _log_double(x: Value) -> _Double:
     term_low = term.low + cube_low * third_high + cube.high * float(third - Fraction(third_high))
     rest = _polynomial("power", square.high) * square.high * cube.high
     form = _format(x)
-    total = _sum(k * form.log2_high, high * 2)
     near = _sum(high * 2, term.high)
     total = _sum(k * form.log2_high, near.high)
     small = total.low + near.low + low * 2 + term_low + rest + k * form.log2_low
