@@ -229,12 +229,14 @@ class _Machine:
         value = self.convert(_value(equation.value, scope), self.tensors[equation.target])
         value = np.broadcast_to(value, grid)
         where = [np.broadcast_to(_value(s, scope), grid) for s in equation.subscripts]
+        if not where:  # a scalar is stored as a tensor of one element
+            result, where = result.reshape(1), [np.zeros(grid, np.int64)]
         inside = _inside(where, result.shape, grid)
         target = tuple(w[inside] for w in where)
         if equation.accumulate:
-            np.add.at(result, target or (), value[inside] if target else value)
+            np.add.at(result, target, value[inside])
         else:
-            result[target] = value[inside] if target else value
+            result[target] = value[inside]
 
     def reals(self, equation: Equation) -> Reals:
         """The kind of reals an equation computes with: the target's, else the widest it reads."""

@@ -80,6 +80,9 @@ class Definitions:
     def _inside(self, subscript: Expr, size: int, sizes: Sizes) -> bool:
         if isinstance(subscript, Element):  # these are checked before anything is computed
             return self.tensors[subscript.tensor].role == "input"
+        if isinstance(subscript, Index):  # nearly all are: no polynomials for these
+            extent = sizes.get(subscript)
+            return isinstance(extent, Number) and extent.value <= size
         last = Number(Fraction(size - 1))
         return is_nonnegative(subscript, sizes) and is_nonnegative(last - subscript, sizes)
 

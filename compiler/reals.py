@@ -203,11 +203,14 @@ def multiprecision() -> Reals:
     def power(a: Any, b: Any) -> Any:
         if b == 0 or a == 1:
             return one
-        if a == 0 and not mp.isnan(b):
-            return zero if b > 0 else inf
-        if a < 0 and mp.isfinite(b) and b != mp.floor(b):
+        if mp.isnan(a) or mp.isnan(b):
             return nan
-        return a**b
+        if mp.isinf(b):
+            return one if abs(a) == 1 else inf if (abs(a) > 1) == (b > 0) else zero
+        if a == 0 or mp.isinf(a):
+            grows = (b > 0) == bool(mp.isinf(a))
+            return (-inf if a < 0 and b % 2 == 1 else inf) if grows else zero
+        return nan if a < 0 and b != mp.floor(b) else a**b
 
     def larger(a: Any, b: Any) -> Any:
         return a if mp.isnan(a) or a >= b else b
