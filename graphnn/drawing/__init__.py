@@ -5,6 +5,8 @@
     panels     what stands in a box, its size                layout     places, found by Graphviz
     legend     what colours and signs mean                   svg        all of it as one document
     export     PNG, PDF, HTML, DOT                           drawing    the object a user holds
+
+Graphs of operations come in at one place, ``adapter``; all else knows boxes and arrows only.
 """
 
 from .drawing import Drawing

@@ -1,7 +1,7 @@
 """Large pictures made small: everything of a layer in one box.
 
-    depth 0    one box for each outermost layer
-    depth 1    outermost layers are frames, the layers inside them are boxes
+depth 0    one box for each outermost layer
+depth 1    outermost layers are frames, the layers inside them are boxes
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def collapse(picture: Picture, depth: int | None) -> Picture:
     groups: dict[Key | str, list[Box]] = {}
     for box in picture.boxes:
         groups.setdefault(_group(box, depth), []).append(box)
-    boxes, place = [], {}
+    boxes: list[Box] = []
+    place: dict[str, str] = {}
     for members in groups.values():
         merged = _merge(members, depth)
         boxes.append(merged)

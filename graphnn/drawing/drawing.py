@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from os import PathLike, fspath
@@ -15,8 +16,6 @@ from .picture import Picture
 from .svg import svg
 
 __all__ = ["Drawing"]
-
-_FORMATS = (".svg", ".png", ".pdf", ".html", ".dot")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +47,18 @@ class Drawing:
     def save(self, path: str | PathLike[str]) -> Path:
         """Write the picture; the suffix says how: .svg, .png, .pdf, .html or .dot."""
         file = Path(fspath(path))
-        make = {
+        makers: dict[str, Callable[[], str | bytes]] = {
             ".svg": self.to_svg,
             ".png": self.to_png,
             ".pdf": self.to_pdf,
             ".html": self.to_html,
             ".dot": self.to_dot,
-        }.get(file.suffix.lower())
+        }
+        make = makers.get(file.suffix.lower())
         if make is None:
             raise GraphnnError(
                 f"cannot tell the format of {fspath(path)!r}: its name should end in"
-                f" {', '.join(_FORMATS)}"
+                f" {', '.join(makers)}"
             )
         made = make()
         data = made if isinstance(made, bytes) else made.encode()
@@ -70,7 +70,11 @@ class Drawing:
         return collapse(self.picture, self.depth)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
-        return {"image/svg+xml": self.to_svg(), "image/png": self.to_png(), "text/plain": repr(self)}
+        return {
+            "image/svg+xml": self.to_svg(),
+            "image/png": self.to_png(),
+            "text/plain": repr(self),
+        }
 
     def __repr__(self) -> str:
         shown = self._shown()

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
-from io import BytesIO
 from re import search, sub
 from typing import Any
 
@@ -36,7 +35,7 @@ def pdf(svg: str) -> bytes:
     fpdf = _library("fpdf")
     drawing = _library("fpdf.svg").SVGObject(sub(r"<title>[^<]*</title>", "", svg).encode())
     document = fpdf.FPDF(unit="pt", format=_size(svg))
-    document.set_creation_date(datetime(2000, 1, 1, tzinfo=timezone.utc))
+    document.set_creation_date(datetime(2000, 1, 1, tzinfo=UTC))
     document.set_auto_page_break(False)
     document.add_page()
     drawing.draw_to_page(document)

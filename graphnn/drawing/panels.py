@@ -1,8 +1,8 @@
 """What stands inside a box, and how large the box must be for it.
 
-    title (bold)                 subtitle
-              formula
-              formula
+title (bold)                 subtitle
+          formula
+          formula
 """
 
 from __future__ import annotations

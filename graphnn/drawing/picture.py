@@ -80,10 +80,19 @@ class Picture:
         ]
         ends = [end for arrow in self.arrows for end in (arrow.source, arrow.target)]
         ends += [end for pair in self.pairs for end in pair]
-        problems += [f"no box has the id {end!r}" for end in dict.fromkeys(ends) if end not in known]
+        problems += [
+            f"no box has the id {end!r}" for end in dict.fromkeys(ends) if end not in known
+        ]
         if problems:
             raise GraphnnError("; ".join(problems))
 
     @property
     def by_id(self) -> dict[str, Box]:
         return {box.id: box for box in self.boxes}
+
+    def look(self, arrow: Arrow) -> str:
+        """An arrow's kind, or "reuse" where a forward value serves a gradient (the loss starts them)."""
+        boxes = self.by_id
+        source, target = boxes[arrow.source], boxes[arrow.target]
+        is_reuse = source.column == 0 and target.column == 1 and source.kind != "loss"
+        return "reuse" if is_reuse else arrow.kind

@@ -1,7 +1,7 @@
 """How pictures look: one table of colours and one of measures.
 
-Colours are the eight of Okabe and Ito, which people who see few colours can still tell apart; fills are pale so that dark
-text stands out, and kinds differ by outline too, not by colour alone. Lengths are points.
+Colours follow those of Okabe and Ito, which people who see few colours can still tell apart; fills are pale so that
+dark text stands out, and kinds differ by outline too, not by colour alone. Lengths are points.
 """
 
 from __future__ import annotations
@@ -65,5 +65,5 @@ ARROWS: Mapping[str, ArrowStyle] = {
     "gradient": ArrowStyle("gradient, flowing back", "#cf5f0c"),
     "update": ArrowStyle("new value", "#b88400", dashes="5 3"),
     "reuse": ArrowStyle("value used again by a gradient", "#97a1ad", 0.8, "2.5 2"),
-    "pair": ArrowStyle("operation and its gradient", "#b9c1ca", 0.8, "1 2.5"),
+    "pair": ArrowStyle("belong together", "#b9c1ca", 0.8, "1 2.5"),
 }

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape, quoteattr
 
-from .layout import Frame, Layout, Rectangle, Route, place
+from .layout import Frame, Layout, Place, Rectangle, Route, columns_of, place
 from .legend import Legend, legend
 from .panels import Panel, panel
 from .picture import Box, Picture
@@ -58,18 +58,23 @@ def svg(picture: Picture, formulas: bool = True) -> str:
     measures = Measures()
     panels = tuple(panel(box, formulas) for box in picture.boxes)
     labels = tuple(text(arrow.label, measures.label) for arrow in picture.arrows)
-    names = {path: text(path[-1], measures.title) for path in _paths(picture)}
+    names = {frame: text(frame[1][-1], measures.title) for frame in _frames(picture)}
     layout = place(
         picture,
         tuple((p.width, p.height) for p in panels),
         tuple(_label_size(ink) for ink in labels),
-        {path: (ink.width + 4, ink.height + 2) for path, ink in names.items()},
+        {frame: (ink.width + 4, ink.height + 2) for frame, ink in names.items()},
     )
     title = text(picture.title, measures.heading, bold=True)
     key = legend(picture, formulas, max(layout.width, 420))
     top = measures.margin + (title.height + measures.margin * 0.8 if title.width else 0)
     width = max(layout.width, key.width, title.width) + 2 * measures.margin
-    height = top + layout.height + measures.margin + (key.height + measures.margin * 0.8 if key.rows else 0)
+    height = (
+        top
+        + layout.height
+        + measures.margin
+        + (key.height + measures.margin * 0.8 if key.rows else 0)
+    )
     canvas = _Canvas("g" + hashlib.sha256(repr((picture, formulas)).encode()).hexdigest()[:10])
     canvas.ink(title, measures.margin, measures.margin + title.ascent)
     canvas.add(f'<g transform="translate({_n((width - layout.width) / 2)} {_n(top)})">')
@@ -79,10 +84,14 @@ def svg(picture: Picture, formulas: bool = True) -> str:
     return _document(canvas, picture, width, height)
 
 
-def _paths(picture: Picture) -> Iterator[tuple[str, ...]]:
+def _frames(picture: Picture) -> Iterator[Place]:
     """Each frame once, outer ones before those inside them."""
-    every = (box.cluster[:k] for box in picture.boxes for k in range(1, len(box.cluster) + 1))
-    yield from dict.fromkeys(every)
+    columns = columns_of(picture)
+    yield from dict.fromkeys(
+        (columns[box.id], box.cluster[:k])
+        for box in picture.boxes
+        for k in range(1, len(box.cluster) + 1)
+    )
 
 
 def _label_size(ink: Ink) -> tuple[float, float]:
@@ -95,29 +104,37 @@ def _draw_layout(
     layout: Layout,
     panels: tuple[Panel, ...],
     labels: tuple[Ink, ...],
-    names: dict[tuple[str, ...], Ink],
+    names: dict[Place, Ink],
 ) -> None:
     """Frames lie below arrows, arrows below boxes."""
     for frame in layout.frames:
-        _draw_frame(canvas, frame, names[frame.path])
-    for route in layout.pairs:
-        _draw_route(canvas, route, ARROWS["pair"], has_head=False)
-    kinds = picture.by_id
+        canvas.add(
+            _rectangle(frame.area, 9, f'fill="{_shade(frame)}" stroke="#d5dbe1" stroke-width="0.8"')
+        )
+    joined = {frozenset((arrow.source, arrow.target)) for arrow in picture.arrows}
+    for pair, route in zip(picture.pairs, layout.pairs, strict=True):
+        if frozenset(pair) not in joined:
+            _draw_route(canvas, route, ARROWS["pair"], has_head=False)
     for arrow, route, ink in zip(picture.arrows, layout.routes, labels, strict=True):
-        columns = kinds[arrow.source].column, kinds[arrow.target].column
-        is_reuse = arrow.kind == "forward" and columns == (0, 1)
-        _draw_route(canvas, route, ARROWS["reuse" if is_reuse else arrow.kind])
+        _draw_route(canvas, route, ARROWS[picture.look(arrow)])
         if route.label:
             x, y = route.label.centre
             canvas.ink(ink, x - ink.width / 2, y + (ink.ascent - ink.descent) / 2, MUTED)
+    for frame in layout.frames:
+        _draw_name(canvas, frame, names[frame.place])
     for box, area, content in zip(picture.boxes, layout.boxes, panels, strict=True):
         _draw_box(canvas, box, area, content)
 
 
-def _draw_frame(canvas: _Canvas, frame: Frame, name: Ink) -> None:
-    shade = ("#f4f6f8", "#eceff2", "#e4e8ec")[min(len(frame.path), 3) - 1]
-    canvas.add(_rectangle(frame.area, 9, f'fill="{shade}" stroke="#d5dbe1" stroke-width="0.8"'))
+def _shade(frame: Frame) -> str:
+    return ("#f4f6f8", "#eceff2", "#e4e8ec")[min(len(frame.place[1]), 3) - 1]
+
+
+def _draw_name(canvas: _Canvas, frame: Frame, name: Ink) -> None:
+    """A frame's name, on a ground of its own because arrows may cross it."""
     x, y = frame.area.left + Measures().frame, frame.label.centre[1]
+    ground = Rectangle(x - 3, y - name.height / 2, x + name.width + 3, y + name.height / 2)
+    canvas.add(_rectangle(ground, 3, f'fill="{_shade(frame)}"'))
     canvas.ink(name, x, y + (name.ascent - name.descent) / 2, MUTED)
 
 
@@ -130,7 +147,10 @@ def _draw_route(canvas: _Canvas, route: Route, style: ArrowStyle, has_head: bool
         canvas.add(f'<path d="{_path(curve)}" fill="none" {line}/>')
         return
     size = Measures().arrowhead * (0.8 + 0.2 * style.width)
-    tip, back = curve[-1], next((p for p in reversed(curve) if math.dist(p, curve[-1]) > 0.1), curve[0])
+    tip, back = (
+        curve[-1],
+        next((p for p in reversed(curve) if math.dist(p, curve[-1]) > 0.1), curve[0]),
+    )
     length = math.dist(tip, back) or 1.0
     dx, dy = (tip[0] - back[0]) / length, (tip[1] - back[1]) / length
     curve[-1] = (tip[0] - dx * size * 0.8, tip[1] - dy * size * 0.8)
@@ -166,7 +186,9 @@ def _draw_legend(canvas: _Canvas, key: Legend, left: float, top: float) -> None:
             elif isinstance(entry.style, ArrowStyle):
                 middle = area.centre[1]
                 line = ((area.left, middle),) + ((area.right, middle),) * 3
-                _draw_route(canvas, Route(line, None), entry.style, entry.style is not ARROWS["pair"])
+                _draw_route(
+                    canvas, Route(line, None), entry.style, entry.style is not ARROWS["pair"]
+                )
             for ink, dx in entry.words:
                 shift = (text("x", Measures().legend).ascent - 2.3) / 2
                 canvas.ink(ink, x + dx, y + row.height / 2 + shift, MUTED)
@@ -215,6 +237,8 @@ def _printable(words: str) -> str:
 
 def _n(value: float) -> str:
     """Two decimals at most, and no minus zero."""
-    return f"{value:.2f}".rstrip("0").rstrip(".").replace("-0", "0") if abs(value) < 0.005 else (
-        f"{value:.2f}".rstrip("0").rstrip(".")
+    return (
+        f"{value:.2f}".rstrip("0").rstrip(".").replace("-0", "0")
+        if abs(value) < 0.005
+        else (f"{value:.2f}".rstrip("0").rstrip("."))
     )

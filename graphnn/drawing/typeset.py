@@ -8,6 +8,7 @@ equal pictures are equal to the byte. An outline is kept once and placed many ti
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,7 +73,9 @@ def formula(latex: str, size: float) -> Ink:
             if not 0 < box.xmax - box.xmin < 1e5 or not 0 < box.ymax - box.ymin < 1e3:
                 return text(latex, size * 0.8)
             marks = _marks(drawn, -box.xmin)
-    except Exception:  # whatever a foreign parser makes of a foreign text: a picture is still a picture
+    except (
+        Exception
+    ):  # whatever a foreign parser makes of a foreign text: a picture is still a picture
         return text(latex, size * 0.8)
     return Ink(box.xmax - box.xmin, box.ymax, -box.ymin, marks)
 
@@ -119,8 +122,10 @@ def _fonts() -> tuple[Any, Any]:
 
 def _ziamath() -> Any:
     try:
-        import ziamath
-        import ziamath.tex
+        with warnings.catch_warnings():  # it opens its font in a way that Python 3.11 deprecates
+            warnings.simplefilter("ignore", DeprecationWarning)
+            import ziamath
+            import ziamath.tex
     except ImportError as error:
         raise GraphnnError(_MISSING) from error
     return ziamath

@@ -43,9 +43,9 @@ __all__ = ["equation_latex", "expression_latex", "lines_latex", "name_latex"]
 # Binding strengths; a case distinction is bracketed wherever something else stands beside it.
 _CASES, _OR, _AND, _NOT, _COMPARISON, _REMAINDER = range(6)
 _SUM, _NEGATIVE, _PRODUCT, _POWER, _ATOM = range(6, 11)
-_GREEK = frozenset(
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau phi chi"
-    " psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega".split()
+_GREEK = re.compile(
+    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|rho|sigma|tau|phi|chi|psi|omega"
+    "|Gamma|Delta|Theta|Lambda|Xi|Sigma|Phi|Psi|Omega"
 )
 _RELATIONS = {"<": "<", "<=": r"\le", ">": ">", ">=": r"\ge", "==": "=", "!=": r"\ne"}
 _DIRECTIONS = {"<": 1, "<=": 1, ">": -1, ">=": -1, "==": 0}
@@ -118,7 +118,7 @@ def name_latex(name: str) -> str:
     """
     if name.endswith(".new"):
         return f"{name_latex(name.removesuffix('.new'))}^{{\\mathrm{{new}}}}"
-    if name in _GREEK:
+    if _GREEK.fullmatch(name):
         return f"\\{name}"
     return name if len(name) == 1 else f"\\mathrm{{{_escape(name)}}}"
 
@@ -139,7 +139,7 @@ def _index(name: str) -> str:
 def _symbol(name: str) -> str:
     """An attribute: it has no indices, so that a number after a Greek letter may stand below it."""
     numbered = re.fullmatch(r"([A-Za-z]+)_?(\d+)", name)
-    if numbered and numbered[1] in _GREEK:
+    if numbered and _GREEK.fullmatch(numbered[1]):
         return f"\\{numbered[1]}_{{{numbered[2]}}}"
     return name_latex(name)
 
@@ -153,7 +153,7 @@ def _element(tensor: str, subscripts: Sequence[Expr]) -> str:
         return rf"\frac{{\partial\mathcal{{L}}}}{{\partial {_element(tensor[2:], subscripts)}}}"
     if tensor.startswith("g_") and len(tensor) > 2:
         return f"g^{{({_element(tensor[2:], ())})}}{below}"
-    return name_latex(tensor) + below
+    return (name_latex(tensor) + below) if subscripts else _symbol(tensor)
 
 
 def _sides(equation: Equation | Line) -> tuple[str, str, str]:
@@ -231,7 +231,7 @@ def _call(function: str, arguments: tuple[Expr, ...]) -> _Part:
             return _logical(function, arguments)
         case "not", (a,):
             return _Part(r"\text{not } " + _inside(a, _ATOM).latex, _NOT)
-        case ("<" | "<=" | ">" | ">=" | "==" | "!="), (a, b):
+        case (("<" | "<=" | ">" | ">=" | "==" | "!="), (a, b)):
             left, right = _inside(a, _REMAINDER), _inside(b, _REMAINDER)
             return _beside(left, f" {_RELATIONS[function]} ", right, _COMPARISON)
         case "where", (condition, a, b) if b == Number(Fraction(0)):
@@ -272,7 +272,8 @@ def _divided(a: Expr, b: Expr) -> _Part:
 
 def _power(a: Expr, b: Expr) -> _Part:
     base = _inside(a, _ATOM, closed=True)
-    if isinstance(a, Element) and "^" in base.latex or base.is_tall and not _is_fenced(base):
+    is_raised = isinstance(a, Element) and "^" in base.latex
+    if is_raised or (base.is_tall and not base.latex.startswith(r"\left")):
         base = _bracket(base)
     return replace(base, latex=f"{base.latex}^{{{_show(b).latex}}}", strength=_POWER)
 
@@ -329,12 +330,13 @@ def _function(function: str, arguments: tuple[Expr, ...]) -> _Part:
     sign = _FUNCTIONS[function]
     if len(parts) == 1 and function == "log" and isinstance(arguments[0], (Element, Symbol, Index)):
         return _Part(f"{sign} {parts[0].latex}", _PRODUCT, is_open=True)
-    inner = _Part(r",\,".join(p.latex for p in parts), is_tall=any(p.is_tall for p in parts))
+    inner = _Part(", ".join(p.latex for p in parts), is_tall=any(p.is_tall for p in parts))
     return replace(_bracket(inner), latex=sign + _bracket(inner).latex)
 
 
 def _reduction(kind: str, body: Expr, binders: tuple[Binder, ...]) -> _Part:
-    below = ",".join(_binder(b, body) for b in binders)
+    names = [_binder(b, body) for b in binders]
+    below = (r",\," if any("<" in name for name in names) else ",").join(names)
     sign = _REDUCTIONS[kind]
     if sign.startswith(r"\mathrm"):
         sign = rf"\underset{{{below}}}{{{sign}}}"
@@ -377,7 +379,3 @@ def _fenced(left: str, part: _Part, right: str) -> _Part:
         return _Part(rf"\left{left} {part.latex} \right{right}", is_tall=part.is_tall)
     blank = " " if left.startswith("\\") else ""
     return _Part(f"{left}{blank}{part.latex}{blank}{right}")
-
-
-def _is_fenced(part: _Part) -> bool:
-    return part.latex.startswith(r"\left")
