@@ -27,7 +27,10 @@ def picture(graph: Graph, title: str = "", loss: Node | None = None) -> Picture:
     ends = [(a.differentiates, a) for a in graph.applications if a.differentiates is not None]
     pairs = [(_id(forward), _id(backward)) for forward, backward in ends]
     return Picture(
-        tuple(boxes), tuple(arrows), title, tuple(p for p in pairs if p[0] in known and p[1] in known)
+        tuple(boxes),
+        tuple(arrows),
+        title,
+        tuple(p for p in pairs if p[0] in known and p[1] in known),
     )
 
 
@@ -69,7 +72,7 @@ def _arrows(graph: Graph, application: Application) -> list[Arrow]:
         if isinstance(node, Constant) and node.is_number:
             continue
         source = _id(node.application) if isinstance(node, Result) else graph.symbols[node]
-        label = f"{operand}[{_indices(application, operand, node.dims)}]"
+        label = f"{operand}[{_indices(application, operand, node.dims)}]" if node.dims else operand
         arrows[source, operand] = Arrow(source, _id(application), label, kind)
     return list(arrows.values())
 

@@ -47,7 +47,9 @@ def _subject(what: object, graph: str) -> tuple[list[Node], Node | None, str]:
             return list(what.outputs), None, title
         loss = getattr(what, "loss_node", None)
         if loss is None:
-            raise GraphnnError(f'compile the model before drawing its "{graph}" graph: it needs a loss')
+            raise GraphnnError(
+                f'compile the model before drawing its "{graph}" graph: it needs a loss'
+            )
         updates = list(what.updates.new_values.values()) if graph == "train" else []
         return [loss, *updates], loss, title
     raise GraphnnError(f"expected a node, a model or updates to draw, got {type(what).__name__}")
