@@ -30,6 +30,7 @@ from .loops import (
     Statement,
     Store,
     Value,
+    dependences,
     operands,
     statements,
     values,
@@ -84,9 +85,8 @@ class Emitter:
         self.scopes: list[dict[object, str]] = [{}]
         self.known: dict[object, _Node] = {}
         self.by_identity: dict[int, _Node] = {}
-        self.depends: dict[str, tuple[str, ...]] = {}  # registers on indices
+        self.depends = dependences(kernel.body)  # of registers on indices
         self.defined: set[str] = set()
-        self._find_dependences(kernel.body)
 
     def text(self, name: str) -> str:
         """The finished function."""
@@ -129,25 +129,9 @@ class Emitter:
             case Affine(_, terms, _) | Load(_, Affine(_, terms, _)):
                 indices |= {i: None for i, _ in terms}
             case Register(name):
-                indices |= dict.fromkeys(self.depends[name])
+                indices |= dict.fromkeys(sorted(self.depends[name]))
                 registers = frozenset([name])
         return _Node(len(self.known), value, inner, tuple(indices), registers, value.type)
-
-    def _find_dependences(self, body: Sequence[Statement]) -> None:
-        """Which indices the value of each register depends on."""
-        for statement in body:
-            match statement:
-                case Loop(_, inner):
-                    self._find_dependences(inner)
-                case Let(register, value):
-                    self.depends[register.name] = self.node(value).indices
-                case Fold(ranges, inner, accumulators):
-                    self._find_dependences(inner)
-                    own = {r.index for r in ranges}
-                    blocks = tuple(r.block[0] for r in ranges if r.block)
-                    for a in accumulators:
-                        found = dict.fromkeys((*self.node(a.value).indices, *blocks))
-                        self.depends[a.register.name] = tuple(i for i in found if i not in own)
 
     # --- lanes ---------------------------------------------------------------------------------------------------
 
@@ -545,8 +529,8 @@ class Emitter:
 
     def _row_mask(self, range_: Range, start: str | int, stop: str, row: int) -> str | None:
         """Which lanes of one vector lie before the end."""
-        whole = range_.block is None and range_.extent % range_.span == 0
-        if whole or range_.overlap:
+        pieces = [range_.extent, range_.block[1] if range_.block else 0]
+        if range_.overlap or all(piece % range_.span == 0 for piece in pieces):
             return None
         width, first = range_.width, row * range_.width
         if isinstance(start, int):

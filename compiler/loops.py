@@ -25,7 +25,7 @@ matrix product, without a word for it. Addresses are affine in the indices, so t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -44,12 +44,17 @@ __all__ = [
     "Statement",
     "Store",
     "Value",
+    "affines",
+    "dependences",
+    "indices",
+    "loads",
     "operands",
     "rewrite",
     "rewrite_statement",
     "statements",
     "value_text",
     "values",
+    "walk",
 ]
 
 
@@ -229,22 +234,14 @@ class Kernel:
         """All tensors touched, in order of first appearance."""
         found: dict[str, None] = {}
         for statement in statements(self.body):
-            for value in (v for top in values(statement) for v in _walk(top)):
-                if isinstance(value, Load):
-                    found[value.tensor] = None
+            found |= {load.tensor: None for load in loads(statement)}
             if isinstance(statement, Store):
                 found[statement.tensor] = None
         return tuple(found)
 
     @property
     def loads(self) -> tuple[Load, ...]:
-        return tuple(
-            value
-            for statement in statements(self.body)
-            for top in values(statement)
-            for value in _walk(top)
-            if isinstance(value, Load)
-        )
+        return tuple(load for statement in statements(self.body) for load in loads(statement))
 
     @property
     def stores(self) -> tuple[Store, ...]:
@@ -273,10 +270,60 @@ def operands(value: Value) -> tuple[Value, ...]:
     return ()
 
 
-def _walk(value: Value) -> Iterator[Value]:
+def walk(value: Value) -> Iterator[Value]:
+    """Every value inside a value, itself first."""
     yield value
     for inner in operands(value):
-        yield from _walk(inner)
+        yield from walk(inner)
+
+
+def loads(statement: Statement) -> Iterator[Load]:
+    """What a statement itself reads from memory, as often as it is written."""
+    for top in values(statement):
+        yield from (value for value in walk(top) if isinstance(value, Load))
+
+
+def affines(statement: Statement) -> Iterator[Affine]:
+    """Every affine value and address in a statement itself."""
+    for top in values(statement):
+        for value in walk(top):
+            if isinstance(value, Affine):
+                yield value
+            elif isinstance(value, Load):
+                yield value.address
+    if isinstance(statement, Store):
+        yield statement.address
+
+
+def indices(value: Value, registers: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """The indices that a value depends on, through registers too."""
+    own: frozenset[str] = frozenset()
+    match value:
+        case Affine(_, terms, _) | Load(_, Affine(_, terms, _)):
+            own = frozenset(i for i, _ in terms)
+        case Register(name):
+            own = registers[name]
+    return own.union(*(indices(v, registers) for v in operands(value)))
+
+
+def dependences(
+    body: Sequence[Statement], known: Mapping[str, frozenset[str]] | None = None
+) -> dict[str, frozenset[str]]:
+    """The indices that each register depends on."""
+    found = dict(known or {})
+    for statement in body:
+        match statement:
+            case Loop(_, inner):
+                found = dependences(inner, found)
+            case Let(register, value):
+                found[register.name] = indices(value, found)
+            case Fold(ranges, inner, accumulators):
+                found = dependences(inner, found)
+                own = {r.index for r in ranges}
+                blocks = {r.block[0] for r in ranges if r.block}
+                for a in accumulators:
+                    found[a.register.name] = (indices(a.value, found) | blocks) - own
+    return found
 
 
 def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:

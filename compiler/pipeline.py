@@ -101,7 +101,8 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     texts["lower"] = lambda: _text(lowered)
 
     # Tiles are chosen for each kernel on its own.
-    scheduled = _each(lowered, lambda kernel: schedule(kernel, target))
+    once = frozenset(new for _, new in shared.updates)
+    scheduled = _each(lowered, lambda kernel: schedule(kernel, target, once))
 
     # Whether a state may be overwritten depends on how kernels run through it; what may not is copied at the end.
     over = in_place(scheduled, storages, shared)
