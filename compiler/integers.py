@@ -186,7 +186,7 @@ def _atom_bounds(atom: Expr, sizes: Sizes) -> tuple[Polynomial, Polynomial] | No
         return polynomial(atom), polynomial(atom)
     if isinstance(atom, Call) and atom.function in ("//", "%"):
         inner, divisor = polynomial(atom.arguments[0]), polynomial(atom.arguments[1])
-        if any(isinstance(a, Index) for a in divisor.atoms()):
+        if not _is_positive_size(divisor):
             return None
         if atom.function == "%":
             return _collect([]), divisor - _collect([((), Fraction(1))])
@@ -212,11 +212,17 @@ def _positive(p: Polynomial) -> bool:
     )
 
 
+def _is_positive_size(p: Polynomial) -> bool:
+    """Is a divisor built of numbers and sizes alone, and at least 1?"""
+    sizes = all(isinstance(atom, (Size, Symbol)) for atom in p.atoms())
+    return sizes and _positive(p - _collect([((), Fraction(1))]))
+
+
 def _natural(atom: Expr) -> bool:
     """Atoms that are never negative: indices, sizes, remainders, and quotients of such."""
-    if isinstance(atom, Call):
-        inner = polynomial(atom.arguments[0])
-        return atom.function == "%" or (atom.function == "//" and _positive(inner))
+    if isinstance(atom, Call) and atom.function in ("//", "%"):
+        inner, divisor = map(polynomial, atom.arguments)
+        return _is_positive_size(divisor) and (atom.function == "%" or _positive(inner))
     return isinstance(atom, (Size, Symbol, Index))
 
 
