@@ -86,16 +86,16 @@ class _Printer:
         self.shapes = shapes
 
     def size(self, index: Index, size: Expr | None, body: Expr) -> str:
-        """``:size`` unless an element read at the plain index has just that size."""
+        """``:size`` unless elements are read at the plain index, and all of them have just that size."""
         if size is None or index.name == "...":
             return ""
+        said: list[Expr] = []
         for element in elements(body):
             shape = self.shapes.get(element.tensor, ())
             if len(shape) == len(element.subscripts):
-                for subscript, dimension in zip(element.subscripts, shape, strict=True):
-                    if subscript == index and dimension == size:
-                        return ""
-        return ":" + self.show(size)[0]
+                pairs = zip(element.subscripts, shape, strict=True)
+                said += [dimension for subscript, dimension in pairs if subscript == index]
+        return "" if said and all(n == size for n in said) else ":" + self.show(size)[0]
 
     def show(self, e: Expr) -> tuple[str, int]:
         """Text and binding strength."""

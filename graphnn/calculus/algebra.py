@@ -11,14 +11,15 @@ renamed by nesting height, hence equal expressions are equal structures.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from functools import cache, lru_cache, reduce
 from math import gcd, lcm
 from typing import NamedTuple
 
 from compiler.expression import (
+    COMPARISONS,
+    LOGICAL,
     Binder,
     Call,
     Constant,
@@ -29,35 +30,25 @@ from compiler.expression import (
     Reduce,
     Size,
     Symbol,
-    children,
-    free_indices,
-    substitute,
-    walk,
 )
 from compiler.integers import normalize
 from compiler.text import expression_text
+
+from .binding import bind, opened
+from .conditions import conjuncts, is_integer, joined, negate
 
 __all__ = [
     "ONE",
     "ZERO",
     "Sum",
     "Term",
-    "bind",
     "collect",
-    "conjuncts",
-    "cost",
-    "depends",
     "divided",
-    "divisors",
     "expand",
     "expression",
     "factored",
-    "fresh",
-    "is_integer",
     "multiply",
-    "negate",
     "normal",
-    "opened",
     "power",
     "product",
     "shared",
@@ -67,7 +58,7 @@ __all__ = [
 
 ONE, ZERO = Number(Fraction(1)), Number(Fraction(0))
 _HALF = Fraction(1, 2)
-_NEGATED = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
+
 
 _MIRRORED = {"<": ">", "<=": ">=", ">": "<", ">=": "<=", "==": "==", "!=": "!="}
 
@@ -83,48 +74,7 @@ class Term(NamedTuple):
 Sum = tuple[Term, ...]
 
 
-# ---- bound indices ------------------------------------------------------------------------------------------------
-
-_counter = itertools.count()
-
-
-def fresh() -> Index:
-    """An index that occurs nowhere else."""
-    return Index(f"~{next(_counter):09d}")  # padded: names are also sorted
-
-
-def bind(kind: str, body: Expr, binders: Iterable[Binder]) -> Expr:
-    """A reduction whose indices are named by nesting height: equal up to names is then equal."""
-    given = tuple(binders)
-    if not given:
-        return body
-    height = 1 + max((_height(r) for r in walk(body) if isinstance(r, Reduce)), default=0)
-    names = {b.index: Index(f"#{height}.{k}") for k, b in enumerate(given)}
-    bound = tuple(Binder(names[i], n) for i, n in given)
-    return Reduce(kind, substitute(body, dict(names)), bound)
-
-
-def _height(e: Reduce) -> int:
-    return int(e.binders[0].index.name[1:].split(".")[0])
-
-
-def opened(e: Reduce) -> tuple[Expr, tuple[Binder, ...]]:
-    """Body and binders over fresh indices, so that anything may be put inside."""
-    names = {i: fresh() for i in e.indices}
-    return substitute(e.body, dict(names)), tuple(Binder(names[i], n) for i, n in e.binders)
-
-
-def normal(e: Expr) -> Expr:
-    """The one spelling of an expression under the rules above; values are unchanged."""
-    return expression(terms(e))
-
-
-def size_of(binders: Iterable[Binder]) -> Expr:
-    """How many values the binders take together."""
-    return expression(product([terms(n) for _, n in binders if n is not None]))
-
-
-# ---- expression -> sum ----------------------------------------------------------------------------------------------
+# ---- expression -> sum
 
 
 @lru_cache(maxsize=1 << 14)
@@ -154,7 +104,9 @@ def terms(e: Expr) -> Sum:
         case Element(tensor, subscripts):
             return _atom(Element(tensor, tuple(map(_subscript, subscripts))))
         case Reduce("mean", body, binders):
-            return product([terms(Reduce("sum", body, binders)), power(terms(size_of(binders)), Fraction(-1))])
+            return product(
+                [terms(Reduce("sum", body, binders)), power(terms(size_of(binders)), Fraction(-1))]
+            )
         case Reduce(kind, body, binders):
             inner, fresh_binders = opened(e)
             return _atom(bind(kind, normal(inner), fresh_binders))
@@ -184,20 +136,8 @@ def _condition(e: Expr) -> Expr:
 def _argument(e: Expr) -> Expr:
     if is_integer(e):
         return normalize(e)
-    logical = isinstance(e, Call) and e.function in ("and", "or", "not", *_NEGATED)
+    logical = isinstance(e, Call) and e.function in (*LOGICAL, *COMPARISONS)
     return _condition(e) if logical else normal(e)
-
-
-def is_integer(e: Expr) -> bool:
-    """Built of indices, sizes and whole numbers only."""
-    match e:
-        case Number():
-            return e.is_integer
-        case Index() | Size() | Symbol():
-            return True
-        case Call("+" | "-" | "*" | "//" | "%" | "neg", arguments):
-            return all(map(is_integer, arguments))
-    return False
 
 
 def _choice(c: Expr, a: Sum, b: Sum) -> Sum:
@@ -214,28 +154,17 @@ def _given(t: Term, conditions: Iterable[Expr]) -> Term:
     return t._replace(conditions=tuple(dict.fromkeys([*t.conditions, *conditions])))
 
 
-def conjuncts(c: Expr) -> tuple[Expr, ...]:
-    """The conditions that ``c`` joins by "and"."""
-    if isinstance(c, Call) and c.function == "and":
-        return tuple(x for a in c.arguments for x in conjuncts(a))
-    return (c,)
+def normal(e: Expr) -> Expr:
+    """The one spelling of an expression under the rules above; values are unchanged."""
+    return expression(terms(e))
 
 
-def negate(c: Expr) -> Expr:
-    """``not c`` with comparisons turned round (a NaN on either side counts as the branch it gives)."""
-    match c:
-        case Call("not", (a,)):
-            return a
-        case Call("and", arguments):
-            return Call("or", tuple(map(negate, arguments)))
-        case Call("or", arguments):
-            return Call("and", tuple(map(negate, arguments)))
-        case Call(function, arguments) if function in _NEGATED:
-            return Call(_NEGATED[function], arguments)
-    return Call("not", (c,))
+def size_of(binders: Iterable[Binder]) -> Expr:
+    """How many values the binders take together."""
+    return expression(product([terms(n) for _, n in binders if n is not None]))
 
 
-# ---- arithmetic -----------------------------------------------------------------------------------------------------
+# ---- arithmetic
 
 
 def collect(total: Iterable[Term]) -> Sum:
@@ -248,14 +177,15 @@ def collect(total: Iterable[Term]) -> Sum:
     return tuple(sorted(kept, key=_term_key)) if len(kept) > 1 else tuple(kept)
 
 
-def _scaled(total: Sum, factor: Fraction) -> Sum:
+def _scaled(total: Iterable[Term], factor: Fraction) -> Sum:
     return tuple(t._replace(coefficient=t.coefficient * factor) for t in total)
 
 
 def multiply(*given: Term) -> Term:
     """The product of terms: exponents of equal bases add up."""
     exponents: dict[Expr, Fraction] = {}
-    coefficient, conditions = Fraction(1), {}
+    coefficient = Fraction(1)
+    conditions: dict[Expr, None] = {}
     for t in given:
         coefficient *= t.coefficient
         conditions |= dict.fromkeys(t.conditions)
@@ -264,7 +194,7 @@ def multiply(*given: Term) -> Term:
     kept = []
     for base, q in exponents.items():
         if isinstance(base, Number) and q.denominator == 1:
-            coefficient *= base.value**q
+            coefficient *= base.value ** int(q)
         elif q:
             kept.append((base, q))
     kept.sort(key=lambda f: _key(f[0]))
@@ -284,7 +214,7 @@ def power(total: Sum, q: Fraction) -> Sum:
     t = _single(total)
     if q.denominator == 1 and (q > 0 or not t.conditions):
         factors = tuple((b, e * q) for b, e in t.factors)
-        return (multiply(Term(t.coefficient**q, factors, t.conditions)),)
+        return (multiply(Term(t.coefficient ** int(q), factors, t.conditions)),)
     if t.coefficient == 1 and not t.conditions and len(t.factors) == 1 and t.factors[0][1] == 1:
         return (Term(Fraction(1), ((t.factors[0][0], q),)),)
     return (Term(Fraction(1), ((expression(total), q),)),)
@@ -305,7 +235,7 @@ def _single(total: Sum) -> Term:
     return multiply(outside, Term(Fraction(1), ((_added(inside), Fraction(1)),)))
 
 
-def shared(total: Sum, denominators: bool) -> Term:
+def shared(total: Sequence[Term], denominators: bool) -> Term:
     """The greatest common factor; with ``denominators`` also every divisor of any term."""
     first = total[0]
     sizes = [abs(t.coefficient) for t in total]
@@ -337,7 +267,7 @@ def divided(t: Term, by: Term) -> Term:
     return rest._replace(conditions=tuple(c for c in t.conditions if c not in by.conditions))
 
 
-def expand(total: Sum) -> Sum:
+def expand(total: Iterable[Term]) -> Sum:
     """Whole positive powers of sums multiplied out."""
     result: list[Term] = []
     for t in total:
@@ -367,7 +297,7 @@ def factored(total: Sum) -> Sum:
     return product([(outside,), inside])
 
 
-# ---- sum -> expression ----------------------------------------------------------------------------------------------
+# ---- sum -> expression
 
 
 def expression(total: Sum) -> Expr:
@@ -375,30 +305,18 @@ def expression(total: Sum) -> Expr:
     groups: dict[tuple[Expr, ...], list[Term]] = {}
     for t in total:
         groups.setdefault(t.conditions, []).append(t._replace(conditions=()))
+    parts: list[tuple[bool, Sum, tuple[Expr, ...]]] = []
+    for conditions, found in groups.items():
+        pieces = [tuple(found)] if conditions else [(t,) for t in found]
+        parts += [(all(t.coefficient < 0 for t in p), p, conditions) for p in pieces]
     result: Expr | None = None
-    parts = []
-    for conditions, group in groups.items():
-        if not conditions:
-            parts += [(t.coefficient < 0, (t,), conditions) for t in group]
-        else:
-            negative = all(t.coefficient < 0 for t in group)
-            parts.append((negative, tuple(group), conditions))
-    parts.sort(key=lambda p: p[0])
-    for position, (negative, group, conditions) in enumerate(parts):
-        flip = negative and position > 0
-        inner = _scaled(group, Fraction(-1)) if flip else group
-        piece = _added(inner)
+    for negative, group, conditions in sorted(parts, key=lambda part: part[0]):
+        flip = negative and result is not None
+        piece = _added(_scaled(group, Fraction(-1)) if flip else group)
         if conditions:
-            piece = Call("where", (_joined(conditions), piece, ZERO))
-        if result is None:
-            result = piece
-        else:
-            result = Call("-" if flip else "+", (result, piece))
+            piece = Call("where", (joined(conditions), piece, ZERO))
+        result = piece if result is None else Call("-" if flip else "+", (result, piece))
     return ZERO if result is None else result
-
-
-def _joined(conditions: tuple[Expr, ...]) -> Expr:
-    return reduce(lambda a, b: Call("and", (a, b)), conditions)
 
 
 def _added(total: Sum) -> Expr:
@@ -424,7 +342,7 @@ def _product(t: Term) -> Expr:
     decimal = c.denominator % 5 == 0 and 10 ** len(str(c.denominator)) % c.denominator == 0
     above = [_raised(b, q) for b, q in factors if q > 0]
     below = [_raised(b, -q) for b, q in factors if q < 0]
-    if decimal or (c.numerator != 1 or not above) and c != 1 and c.numerator != 1:
+    if decimal or ((c.numerator != 1 or not above) and c != 1 and c.numerator != 1):
         above.insert(0, Number(c if decimal else Fraction(c.numerator)))
     if c.denominator != 1 and not decimal:
         below.insert(0, Number(Fraction(c.denominator)))
@@ -474,48 +392,3 @@ def _key(e: Expr) -> tuple[int, str]:
 def _term_key(t: Term) -> tuple[object, ...]:
     factors = tuple((_key(b), -q) for b, q in t.factors)
     return len(t.conditions) > 0, factors, tuple(map(_key, t.conditions))
-
-
-# ---- measures -------------------------------------------------------------------------------------------------------
-
-
-@cache
-def cost(e: Expr) -> int:
-    """How much there is to read and to compute; what stands in a reduction counts twice."""
-    inner = sum(map(cost, children(e)))
-    match e:
-        case Call("/" | "where"):
-            return 2 + inner
-        case Call("+" | "-" | "*" | "neg" | "and" | "or" | "not" | "//" | "%"):
-            return 1 + inner
-        case Call(function) if function in _NEGATED:
-            return 1 + inner
-        case Call("**", (a, Number())):
-            return 1 + cost(a)
-        case Call():
-            return 4 + inner
-        case Reduce(_, body, _):
-            return 3 + 2 * cost(body)
-    return 1
-
-
-def divisors(e: Expr) -> dict[Expr, None]:
-    """Everything that ``e`` divides by, or takes the logarithm of."""
-    found: dict[Expr, None] = {}
-    for node in walk(e):
-        match node:
-            case Call("/", (_, b)):
-                for t in terms(b):
-                    found |= {base: None for base, q in t.factors if q > 0}
-                    if len(terms(b)) > 1:
-                        found[normal(b)] = None
-            case Call("**", (a, b)) if not isinstance(b, Number) or b.value < 0:
-                found[a] = None
-            case Call("log", (a,)):
-                found[a] = None
-    return found
-
-
-def depends(e: Expr, indices: Mapping[Index, object]) -> bool:
-    """Does ``e`` change with one of these indices?"""
-    return any(i in indices for i in free_indices(e))

@@ -4,8 +4,8 @@
     zero read   a condition is dropped where, if it fails, a factor is read out of range and hence zero
     prune       what no gradient needs is left out; what is needed comes first
 
-A zero read is no reason to substitute: sigmoid(x[t-1]) is 1/2 where y[t-1] is 0. So the conditions stay until nothing is
-rewritten any more.
+A zero read is no reason to substitute: sigmoid(x[t-1]) is 1/2 where y[t-1] is 0. So the conditions stay until nothing
+is rewritten any more.
 """
 
 from __future__ import annotations
@@ -13,19 +13,32 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
-from compiler.expression import Call, Element, Expr, Index, Number, Reduce, elements, rebuild, substitute, walk
+from compiler.expression import (
+    Call,
+    Element,
+    Expr,
+    Number,
+    Reduce,
+    elements,
+    rebuild,
+    substitute,
+    walk,
+)
 from compiler.integers import integer_difference
 from compiler.system import Equation
 
-from .algebra import ZERO, bind, conjuncts, cost, expression, opened, terms
-from .laws import Scope, excess
+from .algebra import ZERO
+from .binding import bind, opened
+from .conditions import conjuncts, excess, joined
+from .laws import Scope
+from .measure import cost
 
 __all__ = ["inlined", "pruned", "unguarded"]
 
 Shapes = Mapping[str, tuple[Expr, ...]]
 
 
-# ---- inline ---------------------------------------------------------------------------------------------------------
+# ---- inline
 
 
 def inlined(
@@ -50,14 +63,18 @@ def _inlinings(
         single = sum(e.target == source.target for e in equations) == 1
         if not (single and source.is_plain) or source.target in outputs:
             continue
-        readers = [e for e in equations if any(_reads(p, source.target) for p in (e.value, *e.subscripts))]
+        readers = [
+            e for e in equations if any(_reads(p, source.target) for p in (e.value, *e.subscripts))
+        ]
         if source in readers or not readers or (source.target, source.value) in tried:
             continue
         copy = source.value == ZERO or (isinstance(source.value, Element) and _is_copy(source))
         if not copy and len(readers) > 1:
             continue
         tried.add((source.target, source.value))
-        new = {id(e): tidy(replace(e, value=_put(e.value, source, Scope(e.sizes)))) for e in readers}
+        new = {
+            id(e): tidy(replace(e, value=_put(e.value, source, Scope(e.sizes)))) for e in readers
+        }
         if copy or _is_better(source, readers[0], new[id(readers[0])]):
             yield [new.get(id(e), e) for e in equations if e is not source]
 
@@ -101,7 +118,7 @@ def _put(e: Expr, source: Equation, scope: Scope) -> Expr:
     return rebuild(e, lambda child: _put(child, source, scope))
 
 
-# ---- zero reads -----------------------------------------------------------------------------------------------------
+# ---- zero reads
 
 
 def unguarded(e: Expr, shapes: Shapes) -> Expr:
@@ -110,12 +127,7 @@ def unguarded(e: Expr, shapes: Shapes) -> Expr:
     match e:
         case Call("where", (c, a, Number(value))) if value == 0 and _is_total(a):
             left = [x for x in conjuncts(c) if not _vanishes(a, x, shapes)]
-            if not left:
-                return a
-            joined = left[0]
-            for x in left[1:]:
-                joined = Call("and", (joined, x))
-            return Call("where", (joined, a, ZERO))
+            return Call("where", (joined(left), a, ZERO)) if left else a
     return e
 
 
@@ -154,7 +166,7 @@ def _is_total(e: Expr) -> bool:
     return True
 
 
-# ---- prune ----------------------------------------------------------------------------------------------------------
+# ---- prune
 
 
 def pruned(equations: list[Equation], outputs: Collection[str]) -> list[Equation]:

@@ -16,8 +16,11 @@ __all__ = ["Derived", "gradient_formula"]
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """The gradients of a formula as a formula: ``targets`` names the gradient of each real operand, ``seeds`` the output
-    that each arriving gradient belongs to. Its other operands are tensors of the forward formula."""
+    """The gradients of a formula as a formula.
+
+    ``targets`` names the gradient of each real operand, ``seeds`` the output that each arriving gradient belongs to.
+    All other operands are tensors of the forward formula.
+    """
 
     formula: Formula
     targets: Mapping[str, str]

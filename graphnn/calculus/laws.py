@@ -37,27 +37,11 @@ from compiler.expression import (
 )
 from compiler.integers import Polynomial, is_nonnegative, polynomial, simplify_integer
 
-from .algebra import (
-    ONE,
-    ZERO,
-    Sum,
-    Term,
-    bind,
-    collect,
-    conjuncts,
-    depends,
-    expression,
-    fresh,
-    is_integer,
-    multiply,
-    negate,
-    opened,
-    product,
-    size_of,
-    terms,
-)
+from .algebra import ONE, ZERO, Sum, Term, collect, expression, multiply, product, size_of, terms
+from .binding import bind, depends, fresh, opened
+from .conditions import conjuncts, excess, joined, negate
 
-__all__ = ["Scope", "decide", "excess", "simplify", "solutions", "summation"]
+__all__ = ["Scope", "decide", "simplify", "solutions", "summation"]
 
 
 @dataclass(frozen=True)
@@ -84,36 +68,16 @@ class Scope:
         return at == size - 1 or (self.nonnegative(at) and self.nonnegative(size - 1 - at))
 
 
-# ---- conditions -----------------------------------------------------------------------------------------------------
-
-
-def excess(c: Expr) -> tuple[Expr, ...] | None:
-    """Integer expressions that are all ``>= 0`` exactly when ``c`` holds; None when there are none."""
-    if not (isinstance(c, Call) and len(c.arguments) == 2 and all(map(is_integer, c.arguments))):
-        return None
-    a, b = c.arguments
-    match c.function:
-        case ">=":
-            return (a - b,)
-        case ">":
-            return (a - b - 1,)
-        case "<=":
-            return (b - a,)
-        case "<":
-            return (b - a - 1,)
-        case "==":
-            return a - b, b - a
-    return None
+# ---- conditions
 
 
 def decide(c: Expr, scope: Scope) -> Expr | bool:
     """``c`` as far as the ranges decide it (law "bounds"); ``0.01*x >= x`` becomes ``x <= 0``."""
     match c:
-        case Call("and", (a, b)):
-            left, right = decide(a, scope), decide(b, scope)
-            if left is False or right is False:
-                return False
-            return right if left is True else left if right is True else Call("and", (left, right))
+        case Call("and", _):
+            answers = [decide(x, scope) for x in conjuncts(c)]
+            left = [x for x in answers if isinstance(x, Expr)]
+            return False if not all(answers) else joined(left) if left else True
         case Call("or" | "not", _):
             opposite = decide(negate(c), scope) if c.function == "or" else None
             if isinstance(opposite, bool):
@@ -129,7 +93,9 @@ def decide(c: Expr, scope: Scope) -> Expr | bool:
             if any(scope.nonnegative(-d - 1) for d in need):
                 scope.note("bounds")
                 return False
-            return Call(function, (simplify_integer(a, scope.sizes), simplify_integer(b, scope.sizes)))
+            return Call(
+                function, (simplify_integer(a, scope.sizes), simplify_integer(b, scope.sizes))
+            )
         case Call(("<" | "<=" | ">" | ">=") as function, (a, b)):
             difference = terms(a - b)
             if len(difference) == 1 and not difference[0].conditions:
@@ -143,7 +109,7 @@ def decide(c: Expr, scope: Scope) -> Expr | bool:
 _TURNED = str.maketrans("<>", "><")
 
 
-# ---- eliminating indices ----------------------------------------------------------------------------------------------
+# ---- eliminating indices
 
 
 @dataclass(frozen=True)
@@ -201,12 +167,13 @@ def _digits(p: Polynomial, plain: list[Binder]) -> Solution | None:
         return None
     rest, factors = p, []
     for index, size in plain:
+        assert size is not None
         factors.append((p.coefficient(index), index, size))
         rest = rest.without(index)
     sign = Fraction(1)
     if any(c < 0 for f, _, _ in factors for _, c in f.terms):
         sign = Fraction(-1)
-    value, step, values = rest.scaled(-sign).expression(), polynomial(ONE), {}
+    value, step, values = rest.scaled(-sign).expression(), polynomial(ONE), dict[Expr, Expr]()
     conditions: tuple[Expr, ...] = ()
     left = [(f.scaled(sign), index, size) for f, index, size in factors]
     while left:
@@ -233,7 +200,9 @@ def _divided(p: Polynomial, binders: tuple[Binder, ...]) -> Iterator[Solution]:
         rest = p.without(atom)
         for index, size in binders:
             step = inner.coefficient(index)
-            others = {i for a in (*rest.atoms(), *inner.without(index).atoms()) for i in free_indices(a)}
+            others = {
+                i for a in (*rest.atoms(), *inner.without(index).atoms()) for i in free_indices(a)
+            }
             if not step.is_constant or abs(step.constant) != 1 or index in others:
                 continue
             assert size is not None
@@ -292,7 +261,7 @@ def _put(t: Term, way: Solution, scope: Scope) -> Term:
     body = expression((t._replace(conditions=()),))
     found = simplify(substitute(body, way.values), scope)
     moved = [substitute(c, way.values) for c in t.conditions]
-    conditions = []
+    conditions: list[Expr] = []
     for c in (*way.conditions, *moved):
         answer = decide(c, scope)
         if answer is False:
@@ -300,10 +269,14 @@ def _put(t: Term, way: Solution, scope: Scope) -> Term:
         if answer is not True:
             conditions += conjuncts(answer)
     single = product([terms(found)])
-    return multiply(single[0], Term(Fraction(1), (), tuple(conditions))) if single else Term(Fraction(0))
+    return (
+        multiply(single[0], Term(Fraction(1), (), tuple(conditions)))
+        if single
+        else Term(Fraction(0))
+    )
 
 
-# ---- sums -------------------------------------------------------------------------------------------------------------
+# ---- sums
 
 
 def summation(total: Sum, binders: tuple[Binder, ...], scope: Scope) -> Sum:
@@ -327,7 +300,8 @@ def _close(total: Sum, binders: tuple[Binder, ...]) -> Sum:
     if not total or not binders:
         return total
     (whole,) = product([total]) or (Term(Fraction(0)),)
-    outside, inside = [], []
+    outside: list[tuple[Expr, Fraction]] = []
+    inside: list[tuple[Expr, Fraction]] = []
     bound = {b.index: None for b in binders}
     for factor in whole.factors:
         (inside if depends(factor[0], bound) else outside).append(factor)
@@ -370,8 +344,8 @@ def simplify(e: Expr, scope: Scope) -> Expr:
     """``e`` with every condition decided, every sum reduced, every subscript in normal form."""
     match e:
         case Element(tensor, subscripts):
-            inner = (simplify(s, scope) if any(elements(s)) else s for s in subscripts)
-            return Element(tensor, tuple(simplify_integer(s, scope.sizes) for s in inner))
+            simple = (simplify(s, scope) if any(elements(s)) else s for s in subscripts)
+            return Element(tensor, tuple(simplify_integer(s, scope.sizes) for s in simple))
         case Reduce("sum" | "mean", _, _):
             body, binders = opened(e)
             inner = terms(simplify(body, scope.bind(binders)))

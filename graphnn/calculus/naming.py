@@ -1,7 +1,7 @@
 """Names: of gradients, and of the indices in their formulas.
 
-``d_x`` is the gradient of x, ``g_y`` what arrives at the output y. Differentiating a gradient again needs other names for
-the tensors whose ``d_`` name is taken: ``dd_x`` beside ``d_x``, while ``g_d_x`` arrives at d_x and ``d_g_y`` is g_y's.
+``d_x`` is the gradient of x, ``g_y`` what arrives at the output y. Differentiating a gradient again needs other names
+for the tensors whose ``d_`` name is taken: ``dd_x`` beside ``d_x``. ``g_d_x`` then arrives at d_x, ``d_g_y`` is g_y's.
 """
 
 from __future__ import annotations
@@ -9,7 +9,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from compiler.expression import Binder, Element, Expr, Index, Reduce, Symbol, elements, rebuild, substitute, walk
+from compiler.expression import (
+    Binder,
+    Element,
+    Expr,
+    Index,
+    Reduce,
+    Symbol,
+    elements,
+    rebuild,
+    substitute,
+    walk,
+)
 from compiler.system import Equation
 
 from ..notation.formula import Resolved
@@ -36,7 +47,9 @@ def unused_name(wish: str, taken: Collection[str]) -> str:
     return wish
 
 
-def readable(equations: Iterable[Equation], forward: Resolved, shapes: Mapping[str, tuple[Expr, ...]]) -> list[Equation]:
+def readable(
+    equations: Iterable[Equation], forward: Resolved, shapes: Mapping[str, tuple[Expr, ...]]
+) -> list[Equation]:
     """The equations with indices named as in the forward formula wherever an axis or a size had a name there."""
     known = _Names(forward, shapes)
     return [known.equation(e) for e in equations]

@@ -3,10 +3,10 @@
     exp(x[i])/S   by its elements and reductions   x[i]: exp(x[i])/S      S: -exp(x[i])/S**2
 
 Every element and reduction is replaced by a symbol, sympy differentiates, the symbols are put back. What has a kink is
-defined, by `DEFINITIONS`, through ``where``, whose derivative is the derivative of the branch selected: relu'(0) = 0 and
-abs'(0) = 0 follow. The functions given to sympy are opaque copies of its own: sympy must not merge ``exp(x)*exp(2*x)``,
-turn ``Max`` into a Heaviside that is 1/2 at 0, or fold away an infinity; their derivatives are those that sympy gives for
-the function they stand for.
+defined, by `DEFINITIONS`, through ``where``, whose derivative is the derivative of the branch selected: relu'(0) = 0
+and abs'(0) = 0 follow. The functions given to sympy are opaque copies of its own: sympy must not merge
+``exp(x)*exp(2*x)``, turn ``Max`` into a Heaviside that is 1/2 at 0, or fold away an infinity; their derivatives are
+those that sympy gives for the function they stand for.
 """
 
 from __future__ import annotations
@@ -67,20 +67,26 @@ def defined(function: str, arguments: tuple[Expr, ...]) -> Expr:
 @lru_cache(maxsize=1 << 10)
 def slopes(e: Expr) -> Mapping[Expr, Expr]:
     """The elements and reductions that ``e`` depends on, each with the derivative of ``e`` by it."""
-    import sympy
     from sympy.core.parameters import distribute
 
     leaves: dict[Expr, sympy.Symbol] = {}
     scalar = _to_sympy(e, leaves)
     back = {symbol: leaf for leaf, symbol in leaves.items()}
-    found = {}
+    found: dict[Expr, Expr] = {}
     for leaf, symbol in leaves.items():
         if isinstance(leaf, (Element, Reduce)):
             with distribute(False):  # 2*(a + b) stays a product
-                slope = sympy.diff(scalar, symbol)
+                slope = partial_derivative(scalar, symbol)
             if slope != 0:
                 found[leaf] = _from_sympy(slope, back)
     return found
+
+
+def partial_derivative(function: Any, symbol: Any) -> Any:
+    """What sympy says: the derivative of a sympy expression by a symbol."""
+    import sympy
+
+    return sympy.diff(function, symbol)
 
 
 def _to_sympy(e: Expr, leaves: dict[Expr, sympy.Symbol]) -> Any:
@@ -146,14 +152,16 @@ def _derivative(name: str, position: int) -> tuple[Any, tuple[Any, ...]]:
     """The derivative of a function by one argument over symbols for the arguments, and those symbols."""
     import sympy
 
-    symbols = sympy.symbols("_a _b") if name == "**" else (sympy.Symbol("_u"),)
+    symbols: tuple[Any, ...] = (sympy.Symbol("_u"),)
+    if name == "**":
+        symbols = sympy.symbols("_a _b")
     if name == "**":
         function = symbols[0] ** symbols[1]
     elif name in DEFINITIONS:
         function = _to_sympy(DEFINITIONS[name], {_U: symbols[0]})
     else:
         function = getattr(sympy, name)(symbols[0])
-    slope = sympy.diff(function, symbols[position - 1])
+    slope = partial_derivative(function, symbols[position - 1])
     if name == "**":
         slope = sympy.powsimp(slope)  # b*a**(b - 1), which is finite at a = 0, and not b*a**b/a
     names = {s: Symbol(s.name) for s in symbols}
@@ -178,8 +186,3 @@ def _from_sympy(s: Any, back: dict[Any, Any]) -> Expr:
     if name == "where" or name in DEFINITIONS or name in (*_OWN, "**"):
         return Call(name, tuple(_from_sympy(a, back) for a in s.args))
     raise AssertionError(f"sympy answered with {s}, which the notation cannot express")
-
-
-def partial_derivative(scalar: Any, symbol: Any) -> Any:
-    """sympy's own derivative of a plain sympy expression; what derived gradients are verified against."""
-    return scalar.diff(symbol) if hasattr(scalar, "diff") else 0

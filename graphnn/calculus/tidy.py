@@ -18,13 +18,7 @@ from compiler.expression import (
     Element,
     Expr,
     Index,
-    Number,
     Reduce,
-    Size,
-    Symbol,
-    children,
-    elements,
-    free_indices,
     substitute,
     walk,
 )
@@ -32,24 +26,21 @@ from compiler.system import Equation
 
 from ..notation.formula import Fact
 from .algebra import (
-    ONE,
     Sum,
     Term,
-    bind,
     collect,
-    cost,
-    divisors,
     expand,
     expression,
     factored,
     multiply,
-    opened,
     power,
     product,
     terms,
 )
+from .binding import bind, opened
 from .laws import Scope, simplify, summation
-from .scalar import DEFINITIONS, defined
+from .measure import cost, divisors
+from .scalar import defined
 
 __all__ = ["Rule", "conserved", "rules_of", "through", "tidied"]
 
@@ -58,8 +49,8 @@ __all__ = ["Rule", "conserved", "rules_of", "through", "tidied"]
 class Rule:
     """Powers ``base**p`` and what they equal in terms of ``name``, for every value of ``indices``.
 
-    It holds where ``conditions`` do; where they fail, name is zero. ``same`` tells that name is zero exactly where the first
-    power is: dividing by it is no new division.
+    It holds where ``conditions`` do; where they fail, name is zero. ``same`` tells that name is zero exactly where the
+    first power is: dividing by it is no new division. ``law`` is what a derivation calls its use.
     """
 
     name: Expr
@@ -67,13 +58,14 @@ class Rule:
     indices: tuple[Binder, ...]
     conditions: tuple[Expr, ...] = ()
     same: bool = False
+    law: str = "through the output"
 
     @staticmethod
     def of_fact(fact: Fact) -> Rule:
         """What an ``assert`` line says."""
         scope = Scope({i: n for i, n in fact.indices if n is not None})
         left, right = simplify(fact.left, scope), simplify(fact.right, scope)
-        return Rule(right, ((left, Fraction(1), terms(right)),), fact.indices)
+        return Rule(right, ((left, Fraction(1), terms(right)),), fact.indices, law="assertion")
 
 
 def rules_of(equation: Equation) -> Iterator[Rule]:
@@ -88,7 +80,9 @@ def rules_of(equation: Equation) -> Iterator[Rule]:
         yield from _solved(Element(equation.target, subscripts), equation.value, equation.indices)
 
 
-def _solved(name: Expr, value: Expr, indices: tuple[Binder, ...]) -> Iterator[Rule]:
+def _solved(
+    name: Expr, value: Expr, indices: tuple[Binder, ...], law: str = "through the output"
+) -> Iterator[Rule]:
     total = terms(value)
     if len(total) != 1:
         return
@@ -98,7 +92,7 @@ def _solved(name: Expr, value: Expr, indices: tuple[Binder, ...]) -> Iterator[Ru
             continue
         others = tuple((b, -q) for b, q in factors if b != base)
         rest = multiply(Term(1 / coefficient, others), *terms(name))
-        pairs = [(base, p, (rest,))]
+        pairs: list[tuple[Expr, Fraction, Sum]] = [(base, p, (rest,))]
         inner = terms(base)
         kernels = [t for t in inner if any(isinstance(b, Call) for b, _ in t.factors)]
         if abs(p) == 1 and len(inner) > 1 and len(kernels) == 1 and len(kernels[0].factors) == 1:
@@ -106,8 +100,10 @@ def _solved(name: Expr, value: Expr, indices: tuple[Binder, ...]) -> Iterator[Ru
             moved = [t._replace(coefficient=-t.coefficient) for t in inner if t != kernels[0]]
             left = collect([*power((rest,), 1 / p), *moved])
             scale = 1 / kernels[0].coefficient
-            pairs.append((kernel, q, tuple(t._replace(coefficient=t.coefficient * scale) for t in left)))
-        yield Rule(name, tuple(pairs), indices, conditions, same=not others and p > 0)
+            pairs.append(
+                (kernel, q, tuple(t._replace(coefficient=t.coefficient * scale) for t in left))
+            )
+        yield Rule(name, tuple(pairs), indices, conditions, not others and p > 0, law)
 
 
 def conserved(equation: Equation) -> Iterator[Rule]:
@@ -120,7 +116,9 @@ def conserved(equation: Equation) -> Iterator[Rule]:
         if all(not t.factors and not t.conditions for t in total):
             rest = tuple(b for b in equation.indices if b != binder)
             pattern = bind("sum", name, (binder,))
-            yield Rule(expression(total), ((pattern, Fraction(1), total),), rest)
+            yield Rule(
+                expression(total), ((pattern, Fraction(1), total),), rest, law="constant sum"
+            )
 
 
 def _folds(e: Expr) -> Iterator[Rule]:
@@ -130,12 +128,13 @@ def _folds(e: Expr) -> Iterator[Rule]:
         minus = expression(terms(-u))
         for argument in (u, minus):
             folded = Call("sigmoid", (argument,))
-            yield from _solved(folded, expression(terms(defined("sigmoid", (argument,)))), ())
+            value = expression(terms(defined("sigmoid", (argument,))))
+            yield from _solved(folded, value, (), "definition")
         grown = Call("exp", (u,)) / (1 + Call("exp", (u,)))
-        yield from _solved(Call("sigmoid", (u,)), expression(terms(grown)), ())
+        yield from _solved(Call("sigmoid", (u,)), expression(terms(grown)), (), "definition")
 
 
-# ---- using a rule -----------------------------------------------------------------------------------------------------
+# ---- using a rule
 
 
 def _matched(pattern: Expr, e: Expr, free: Mapping[Index, Expr], found: dict[Index, Expr]) -> bool:
@@ -146,9 +145,17 @@ def _matched(pattern: Expr, e: Expr, free: Mapping[Index, Expr], found: dict[Ind
         return False
     match pattern, e:
         case Element(a, p), Element(b, q):
-            return a == b and len(p) == len(q) and all(_matched(x, y, free, found) for x, y in zip(p, q))
+            return (
+                a == b
+                and len(p) == len(q)
+                and all(_matched(x, y, free, found) for x, y in zip(p, q, strict=True))
+            )
         case Call(a, p), Call(b, q):
-            return a == b and len(p) == len(q) and all(_matched(x, y, free, found) for x, y in zip(p, q))
+            return (
+                a == b
+                and len(p) == len(q)
+                and all(_matched(x, y, free, found) for x, y in zip(p, q, strict=True))
+            )
         case Reduce(a, p, bp), Reduce(b, q, bq):
             return a == b and bp == bq and _matched(p, q, free, found)
     return pattern == e
@@ -177,7 +184,7 @@ def _factor(
     implied: list[Expr],
     scope: Scope,
 ) -> Sum:
-    """What ``base**q`` becomes under conditions that hold; notes those that a factor ``name`` then makes superfluous."""
+    """What ``base**q`` becomes under conditions that hold; notes those that a factor ``name`` then implies."""
     for pattern, p, answer in rule.pairs:
         found: dict[Index, Expr] = {}
         if (q / p).denominator != 1 or not _matched(pattern, base, free, found):
@@ -202,7 +209,10 @@ def _factor(
 def through(e: Expr, rules: Sequence[Rule], scope: Scope) -> Expr:
     """``e`` by way of results already computed, and of definitions, in its cheapest form."""
     plain = expression(terms(e))
-    best = min((_by_rules(form, rules, scope) for form in dict.fromkeys((plain, cheapest(plain)))), key=cost)
+    best = min(
+        (_by_rules(form, rules, scope) for form in dict.fromkeys((plain, cheapest(plain)))),
+        key=cost,
+    )
     folds = [_better(best, rule, scope) for rule in _folds(best)]
     return min((best, *folds), key=cost)
 
@@ -227,8 +237,15 @@ def _better(e: Expr, rule: Rule, scope: Scope) -> Expr:
     allowed = divisors(e)
     fresh = [d for d in divisors(new) if d not in allowed]
     if rule.same:
-        fresh = [d for d in fresh if not (isinstance(d, Element) and d.tensor == getattr(rule.name, "tensor", ""))]
-    return e if fresh else new
+        fresh = [
+            d
+            for d in fresh
+            if not (isinstance(d, Element) and d.tensor == getattr(rule.name, "tensor", ""))
+        ]
+    if fresh:
+        return e
+    scope.note(rule.law)
+    return new
 
 
 def cheapest(e: Expr) -> Expr:

@@ -226,6 +226,8 @@ class _Reader:
             for node in ast.walk(item):
                 if isinstance(node, ast.Name) and self.is_new_index(node, item):
                     declared += self.bind([node])
+                elif _is_ellipsis(node) and ELLIPSIS not in self.scope:
+                    declared += self.bind([node])
         return declared
 
     def is_new_index(self, node: ast.Name, item: ast.expr) -> bool:

@@ -85,16 +85,15 @@ def _later(a: Size, b: Size, formula: Formula) -> bool:
 
 def _symbolic_shapes(formula: Formula) -> dict[str, tuple[Expr, ...]]:
     shapes: dict[str, tuple[Expr, ...]] = {}
-    for line in formula.lines:
-        for element in (n for e in (line.value, *line.subscripts) for n in elements(e)):
-            if element.tensor not in formula.operands:
-                continue
-            shape = tuple(_symbolic_axes(element))
-            if shapes.setdefault(element.tensor, shape) != shape:
-                raise ShapeError(f"{element.tensor} is read with different subscripts in {formula.text}")
-    for name in formula.operands:
-        shapes.setdefault(name, ())
-    return shapes
+    parts = [e for line in formula.lines for e in (line.value, *line.subscripts)]
+    parts += [e for fact in formula.facts for e in (fact.left, fact.right)]
+    for element in (n for e in parts for n in elements(e)):
+        if element.tensor not in formula.operands:
+            continue
+        shape = tuple(_symbolic_axes(element))
+        if shapes.setdefault(element.tensor, shape) != shape:
+            raise ShapeError(f"{element.tensor} is read with different subscripts in {formula.text}")
+    return shapes  # an operand of which only a size is asked for has none
 
 
 def _symbolic_axes(element: Element) -> Iterator[Expr]:
@@ -139,8 +138,9 @@ def _resolve(formula: Formula, given: Mapping[str, tuple[Expr, ...]]) -> Resolve
                 waiting[0][1].number,
             )
         pending = waiting
+    made = {line.target for line in formula.lines if line.target not in given}
     for line in formula.lines:
-        _Ranges(formula, line, shapes, set()).check_targets(set(given))
+        _Ranges(formula, line, shapes, made).check_targets(set(given))
     facts = tuple(_fact(fact, formula, shapes) for fact in formula.facts)
     ordered = tuple(equations[k] for k in sorted(equations))
     return Resolved(ordered, shapes, formula.operands, formula.outputs, facts)
@@ -317,11 +317,16 @@ class _Ranges:
             if todo[0] in rest.atoms() or not step.is_constant or step.constant < 1:
                 continue
             span = bounds(rest.expression(), self.sizes)
-            if span is None:
+            if span is None or (self.stands_alone(todo[0]) and not is_nonnegative(span[0], {})):
                 continue
             self.sizes[todo[0]] = self.fitting(subscript, element.tensor, todo[0], size, span, step.constant)
             found = True
         return found
+
+    def stands_alone(self, index: Index) -> bool:
+        """Is the index a subscript of a tensor that is not resolved yet, and will tell its size?"""
+        reads = [e for part in (self.value, *self.line.subscripts) for e in elements(part)]
+        return any(e.tensor in self.unfinished and index in e.subscripts for e in reads)
 
     def fitting(
         self, at: Expr, tensor: str, index: Index, size: Expr, span: tuple[Expr, Expr], step: Fraction

@@ -1,0 +1,69 @@
+"""Conditions: joined, split, turned round, and as inequalities between whole numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+
+from compiler.expression import Call, Expr, Index, Number, Size, Symbol
+
+__all__ = ["conjuncts", "excess", "is_integer", "joined", "negate"]
+
+_NEGATED = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
+
+
+def conjuncts(c: Expr) -> tuple[Expr, ...]:
+    """The conditions that ``c`` joins by "and"."""
+    if isinstance(c, Call) and c.function == "and":
+        return tuple(x for a in c.arguments for x in conjuncts(a))
+    return (c,)
+
+
+def negate(c: Expr) -> Expr:
+    """``not c`` with comparisons turned round (a NaN on either side counts as the branch it gives)."""
+    match c:
+        case Call("not", (a,)):
+            return a
+        case Call("and", arguments):
+            return Call("or", tuple(map(negate, arguments)))
+        case Call("or", arguments):
+            return Call("and", tuple(map(negate, arguments)))
+        case Call(function, arguments) if function in _NEGATED:
+            return Call(_NEGATED[function], arguments)
+    return Call("not", (c,))
+
+
+def joined(conditions: Sequence[Expr]) -> Expr:
+    """All conditions, at least one, in one."""
+    return reduce(lambda a, b: Call("and", (a, b)), conditions)
+
+
+def is_integer(e: Expr) -> bool:
+    """Built of indices, sizes and whole numbers only."""
+    match e:
+        case Number():
+            return e.is_integer
+        case Index() | Size() | Symbol():
+            return True
+        case Call("+" | "-" | "*" | "//" | "%" | "neg", arguments):
+            return all(map(is_integer, arguments))
+    return False
+
+
+def excess(c: Expr) -> tuple[Expr, ...] | None:
+    """Integer expressions that are all ``>= 0`` exactly when ``c`` holds; None when there are none."""
+    if not (isinstance(c, Call) and len(c.arguments) == 2 and all(map(is_integer, c.arguments))):
+        return None
+    a, b = c.arguments
+    match c.function:
+        case ">=":
+            return (a - b,)
+        case ">":
+            return (a - b - 1,)
+        case "<=":
+            return (b - a,)
+        case "<":
+            return (b - a - 1,)
+        case "==":
+            return a - b, b - a
+    return None
