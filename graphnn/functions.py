@@ -259,6 +259,11 @@ def concat(nodes: Sequence[Node], axis: int = -1) -> Node:
     for k, part in enumerate(parts):
         if part.ndim != len(names):
             raise ShapeError(f"concat: {part.name} has {part.ndim} axes, {parts[0].name} has {len(names)}")
+        for a, (size, first) in enumerate(zip(part.dims, parts[0].dims, strict=True)):
+            if a != place and size != first:
+                raise ShapeError(
+                    f"concat: axis {a} of {part.name}: {part.type} is not that of {parts[0].name}: {parts[0].type}"
+                )
         left = [*names]
         left[place] = names[place] if start == "0" else f"{start} + {names[place]}"
         lines.append(f"y[{', '.join(left)}] = x{k}[{', '.join(names)}]")

@@ -25,7 +25,7 @@ LAYERS = (
     ("calculus",),
     ("graph",),
     ("catalogue",),
-    ("functions", "activations"),
+    ("activations", "functions", "initializers"),
     ("gradients", "function", "layers", "losses", "metrics", "optimizers"),
     ("drawing", "training", "verification"),
     ("model",),

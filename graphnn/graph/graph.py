@@ -36,14 +36,16 @@ class Graph:
         for node in self.nodes:
             self.network.add_edges_from((source, node) for source in node.inputs)
         self._taken: set[str] = set()
-        self.symbols = {node: self._unique(node.name.removesuffix(".new")) for node in self.nodes}
+        self.symbols = {node: self._unique(node.name) for node in self.nodes}
         self.names = {a: self._tensor_names(a) for a in self.applications}
 
     def _unique(self, base: str) -> str:
-        name, number = identifier(base), 0
+        suffix = ".new" if base.endswith(".new") else ""
+        stem = identifier(base.removesuffix(suffix))
+        name, number = stem + suffix, 0
         while name in self._taken:
             number += 1
-            name = f"{identifier(base)}_{number}"
+            name = f"{stem}_{number}{suffix}"
         self._taken.add(name)
         return name
 

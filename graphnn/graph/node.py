@@ -181,6 +181,10 @@ class Parameter(Node):
 
     def assign(self, value: object) -> None:
         """Overwrite the value; shape and dtype kind must fit."""
+        self.value[...] = self.checked(value)
+
+    def checked(self, value: object) -> np.ndarray:
+        """``value`` as an array that may be assigned. Raises `ShapeError` or `DtypeError`."""
         array = np.asarray(value)
         if array.shape != self.value.shape:
             raise ShapeError(
@@ -188,7 +192,7 @@ class Parameter(Node):
             )
         if not np.can_cast(array.dtype, self.value.dtype, casting="same_kind"):
             raise DtypeError(f"{self.name}: expected {self.dtype}, got {array.dtype}")
-        self.value[...] = array
+        return array
 
 
 class Constant(Node):

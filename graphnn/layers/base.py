@@ -1,0 +1,177 @@
+"""Layer: parameters made for the first input they meet, and formulas applied to them.
+
+    class Dense(Layer):
+        def build(self, x):  self.kernel = self.add_parameter("kernel", (x.shape[-1], 10), "glorot_uniform")
+        def call(self, x):   return self.apply(_dense, x, self.kernel)
+
+A layer may be called several times and then shares its parameters. Nodes made inside ``call``
+belong to the layer: they bear its name, and the last one is called as the layer is.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import initializers
+from ..activations import Activation
+from ..errors import GraphnnError, ShapeError
+from ..graph.application import Result
+from ..graph.node import Node, Parameter, layer_scope, require_node, unique_name
+from ..graph.operation import Operation
+from ..initializers import Initializer
+
+__all__ = ["Layer", "LayerCall", "assign_all", "fixed_size", "pair", "positive"]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class LayerCall:
+    """One use of a layer: the ``owner`` of every node made in it."""
+
+    layer: Layer
+    inputs: tuple[Node, ...]
+
+
+class Layer(ABC):
+    """Base of all layers. ``name`` is unique unless given; ``trainable`` False freezes the parameters."""
+
+    def __init__(self, name: str | None = None, trainable: bool = True) -> None:
+        self.name = name or unique_name(_snake_case(type(self).__name__))
+        self.built = False
+        self._learnt: list[Parameter] = []
+        self._kept: list[Parameter] = []
+        self._trainable = trainable
+        self._uses = 0
+
+    def build(self, *inputs: Node) -> None:  # noqa: B027 (most layers have no parameters)
+        """Make the parameters, once the shapes of the inputs are known; called before the first `call`."""
+
+    @abstractmethod
+    def call(self, *inputs: Node) -> Node:
+        """The output for these inputs."""
+
+    def __call__(self, *inputs: Node | Sequence[Node]) -> Node:
+        """The output node. Raises `ShapeError` where an input does not fit: layer, index and sizes are named."""
+        nodes = tuple(require_node(n, f"each input of {self.name}") for n in _flat(inputs))
+        with layer_scope(self.name, LayerCall(self, nodes)):
+            if not self.built:
+                self.build(*nodes)
+                self.built = True
+            output = self.call(*nodes)
+        self._uses += 1
+        if isinstance(output, Result) and output not in nodes:
+            output.name = self.name if self._uses == 1 else f"{self.name}.call_{self._uses}"
+        return output
+
+    def apply(self, operation: Operation, *operands: Node | None) -> Result:
+        """The operation's one result, in the name of the layer; operands that are None are left out."""
+        given = tuple(node for node in operands if node is not None)
+        application = operation.apply(operation.bind(given, {}), name=self.name)
+        (target,) = application.formula.outputs
+        return application.result(target)
+
+    def activate(self, z: Node, activation: Activation | None) -> Node:
+        """``activation(z)``, where there is one."""
+        if activation is None:
+            return z
+        z.name = f"{self.name}.z"
+        return activation(z)
+
+    def add_parameter(
+        self,
+        name: str,
+        shape: Sequence[int],
+        initializer: str | Initializer,
+        dtype: str = "float32",
+        trainable: bool = True,
+    ) -> Parameter:
+        """A new parameter of this layer; those that are not ``trainable`` are kept, not learnt."""
+        value = initializers.get(initializer)(tuple(shape), dtype)
+        if np.shape(value) != tuple(shape):
+            raise ShapeError(
+                f"{self.name}.{name}: the initializer gave shape {np.shape(value)}, not {tuple(shape)}"
+            )
+        learnt = trainable and self._trainable
+        parameter = Parameter(np.asarray(value, dtype), f"{self.name}.{name}", trainable=learnt)
+        (self._learnt if trainable else self._kept).append(parameter)
+        return parameter
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """All of them in the order in which they were added, those that are never learnt last."""
+        return [*self._learnt, *self._kept]
+
+    @property
+    def trainable(self) -> bool:
+        """May be set; a model that is compiled already trains as it did before."""
+        return self._trainable
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        self._trainable = value
+        for parameter in self._learnt:
+            parameter.trainable = value
+
+    def get_weights(self) -> list[np.ndarray]:
+        """Copies of the parameters' values, kernel before bias."""
+        return [parameter.value.copy() for parameter in self.parameters]
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Overwrite the parameters' values, in the order of `get_weights`."""
+        assign_all(self.parameters, weights, self.name)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def assign_all(parameters: Sequence[Parameter], values: Sequence[np.ndarray], owner: str) -> None:
+    """Give every parameter its value, after all of them have been found to fit."""
+    if len(parameters) != len(values):
+        raise ShapeError(f"{owner} has {len(parameters)} weights, got {len(values)}")
+    checked = [p.checked(v) for p, v in zip(parameters, values, strict=True)]
+    for parameter, value in zip(parameters, checked, strict=True):
+        parameter.value[...] = value
+
+
+def fixed_size(x: Node, axis: int, layer: Layer) -> int:
+    """The size of an axis that a parameter's shape depends on."""
+    if not -x.ndim <= axis < x.ndim:
+        raise ShapeError(f"{layer.name}: {x.name} is {x.type} and has no axis {axis}")
+    size = x.shape[axis]
+    if size is None:
+        raise ShapeError(f"{layer.name}: axis {axis} of {x.name}: {x.type} must have a fixed size")
+    return size
+
+
+def positive(value: object, what: str) -> int:
+    """``value`` if it is a whole number above 0."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise GraphnnError(f"{what} must be a whole number above 0, got {value!r}")
+    return int(value)
+
+
+def pair(value: int | Sequence[int], what: str) -> tuple[int, int]:
+    """One number for both axes of an image, or one for each."""
+    both = (value, value) if isinstance(value, (int, np.integer)) else tuple(value)
+    if len(both) != 2:
+        raise GraphnnError(f"{what} must be one number or two, got {value!r}")
+    return positive(both[0], what), positive(both[1], what)
+
+
+def _flat(inputs: tuple[Node | Sequence[Node], ...]) -> list[Node]:
+    """``layer(a, b)`` and ``layer([a, b])`` are the same."""
+    found: list[Node] = []
+    for each in inputs:
+        if isinstance(each, (list, tuple)):
+            found.extend(each)
+        else:
+            found.append(each)  # type: ignore[arg-type]
+    return found
+
+
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name).lower()

@@ -1,0 +1,219 @@
+"""Losses: how wrong predictions are, one number for a batch; called as ``f(y_true, y_pred)`` on nodes.
+
+Each is a formula that gives one value per sample (in a sequence one per step), whose mean is taken:
+``t`` stands for the truth, ``p`` for the prediction, ``x`` for logits. Probabilities are neither
+normalised nor clipped. With ``from_logits=True`` the activation is part of the formula, so that its
+gradient comes out as the textbook's ``p - t``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from .catalogue import define
+from .errors import DtypeError, GraphnnError, ShapeError
+from .functions import mean
+from .graph.application import Result
+from .graph.node import Node, require_node, unique_name
+from .graph.operation import Operation, op
+
+__all__ = [
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "get",
+    "matching",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "sparse_categorical_crossentropy",
+]
+
+Loss = Callable[[Node, Node], Node]
+
+_SIGMOID = "p[...] = 1/(1 + exp(-x[...]))\n"
+_SOFTMAX = "p[..., i] = exp(x[..., i])/sum[j](exp(x[..., j]))\n"
+
+_squared_error = define(
+    "mean_squared_error",
+    "y[n] = mean[...]((p[n, ...] - t[n, ...])**2)",
+    samples=[{"p": (4, 3), "t": (4, 3)}],
+    group="loss",
+)
+_absolute_error = define(
+    "mean_absolute_error",
+    "y[n] = mean[...](abs(p[n, ...] - t[n, ...]))",
+    samples=[{"p": (4, 3), "t": (4, 3)}],
+    group="loss",
+)
+_BINARY = "y[...] = -(t[...]*log(p[...]) + (1 - t[...])*log(1 - p[...]))"
+_binary = define(
+    "binary_crossentropy",
+    _BINARY,
+    samples=[{"t": (4, 1), "p": (4, 1)}],
+    domains={"t": "unit", "p": "unit"},
+    group="loss",
+)
+_binary_logits = define(
+    "binary_crossentropy_from_logits",
+    _SIGMOID + _BINARY,
+    samples=[{"x": (4, 1), "t": (4, 1)}],
+    domains={"t": "unit"},
+    group="loss",
+)
+_CATEGORICAL = "y[...] = -sum[i](t[..., i]*log(p[..., i]))"
+_categorical = define(
+    "categorical_crossentropy",
+    _CATEGORICAL,
+    samples=[{"t": (4, 3), "p": (4, 3)}, {"t": (2, 5, 3), "p": (2, 5, 3)}],
+    domains={"t": "distribution", "p": "distribution"},
+    group="loss",
+)
+_categorical_logits = define(
+    "categorical_crossentropy_from_logits",
+    _SOFTMAX + _CATEGORICAL,
+    samples=[{"x": (4, 3), "t": (4, 3)}, {"x": (2, 5, 3), "t": (2, 5, 3)}],
+    group="loss",
+)
+_SPARSE = "y[...] = -log(p[..., t[...]])"
+_LABELS = {"t": (4,), "p": (4, 3), "x": (4, 3)}
+_COLUMN = {"t": (4, 1), "p": (4, 3), "x": (4, 3)}
+
+
+def _sparse(name: str, text: str, domain: str) -> tuple[Operation, Operation]:
+    """The operation for labels of shape (B,), and the one for labels of shape (B, 1)."""
+    operand = "p" if domain == "distribution" else "x"
+    found = []
+    for suffix, shapes, labels in (("", _LABELS, "t[...]"), ("_column", _COLUMN, "t[..., 0]")):
+        found.append(
+            define(
+                name + suffix,
+                text.replace("t[...]", labels),
+                samples=[{operand: shapes[operand], "t": shapes["t"]}],
+                domains={operand: domain, "t": 3},
+                group="loss",
+            )
+        )
+    return found[0], found[1]
+
+
+_sparse_categorical = _sparse("sparse_categorical_crossentropy", _SPARSE, "distribution")
+_sparse_categorical_logits = _sparse(
+    "sparse_categorical_crossentropy_from_logits", _SOFTMAX + _SPARSE, "real"
+)
+_column = op("y[..., i:1] = x[...]", "column")
+
+
+def mean_squared_error(y_true: object, y_pred: Node) -> Node:
+    """``mean((p - t)**2)`` over everything."""
+    return _mean_loss(_squared_error, t=matching(y_true, y_pred, "mean_squared_error"), p=y_pred)
+
+
+def mean_absolute_error(y_true: object, y_pred: Node) -> Node:
+    """``mean(abs(p - t))`` over everything."""
+    return _mean_loss(_absolute_error, t=matching(y_true, y_pred, "mean_absolute_error"), p=y_pred)
+
+
+def binary_crossentropy(y_true: object, y_pred: Node, from_logits: bool = False) -> Node:
+    """``mean(-(t*log(p) + (1 - t)*log(1 - p)))``; from logits ``p = sigmoid(x)``."""
+    truth = matching(y_true, y_pred, "binary_crossentropy")
+    if from_logits:
+        return _mean_loss(_binary_logits, x=y_pred, t=truth)
+    return _mean_loss(_binary, p=y_pred, t=truth)
+
+
+def categorical_crossentropy(y_true: object, y_pred: Node, from_logits: bool = False) -> Node:
+    """``mean(-sum[i](t[i]*log(p[i])))``; from logits ``p = softmax(x)``. ``y_true`` holds a share for each class."""
+    truth = matching(y_true, y_pred, "categorical_crossentropy")
+    if from_logits:
+        return _mean_loss(_categorical_logits, x=y_pred, t=truth)
+    return _mean_loss(_categorical, p=y_pred, t=truth)
+
+
+def sparse_categorical_crossentropy(
+    y_true: object, y_pred: Node, from_logits: bool = False
+) -> Node:
+    """``mean(-log(p[t]))``; from logits ``p = softmax(x)``. ``y_true`` holds class numbers, of shape (B,) or (B, 1).
+
+    >>> from graphnn.graph.node import Input
+    >>> x, t = Input((None, 3)), Input((None,), dtype="int32")
+    >>> sparse_categorical_crossentropy(t, x, from_logits=True).shape
+    ()
+    """
+    truth, column = labels_of(y_true, y_pred, "sparse_categorical_crossentropy")
+    if from_logits:
+        return _mean_loss(_sparse_categorical_logits[column], x=y_pred, t=truth)
+    return _mean_loss(_sparse_categorical[column], p=y_pred, t=truth)
+
+
+def matching(y_true: object, y_pred: Node, name: str) -> object:
+    """The truth in the shape of the prediction: (B,) stands for (B, 1). What is not a node is broadcast.
+
+    Raises `ShapeError` where the shapes differ: broadcasting one against the other would give a
+    number, and a wrong one.
+    """
+    prediction = require_node(y_pred, f"y_pred of {name}")
+    if not isinstance(y_true, Node):
+        return y_true
+    if y_true.ndim + 1 == prediction.ndim and prediction.shape[-1] == 1:
+        y_true = _column(y_true)
+        assert isinstance(y_true, Result)
+    if y_true.dims != prediction.dims:
+        raise ShapeError(
+            f"{name}: y_true {y_true.name} is {y_true.type},"
+            f" y_pred {prediction.name} is {prediction.type}; their shapes must be equal"
+        )
+    return y_true
+
+
+def labels_of(y_true: object, y_pred: Node, name: str) -> tuple[object, bool]:
+    """Class numbers for predictions, and whether they stand in a column, (B, 1) rather than (B,)."""
+    prediction = require_node(y_pred, f"y_pred of {name}")
+    if not isinstance(y_true, Node):
+        return y_true, False
+    if not y_true.dtype.startswith("int"):
+        raise DtypeError(
+            f"{name}: y_true {y_true.name} is {y_true.type}; class numbers must be integers"
+        )
+    column = y_true.ndim == prediction.ndim and y_true.shape[-1] == 1
+    batch = y_true.dims[:-1] if column else y_true.dims
+    if not prediction.ndim or batch != prediction.dims[:-1]:
+        raise ShapeError(
+            f"{name}: y_true {y_true.name} is {y_true.type}, y_pred {prediction.name} is"
+            f" {prediction.type}; expected one class number for each row of y_pred"
+        )
+    return y_true, column
+
+
+def _mean_loss(operation: Operation, **operands: object) -> Node:
+    """The mean over all samples of what the operation gives for each."""
+    application = operation.apply(operation.bind((), operands), name=unique_name("losses"))
+    (target,) = application.formula.outputs
+    loss = mean(application.result(target))
+    loss.name = unique_name("loss")
+    return loss
+
+
+_BY_NAME: dict[str, Callable[..., Node]] = {
+    "bce": binary_crossentropy,
+    "binary_crossentropy": binary_crossentropy,
+    "categorical_crossentropy": categorical_crossentropy,
+    "mae": mean_absolute_error,
+    "mean_absolute_error": mean_absolute_error,
+    "mean_squared_error": mean_squared_error,
+    "mse": mean_squared_error,
+    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
+}
+
+
+def get(loss: str | Loss) -> Loss:
+    """The loss of that name, or the function ``(y_true, y_pred) -> node`` itself.
+
+    >>> get("mse") is mean_squared_error
+    True
+    """
+    if isinstance(loss, str):
+        if loss not in _BY_NAME:
+            raise GraphnnError(f"unknown loss {loss!r}; known are {', '.join(_BY_NAME)}")
+        return _BY_NAME[loss]
+    if not callable(loss):
+        raise GraphnnError(f"a loss is a name or a function (y_true, y_pred) -> node, got {loss!r}")
+    return loss
