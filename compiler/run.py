@@ -11,6 +11,7 @@ the first write. One lock per executable: threads may share it, steps do not mix
 from __future__ import annotations
 
 import ctypes
+import math
 import mmap
 from collections.abc import Callable, Mapping
 from threading import Lock
@@ -27,6 +28,7 @@ __all__ = ["Array", "Executable", "aligned"]
 
 Array = np.ndarray[Any, Any]
 ALIGNMENT = 64
+_ACCEPTED = {"b": "b", "i": "biu", "f": "biuf"}  # kinds of arrays, for each kind of tensor
 _HUGE = 2 << 20  # from here on memory comes in huge pages where the system has them
 
 
@@ -65,8 +67,9 @@ class Executable:
         self._buffers: dict[str, Array] = {}
         for tensor in program.slots:
             self._place(tensor, _own(tensor))
-        self._library = jit.load(program.objects, [program.symbol])
-        self._step = jit.function(self._library, program.symbol, ctypes.c_void_p)
+        self._written = [n for n, t in self._tensors.items() if self._is_written(t)]
+        self._library: jit.Library | None = None
+        self._step: Callable[[ctypes.c_void_p], None] = self._load_and_step
         self._context = ctypes.c_void_p(ctypes.addressof(self._table))
 
     def __call__(self, arrays: Mapping[str, Any]) -> dict[str, Array]:
@@ -107,6 +110,12 @@ class Executable:
         """The memory of an input, parameter or output as it stands."""
         return self._buffers[self._tensor(name).name]
 
+    def _load_and_step(self, context: ctypes.c_void_p) -> None:
+        """The first step: code for another machine can be explained without being loaded here."""
+        self._library = jit.load(self.program.objects, [self.program.symbol])
+        self._step = jit.function(self._library, self.program.symbol, ctypes.c_void_p)
+        self._step(context)
+
     def _place(self, tensor: Tensor, array: Array) -> None:
         self._buffers[tensor.name] = array
         self._table[self._positions[tensor.name]] = array.ctypes.data
@@ -121,9 +130,8 @@ class Executable:
 
     def _check_apart(self, tensor: Tensor, array: Array) -> None:
         """What a step writes must not be memory of anything else."""
-        for name, other in self._buffers.items():
-            written = self._is_written(tensor) or self._is_written(self._tensors[name])
-            if written and name != tensor.name and np.may_share_memory(array, other):
+        for name in self._buffers if self._is_written(tensor) else self._written:
+            if name != tensor.name and np.may_share_memory(array, self._buffers[name]):
                 raise ArrayError(f"{tensor.name}: the array shares its memory with that of {name}")
 
     def _check_names(self, arrays: Mapping[str, Any]) -> None:
@@ -138,32 +146,32 @@ class Executable:
 
 def _own(tensor: Tensor) -> Array:
     dtype = np.dtype(tensor.dtype)
-    count = int(np.prod(tensor.shape, dtype=np.int64))
-    return (
-        aligned(count * dtype.itemsize)[: count * dtype.itemsize].view(dtype).reshape(tensor.shape)
-    )
+    length = math.prod(tensor.shape) * dtype.itemsize
+    return aligned(length)[:length].view(dtype).reshape(tensor.shape)
 
 
 def _converted(tensor: Tensor, value: Any) -> Array:
-    """``value`` as an array of the tensor's shape and dtype: any real for a float, whole numbers for an integer."""
+    """``value`` in the tensor's dtype: any real for a float, whole numbers for an integer."""
     array = np.asarray(value)
     dtype = np.dtype(tensor.dtype)
     if array.shape != tensor.shape:
         raise ArrayError(f"{tensor.name}: expected {tensor}, got {_show(array)}")
     if array.dtype == dtype:
         return array
-    if array.dtype.kind not in "biuf" or "biuf".index(array.dtype.kind) > "b?if".index(dtype.kind):
+    if array.dtype.kind not in _ACCEPTED[dtype.kind]:
         raise TypeError(f"{tensor.name}: expected {tensor}, got {_show(array)}")
     if dtype.kind == "i" and array.size:
         low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
         if int(array.min()) < low or int(array.max()) > high:
             raise ArrayError(f"{tensor.name}: expected numbers that {dtype} can hold in {tensor}")
-    return array.astype(dtype)
+    with np.errstate(over="ignore"):  # beyond the range of the type lies infinity
+        return array.astype(dtype)
 
 
 def _check_limit(limit: Limit, array: Array) -> None:
     """IndexError naming the first element that points outside."""
-    if array.size == 0 or (array.min() >= 0 and array.max() < limit.size):
+    unsigned = array.view(f"u{array.itemsize}")  # negative numbers are then the greatest ones
+    if array.size == 0 or unsigned.max() < limit.size:
         return
     position = tuple(map(int, np.argwhere((array < 0) | (array >= limit.size))[0]))
     subscripts = ", ".join(map(str, position))

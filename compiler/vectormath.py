@@ -177,7 +177,7 @@ def _tanh(x: Value) -> Value:
     far = 1 - x.of(2) / (_exp(size + size) + 1)
     square = x * x
     near = (_polynomial("tanh", square) * square).times_plus(x, x)
-    return near.where(size.compare("olt", 0.625), far.with_sign_of(x))
+    return near.where(size.compare("olt", 0.625), far).with_sign_of(x)
 
 
 def _erf(x: Value) -> Value:
