@@ -70,7 +70,8 @@ def cancel(
                 return None
             return Call(function, (_times(left, u, p), _times(right, v, p)))
         case Call("where", (condition, u, v)):
-            left = cancel(u, substitute(p, _equalities(condition)), sizes, definitions, depth)
+            there = substitute(p, _equalities(condition))  # p as it may be written in that branch
+            left = within(u) or cancel(u, there, sizes, definitions, depth)
             right = within(v)
             if left is None and right is None:
                 return None

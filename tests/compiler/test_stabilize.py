@@ -103,6 +103,7 @@ DENSE_BACK = define("dp", -(at("g") * at("t", n, i)) / (N * at("p", n, i)))
 CLASS_BACK = define(
     "dp", f("where", f("==", at("c", n), i), -at("g") / (N * at("p", n, at("c", n))), 0)
 )
+OWN_CLASS_BACK = define("dp", f("where", f("==", at("c", n), i), -at("g") / (N * at("p", n, i)), 0))
 TWO_SIDED = define(
     "l",
     -(at("t", n, i) * f("log", at("p", n, i)) + (1 - at("t", n, i)) * f("log", 1 - at("p", n, i))),
@@ -155,6 +156,9 @@ COMPOSED = {
     ),
     "a division cancelled": system(P, DENSE_BACK, BACK, outputs="dx"),
     "a division cancelled at a class": system(P, CLASS_BACK, BACK, outputs="dx"),
+    "a division cancelled at a class read by its index": system(
+        P, OWN_CLASS_BACK, BACK, outputs="dx"
+    ),
     "two logarithms": system(LOGISTIC, TWO_SIDED, outputs="l"),
     "two divisions cancelled": system(
         LOGISTIC,
