@@ -21,42 +21,49 @@ from math import inf, nan
 
 from .angles import reduce_angle
 from .assembler import Assembler, Value, element_type, mangled
+from .floats import (
+    Double,
+    absolute,
+    extreme,
+    floor,
+    format_of,
+    power_of_two,
+    product_of,
+    round_to_even,
+    sign,
+    square_root,
+    sum_of,
+)
 from .polynomials import POLYNOMIALS
 
 __all__ = ["call", "integer_power"]
 
+_LOG2 = 0.6931471805599453
+
 
 @dataclass(frozen=True, slots=True)
-class _Format:
-    """What must be known of a floating-point type. The parts of log(2) are exact times a whole exponent."""
+class _Range:
+    """Where a function has reached its end in a type, and log(2) in two parts: the first times a
+    whole exponent is exact."""
 
-    fraction_bits: int
-    bias: int
-    exp_low: float  # below: exp is 0; above exp_high: infinite
-    exp_high: float
+    exp_low: float  # exp is 0 below
+    exp_high: float  # and infinite above
+    expm1_low: float  # exp(x) - 1 is -1 below
+    erf_end: float  # erf is 1 above
     log2_high: float
     log2_low: float
-    smallest_normal: float
-    erf_end: float  # from here on erf is 1
-    expm1_low: float  # below: exp(x) - 1 is -1
-
-    @property
-    def shifter(self) -> float:
-        """Adding it rounds to a whole number, which then stands in the low bits."""
-        return 1.5 * 2.0**self.fraction_bits
 
 
-_FORMATS = {
-    "float": _Format(
-        23, 127, -104.0, 89.0, 0.693359375, -2.12194440e-4, 2.0**-126, 4.0, -18.0
+_RANGES = {
+    "float": _Range(-104.0, 89.0, -18.0, 4.0, 0.693359375, -2.12194440054690583e-4),
+    "double": _Range(
+        -746.0, 710.0, -38.0, 6.0, 6.93147180369123816490e-1, 1.90821492927058770002e-10
     ),
-    "double": _Format(
-        52, 1023, -746.0, 710.0,
-        float.fromhex("0x1.62e42feep-1"), float.fromhex("0x1.a39ef35793c76p-33"),
-        2.0**-1022, 6.0, -38.0,
-    ),
-}  # fmt: skip
-_LOG2 = 0.6931471805599453
+}
+
+
+def _range_of(x: Value) -> _Range:
+    return _RANGES[element_type(x.type)]
 
 
 def call(assembler: Assembler, function: str, type_: str, operands: Sequence[str]) -> str:
@@ -69,7 +76,7 @@ def call(assembler: Assembler, function: str, type_: str, operands: Sequence[str
     if function in ("max", "min"):
         result = values[0]
         for value in values[1:]:
-            result = _extreme(function, result, value)
+            result = extreme(function, result, value)
         return result.text
     return _FUNCTIONS[function](*values).text
 
@@ -90,13 +97,9 @@ def integer_power(assembler: Assembler, type_: str, base: str, exponent: int) ->
     return (result.of(1) / result if exponent < 0 else result).text
 
 
-def _format(x: Value) -> _Format:
-    return _FORMATS[element_type(x.type)]
-
-
-def _polynomial(name: str, x: Value, kind: str = "") -> Value:
+def _polynomial(name: str, x: Value) -> Value:
     """Horner's rule; a fused multiply-add per coefficient where there is one."""
-    *rest, last = POLYNOMIALS[name, kind or element_type(x.type)]
+    *rest, last = POLYNOMIALS[name, element_type(x.type)]
     total = x.of(last)
     for coefficient in reversed(rest):
         total = total.times_plus(x, coefficient)
@@ -114,22 +117,18 @@ def _clamp(x: Value, low: float, high: float) -> Value:
 
 def _split_exponent(x: Value) -> tuple[Value, Value, Value]:
     """``x = n*log(2) + r`` with ``abs(r) <= log(2)/2``: n as an integer, r, and what r lost by rounding."""
-    form = _format(x)
-    shifted = x.times_plus(1 / _LOG2, form.shifter)
-    n = shifted - form.shifter
-    rest = n.times_plus(-form.log2_high, x)
-    r = n.times_plus(-form.log2_low, rest)
-    lost = n.times_plus(-form.log2_low, rest - r)
-    return shifted.bits() - x.of(form.shifter).bits(), r, lost
-
-
-def _power_of_two(n: Value, form: _Format) -> Value:
-    return (n + form.bias).shift_left(form.fraction_bits).as_float()
+    shifter, limits = format_of(x).shifter, _range_of(x)
+    shifted = x.times_plus(1 / _LOG2, shifter)
+    n = shifted - shifter
+    rest = n.times_plus(-limits.log2_high, x)
+    r = n.times_plus(-limits.log2_low, rest)
+    lost = n.times_plus(-limits.log2_low, rest - r)
+    return shifted.bits() - x.of(shifter).bits(), r, lost
 
 
 def _scaled(y: Value, n: Value) -> Value:
     """``y * 2**n`` with one rounding: an instruction where there is one, else two steps whose factors stay in range."""
-    assembler, form = y.assembler, _format(y)
+    assembler, form = y.assembler, format_of(y)
     if assembler.target.has("avx512vl"):
         n = n if element_type(n.type) == "i32" else n.convert("trunc", "i32")
         name = f"@llvm.ldexp.{mangled(y.type)}.{mangled(n.type)}"
@@ -137,15 +136,15 @@ def _scaled(y: Value, n: Value) -> Value:
         text = assembler.op(f"call {y.type} {name}({y.type} {y.text}, {n.type} {n.text})")
         return Value(assembler, y.type, text)
     half = n.shift_right(1)
-    return y * _power_of_two(half, form) * _power_of_two(n - half, form)
+    return y * power_of_two(half, form) * power_of_two(n - half, form)
 
 
 def _exp(x: Value, low: Value | None = None) -> Value:
     """exp(x), or exp(x + low) for a small ``low``."""
-    form = _format(x)
-    n, r, lost = _split_exponent(_clamp(x, form.exp_low, form.exp_high))
+    limits = _range_of(x)
+    n, r, lost = _split_exponent(_clamp(x, limits.exp_low, limits.exp_high))
     if low is not None:
-        total = _sum(r, lost + low)
+        total = sum_of(r, lost + low)
         r, lost = total.high, total.low
     tail = _polynomial("exp", r).times_plus(r * r, lost)
     return _scaled(r + tail + 1, n)
@@ -153,10 +152,10 @@ def _exp(x: Value, low: Value | None = None) -> Value:
 
 def _expm1(x: Value) -> Value:
     """2**n * (exp(r) - 1) + (2**n - 1), with 2**(n-1) so that the greatest results do not overflow."""
-    form = _format(x)
-    n, r, lost = _split_exponent(_clamp(x, form.expm1_low, form.exp_high))
+    limits = _range_of(x)
+    n, r, lost = _split_exponent(_clamp(x, limits.expm1_low, limits.exp_high))
     small = r + _polynomial("exp", r).times_plus(r * r, lost)
-    half = _power_of_two(n - 1, form)
+    half = power_of_two(n - 1, format_of(x))
     result = small.times_plus(half, half - 0.5) * 2
     return small.where(n.compare("eq", 0), result).with_sign_of(x)
 
@@ -182,10 +181,10 @@ def _tanh(x: Value) -> Value:
 
 def _erf(x: Value) -> Value:
     """x + x P(x²) up to one, else 1 - exp(Q(abs(x) - 1)) with Q close to log(erfc)."""
-    form = _format(x)
+    limits = _range_of(x)
     size = abs(x)
     near = _polynomial("erf", x * x).times_plus(x, x)
-    end = x.of(form.erf_end).where(size.compare("ogt", form.erf_end), size)
+    end = x.of(limits.erf_end).where(size.compare("ogt", limits.erf_end), size)
     far = 1 - _exp(_polynomial("erfc", end - 1))
     return near.where(size.compare("olt", 1), far.with_sign_of(x))
 
@@ -195,7 +194,7 @@ def _erf(x: Value) -> Value:
 
 def _split_mantissa(x: Value) -> tuple[Value, Value]:
     """``x = m * 2**k`` with m between the square roots of 1/2 and 2, for positive finite x; k as a float."""
-    form = _format(x)
+    form = format_of(x)
     subnormal = x.compare("olt", form.smallest_normal)
     bits = (x * 2.0 ** (form.fraction_bits + 1)).where(subnormal, x).bits()
     k = (bits - x.of(0.5**0.5).bits()).shift_right(form.fraction_bits)
@@ -207,17 +206,17 @@ def _split_mantissa(x: Value) -> tuple[Value, Value]:
 
 def _log_core(x: Value, correction: Value | None = None) -> Value:
     """log of a positive finite x, plus a correction that is small beside it."""
-    form = _format(x)
+    limits = _range_of(x)
     m, k = _split_mantissa(x)
     f = m - 1
     s = f / (f + 2)
     z = s * s
     half = f * f * 0.5
     inner = s * (half + _polynomial("log", z) * z)
-    small = k.times_plus(form.log2_low, inner)
+    small = k.times_plus(limits.log2_low, inner)
     if correction is not None:
         small = small + correction
-    return k.times_plus(form.log2_high, f - (half - small))
+    return k.times_plus(limits.log2_high, f - (half - small))
 
 
 def _log_specials(x: Value, result: Value) -> Value:
@@ -241,56 +240,27 @@ def _log1p(x: Value) -> Value:
     return result.where(x.compare("une", 0), x)
 
 
-@dataclass(frozen=True, slots=True)
-class _Double:
-    """A number as an unevaluated sum, twice as precise as its parts."""
-
-    high: Value
-    low: Value
-
-
-def _sum(a: Value, b: Value) -> _Double:
-    """Exact a + b where a is not the smaller one."""
-    high = a + b
-    return _Double(high, b - (high - a))
-
-
-def _product(a: Value, b: Value) -> _Double:
-    """Exact a * b."""
-    high = a * b
-    if a.assembler.target.has_fma:
-        return _Double(high, a.intrinsic("fma", b, -high))
-    (ah, al), (bh, bl) = _halves(a), _halves(b)
-    return _Double(high, al * bl - (((high - ah * bh) - al * bh) - ah * bl))
-
-
-def _halves(a: Value) -> tuple[Value, Value]:
-    """The upper half of the digits and the rest."""
-    upper = (a.bits() & -(1 << 27)).as_float()
-    return upper, a - upper
-
-
-def _log_double(x: Value) -> _Double:
+def _log_double(x: Value) -> Double:
     """log of a positive finite double to about 68 bits: 2s + 2s³/3 + s⁵ P(s²), the first two terms twice as precise."""
     m, k = _split_mantissa(x)
     f = m - 1
-    denominator = _sum(f.of(2), f)
+    denominator = sum_of(f.of(2), f)
     high = f / denominator.high
-    back = _product(high, denominator.high)
+    back = product_of(high, denominator.high)
     low = (f - back.high - back.low - high * denominator.low) / denominator.high
-    square = _product(high, high)
-    cube = _product(square.high, high)
+    square = product_of(high, high)
+    cube = product_of(square.high, high)
     cube_low = cube.low + square.low * high + square.high * low * 3
     third = Fraction(2, 3)
     third_high = float(third)
-    term = _product(cube.high, high.of(third_high))
+    term = product_of(cube.high, high.of(third_high))
     term_low = term.low + cube_low * third_high + cube.high * float(third - Fraction(third_high))
     rest = _polynomial("power", square.high) * square.high * cube.high
-    form = _format(x)
-    near = _sum(high * 2, term.high)
-    total = _sum(k * form.log2_high, near.high)
-    small = total.low + near.low + low * 2 + term_low + rest + k * form.log2_low
-    return _sum(total.high, small)
+    limits = _range_of(x)
+    near = sum_of(high * 2, term.high)
+    total = sum_of(k * limits.log2_high, near.high)
+    small = total.low + near.low + low * 2 + term_low + rest + k * limits.log2_low
+    return sum_of(total.high, small)
 
 
 def _pow(x: Value, y: Value) -> Value:
@@ -301,7 +271,7 @@ def _pow(x: Value, y: Value) -> Value:
     size = abs(x)
     logarithm = _log_double(size)
     exponent = _clamp(y, -(2.0**70), 2.0**70)
-    product = _product(logarithm.high, exponent)
+    product = product_of(logarithm.high, exponent)
     low = logarithm.low.times_plus(exponent, product.low)
     bounded = product.high.compare("olt", 1e4) & product.high.compare("ogt", -1e4)
     result = _exp(product.high, low.where(bounded, 0))
@@ -314,9 +284,9 @@ def _pow_specials(x: Value, y: Value, size: Value, result: Value) -> Value:
     grows = size.compare("ogt", 1) ^ y.compare("olt", 0)
     edge = x.of(inf).where(grows, 0)
     result = edge.where(zero | endless, result)
-    whole = _round(y).compare("oeq", y)
+    whole = round_to_even(y).compare("oeq", y)
     half = y * 0.5
-    odd = whole & _round(half).compare("une", half)
+    odd = whole & round_to_even(half).compare("une", half)
     negative = x.bits().compare("slt", 0)
     result = (-result).where(negative & odd, result)
     undefined = x.compare("olt", 0) & (whole ^ 1) & size.compare("olt", inf)
@@ -355,62 +325,20 @@ def _cos(x: Value) -> Value:
     return _wave(x, 1)
 
 
-# --- exact functions ---------------------------------------------------------------------------------------------
-
-
-def _extreme(function: str, a: Value, b: Value) -> Value:
-    """max or min; a NaN on either side comes out. One instruction where one side is a number."""
-    sign = "gt" if function == "max" else "lt"
-    if element_type(a.type).startswith("i"):
-        return a.where(a.compare(f"s{sign}", b), b)
-    if b.is_constant:
-        a, b = b, a
-    result = a.where(a.compare(f"o{sign}", b), b)
-    return result if a.is_constant else a.where(a.compare("uno", a), result)
-
-
-def _absolute(x: Value) -> Value:
-    if element_type(x.type).startswith("i"):
-        return (-x).where(x.compare("slt", 0), x)
-    return abs(x)
-
-
-def _sign(x: Value) -> Value:
-    above, below = ("sgt", "slt") if element_type(x.type).startswith("i") else ("ogt", "olt")
-    return x.of(1).where(x.compare(above, 0), x.of(-1).where(x.compare(below, 0), x))
-
-
-def _round(x: Value) -> Value:
-    """Half to even: from 2**fraction_bits on all numbers are whole, and adding that rounds the others."""
-    whole = 2.0 ** _format(x).fraction_bits
-    size = abs(x)
-    rounded = ((size + whole) - whole).with_sign_of(x)
-    return rounded.where(size.compare("olt", whole), x)
-
-
-def _floor(x: Value) -> Value:
-    rounded = _round(x)
-    return (rounded - 1).where(rounded.compare("ogt", x), rounded)
-
-
-def _square_root(x: Value) -> Value:
-    return x.intrinsic("sqrt")
-
-
 _FUNCTIONS: dict[str, Callable[..., Value]] = {
-    "abs": _absolute,
+    "abs": absolute,
     "cos": _cos,
     "erf": _erf,
     "exp": _exp,
     "expm1": _expm1,
-    "floor": _floor,
+    "floor": floor,
     "log": _log,
     "log1p": _log1p,
     "pow": _pow,
-    "round": _round,
+    "round": round_to_even,
     "sigmoid": _sigmoid,
-    "sign": _sign,
+    "sign": sign,
     "sin": _sin,
-    "sqrt": _square_root,
+    "sqrt": square_root,
     "tanh": _tanh,
 }

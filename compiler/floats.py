@@ -1,0 +1,120 @@
+"""Floating-point numbers themselves: their formats, and what can be computed of them exactly.
+
+Rounding to whole numbers, signs, the greater of two numbers; sums and products as two numbers that
+together lose nothing (T. Dekker 1971); powers of two from their bits. `vectormath` builds on these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .assembler import Value, element_type
+
+__all__ = [
+    "Double",
+    "Format",
+    "absolute",
+    "extreme",
+    "floor",
+    "format_of",
+    "power_of_two",
+    "product_of",
+    "round_to_even",
+    "sign",
+    "square_root",
+    "sum_of",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What must be known of a floating-point type."""
+
+    fraction_bits: int
+    bias: int
+    smallest_normal: float
+
+    @property
+    def shifter(self) -> float:
+        """Adding it rounds to a whole number, which then stands in the low bits."""
+        return 1.5 * 2.0**self.fraction_bits
+
+
+_FORMATS = {"float": Format(23, 127, 2.0**-126), "double": Format(52, 1023, 2.0**-1022)}
+
+
+def format_of(x: Value) -> Format:
+    return _FORMATS[element_type(x.type)]
+
+
+def power_of_two(n: Value, form: Format) -> Value:
+    """2**n of integers n, put together from its bits; n must give a normal number."""
+    return (n + form.bias).shift_left(form.fraction_bits).as_float()
+
+
+def extreme(function: str, a: Value, b: Value) -> Value:
+    """max or min; a NaN on either side comes out. One instruction where one side is a number."""
+    better = "gt" if function == "max" else "lt"
+    if element_type(a.type).startswith("i"):
+        return a.where(a.compare(f"s{better}", b), b)
+    if b.is_constant:
+        a, b = b, a
+    result = a.where(a.compare(f"o{better}", b), b)
+    return result if a.is_constant else a.where(a.compare("uno", a), result)
+
+
+def absolute(x: Value) -> Value:
+    if element_type(x.type).startswith("i"):
+        return (-x).where(x.compare("slt", 0), x)
+    return abs(x)
+
+
+def sign(x: Value) -> Value:
+    above, below = ("sgt", "slt") if element_type(x.type).startswith("i") else ("ogt", "olt")
+    return x.of(1).where(x.compare(above, 0), x.of(-1).where(x.compare(below, 0), x))
+
+
+def round_to_even(x: Value) -> Value:
+    """Half to even. From 2**fraction_bits on all numbers are whole; adding that rounds the others."""
+    whole = 2.0 ** format_of(x).fraction_bits
+    size = abs(x)
+    rounded = ((size + whole) - whole).with_sign_of(x)
+    return rounded.where(size.compare("olt", whole), x)
+
+
+def floor(x: Value) -> Value:
+    rounded = round_to_even(x)
+    return (rounded - 1).where(rounded.compare("ogt", x), rounded)
+
+
+def square_root(x: Value) -> Value:
+    return x.intrinsic("sqrt")
+
+
+@dataclass(frozen=True, slots=True)
+class Double:
+    """A number as an unevaluated sum, twice as precise as its parts."""
+
+    high: Value
+    low: Value
+
+
+def sum_of(a: Value, b: Value) -> Double:
+    """Exact a + b where a is not the smaller one."""
+    high = a + b
+    return Double(high, b - (high - a))
+
+
+def product_of(a: Value, b: Value) -> Double:
+    """Exact a * b of doubles."""
+    high = a * b
+    if a.assembler.target.has_fma:
+        return Double(high, a.intrinsic("fma", b, -high))
+    (ah, al), (bh, bl) = _halves(a), _halves(b)
+    return Double(high, al * bl - (((high - ah * bh) - al * bh) - ah * bl))
+
+
+def _halves(a: Value) -> tuple[Value, Value]:
+    """The upper half of the digits and the rest."""
+    upper = (a.bits() & -(1 << 27)).as_float()
+    return upper, a - upper
