@@ -80,7 +80,8 @@ class Assembler:
         self.target = target
         self.here = "entry"
         self.declarations: dict[str, None] = {}  # used as an ordered set
-        self._lines: list[str] = ["entry:"]
+        self._lines: list[str] = []
+        self._stack: list[str] = []
         self._registers = 0
         self._labels: dict[str, int] = {}
         self._phis: dict[str, int] = {}  # register -> its line
@@ -166,9 +167,21 @@ class Assembler:
         """``pointer`` moved by bytes."""
         return self.op(f"getelementptr inbounds i8, ptr {pointer}, i64 {count}")
 
+    def stack(self, type_: str, count: int) -> str:
+        """Memory for ``count`` values of a type, taken once when the function is entered."""
+        self._registers += 1
+        register = f"%s{self._registers}"
+        self._stack.append(f"  {register} = alloca {type_}, i64 {count}, align 64")
+        return register
+
     def function(self, signature: str, attributes: str = "nounwind") -> str:
         """The finished function: ``signature`` is what stands between ``define`` and the body."""
-        return "\n".join([f"define {signature} {attributes} {{", *self._lines, "}"]) + "\n"
+        return (
+            "\n".join(
+                [f"define {signature} {attributes} {{", "entry:", *self._stack, *self._lines, "}"]
+            )
+            + "\n"
+        )
 
 
 def module(assemblers: Iterable[Assembler], functions: Iterable[str], extra: str = "") -> str:

@@ -43,6 +43,8 @@ __all__ = ["Emitter"]
 MEMORY = {"float32": "float", "float64": "double", "int32": "i32", "int64": "i64", "bool": "i8"}
 BYTES = {"float": 4, "double": 8, "i32": 4, "i64": 8, "i8": 1}
 
+_FEW = 8  # accumulators around another fold that may stay in registers
+
 Lane = Mapping[str, int]
 
 
@@ -136,8 +138,9 @@ class Emitter:
     # --- lanes ---------------------------------------------------------------------------------------------------
 
     def lanes(self, indices: Sequence[str]) -> Iterator[Lane]:
-        """All combinations of unrolled lanes of these indices."""
-        own = [i for i in self.rows if i in indices]
+        """All combinations of unrolled lanes of these indices, vectors side by side: what they share is in use briefly."""
+        own = [i for i in self.rows if i in indices and i != self.vector]
+        own += [i for i in self.rows if i in indices and i == self.vector]
         for rows in itertools.product(*(range(self.rows[i]) for i in own)):
             yield dict(zip(own, rows, strict=True))
 
@@ -565,20 +568,21 @@ class Emitter:
                 start.append((places, self.a.constant(places, 0)))
             carried += start * (len(lanes) * len(inner))
 
-        def turn(states: Sequence[str]) -> list[str]:
+        def turn(states: Callable[[], Sequence[str]]) -> list[str]:
             self.run(fold.body)
-            results, rest = [], iter(states)
+            results, rest = [], iter(states())
             for a, node, lanes in zip(fold.accumulators, nodes, outer, strict=True):
                 for lane in lanes:
                     for more in inner:
                         state = [next(rest) for _ in range(2 if a.position else 1)]
-                        results += self._accumulate(
-                            a, node, {**lane, **more}, state, bool(own_width)
-                        )
+                        both = {**lane, **more}
+                        results += self._accumulate(a, node, both, state, bool(own_width))
             return results
 
         self.hoist((fold,), own)
-        final = iter(self._nest(fold, list(fold.ranges), carried, turn))
+        around = any(isinstance(s, Fold) for s in fold.body) and len(carried) > _FEW
+        nest = self._nest_in_memory if around else self._nest
+        final = iter(nest(fold, list(fold.ranges), carried, turn))
         for a, node, lanes in zip(fold.accumulators, nodes, outer, strict=True):
             wide = own_width or (self.width if self.is_wide(node) else 1)
             for lane in lanes:
@@ -590,16 +594,42 @@ class Emitter:
                 self.scopes[-1][self.key(self.node(a.register), lane)] = result[-1]
             self.defined.add(a.register.name)
 
+    def _nest_in_memory(
+        self,
+        fold: Fold,
+        ranges: list[Range],
+        carried: Sequence[tuple[str, str]],
+        turn: Callable[[Callable[[], Sequence[str]]], list[str]],
+    ) -> list[str]:
+        """Accumulators around another fold wait on the stack: the registers belong to the inner one."""
+        places = []
+        for type_, start in carried:
+            places.append(self.a.stack(type_, 1))
+            self.a.line(f"store {type_} {start}, ptr {places[-1]}")
+
+        def values() -> list[str]:
+            pairs = zip(carried, places, strict=True)
+            return [self.a.op(f"load {type_}, ptr {place}") for (type_, _), place in pairs]
+
+        def remembering(_: Sequence[str]) -> list[str]:
+            results = turn(values)
+            for (type_, _), place, result in zip(carried, places, results, strict=True):
+                self.a.line(f"store {type_} {result}, ptr {place}")
+            return []
+
+        self._nest(fold, ranges, [], remembering)
+        return values()
+
     def _nest(
         self,
         fold: Fold,
         ranges: list[Range],
         carried: Sequence[tuple[str, str]],
-        turn: Callable[[Sequence[str]], list[str]],
+        turn: Callable[[Callable[[], Sequence[str]]], list[str]],
     ) -> list[str]:
         """The loops of a fold from the outside in; in the innermost, addresses step along."""
         if not ranges:
-            return turn([start for _, start in carried])
+            return turn(lambda: [start for _, start in carried])
         first, *rest = ranges
         if rest or first.is_single:
 
@@ -618,7 +648,7 @@ class Emitter:
             for stream, pointer in zip(streams, pointers, strict=True):
                 self.scopes[-1][self._pointer_key(stream.load)] = pointer
                 stepped.append(self.a.offset(pointer, stream.step))
-            return [*turn(own), *stepped]
+            return [*turn(lambda: own), *stepped]
 
         all_carried = [*carried, *(("ptr", stream.start) for stream in streams)]
         return self.loop(first, all_carried, stepping)[: len(carried)]

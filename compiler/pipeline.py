@@ -14,6 +14,7 @@ from .cache import module_key, opened, program_key
 from .emit import emit
 from .errors import CompilerError
 from .fuse import Fusion, fuse, fusion_lines
+from .halo import halo
 from .hoist import hoist
 from .loops import Kernel
 from .lower import Storage, lower
@@ -33,6 +34,7 @@ STAGES = (
     "system",
     "stabilize",
     "hoist",
+    "halo",
     "order",
     "fuse",
     "lower",
@@ -87,33 +89,37 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     shared = hoist(stable)
     texts["hoist"] = lambda: str(shared)
 
+    # The last stage that may add equations: copies for what is read beyond its edge.
+    padded, borders = halo(shared)
+    texts["halo"] = lambda: str(padded)
+
     # Only now an order: the stages before may add, merge and drop equations freely, as those stand in none.
-    steps = order(shared)
+    steps = order(padded)
     texts["order"] = lambda: "\n".join(step_lines(steps))
 
     # Kernels are found among equations, where "the same place" is a matter of comparing subscripts.
-    fused = fuse(steps, shared)
+    fused = fuse(steps, padded)
     texts["fuse"] = lambda: "\n".join(fusion_lines(fused))
 
     # How tensors lie in memory decides the addresses, so it is settled before there are any.
-    storages = {t.name: Storage(t, ((0, 0),) * len(t.shape)) for t in shared.tensors}
+    storages = {t.name: Storage(t, borders[t.name]) for t in padded.tensors}
     lowered = _lowered(fused, storages)
     texts["lower"] = lambda: _text(lowered)
 
     # Tiles are chosen for each kernel on its own.
-    once = frozenset(new for _, new in shared.updates)
+    once = frozenset(new for _, new in padded.updates)
     scheduled = _each(lowered, lambda kernel: schedule(kernel, target, once))
 
     # Whether a state may be overwritten depends on how kernels run through it; what may not is copied at the end.
-    over = in_place(scheduled, storages, shared)
-    late = _lowered([Fusion(e.indices, (e,)) for e in copies(shared, over)], storages, "copy")
+    over = in_place(scheduled, storages, padded)
+    late = _lowered([Fusion(e.indices, (e,)) for e in copies(padded, over)], storages, "copy")
     parts = (*scheduled, *_each(late, lambda kernel: schedule(kernel, target)))
     texts["schedule"] = lambda: _text(parts)
-    placed = plan(parts, storages, shared, over)
+    placed = plan(parts, storages, padded, over)
     texts["plan"] = lambda: str(placed)
 
     # Text, not an object model: it is three times faster to write, and it is what one reads when one asks.
-    assembly = emit(parts, placed, {t.name: t.dtype for t in shared.tensors}, target)
+    assembly = emit(parts, placed, {t.name: t.dtype for t in padded.tensors}, target)
     texts["emit"] = lambda: assembly
     texts["assembly"] = lambda: jit.assembly(assembly, target)
 

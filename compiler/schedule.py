@@ -44,7 +44,7 @@ from .tiles import Tile, choose
 
 __all__ = ["schedule"]
 
-BLOCK = 512  # terms that one accumulator adds up before its result goes into the next one
+BLOCK = 256  # terms that one accumulator adds up before its result goes into the next one
 _PARALLEL_SUMS = 8  # accumulators that keep the processor busy
 
 

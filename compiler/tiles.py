@@ -278,7 +278,7 @@ def _cycles(
     along = tile.vector if tile.vector is not None else _along(facts, fold)
     assert along is not None
     vectors = max((lanes(a.indices) for a in heavy if along in a.indices), default=0)
-    count = sum(lanes(a.indices) * a.cost(along, width) for a in heavy)
+    count = sum(lanes(a.indices) * max(a.cost(along, width), 1.0) for a in heavy)
     feeding = min((lanes(a.indices) for a in heavy if along in a.indices), default=0)
     if accumulators + feeding + 1 > target.registers - 1 and accumulators > 1:
         return math.inf
