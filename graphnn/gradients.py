@@ -84,7 +84,9 @@ def _apply(
 ) -> dict[str, Node]:
     """The gradient nodes of one application's operands, given those of its targets."""
     _, derived, formula = derived_formulas(application, tuple(incoming), operands)
-    wanted = {operand: derived.targets[operand] for operand in operands}
+    wanted = {o: derived.targets[o] for o in operands if derived.targets.get(o) in formula.outputs}
+    if not wanted:  # the formula asks for the operands' sizes only
+        return {}
     nodes: dict[str, Node] = {}
     for name in formula.operands:
         if name in derived.seeds:
@@ -92,7 +94,7 @@ def _apply(
         else:
             nodes[name] = application.operands.get(name) or application.result(name)
     operation = Operation(f"d_{application.operation.name}", formula, application.attributes)
-    dtypes = {wanted[o]: application.operands[o].dtype for o in operands}
+    dtypes = {target: application.operands[o].dtype for o, target in wanted.items()}
     backward = operation.apply(
         nodes,
         name=f"d_{application.name}",
@@ -101,9 +103,9 @@ def _apply(
         differentiates=application,
     )
     results: dict[str, Node] = {}
-    for operand in operands:
-        source = _copied(formula, wanted[operand])
-        results[operand] = nodes[source] if source in derived.seeds else backward.result(wanted[operand])
+    for operand, target in wanted.items():
+        source = _copied(formula, target)
+        results[operand] = nodes[source] if source in derived.seeds else backward.result(target)
         if source not in derived.seeds:
             results[operand].name = f"d_{application.operands[operand].name}"
     return results
@@ -128,7 +130,8 @@ def derived_formulas(
     forward = application.formula
     while True:
         derived = gradient_formula(forward, outputs, application.attributes)
-        formula = select(derived.formula, tuple(derived.targets[o] for o in operands))
+        targets = (derived.targets[o] for o in operands if o in derived.targets)
+        formula = select(derived.formula, tuple(targets))
         if not is_generic(formula) or reads_bundle(formula):
             return forward, derived, formula
         forward = expand(forward, {k: node.dims for k, node in application.operands.items()})

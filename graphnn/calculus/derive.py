@@ -12,7 +12,8 @@ for recurrences: their gradients come out as recurrences that run the other way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from fractions import Fraction
 
@@ -34,7 +35,7 @@ from compiler.expression import (
 from compiler.system import Equation
 
 from ..notation.formula import Resolved
-from .algebra import ZERO, Term, divided, expression, multiply, product, shared, terms
+from .algebra import ZERO, Term, divided, expression, multiply, normal, product, shared, terms
 from .binding import fresh
 from .compose import inlined, pruned, unguarded
 from .laws import Scope, simplify, summation
@@ -47,23 +48,26 @@ from .tidy import Rule, conserved, rules_of, through, tidied
 __all__ = ["derive"]
 
 
-def derive(resolved: Resolved, steps: Steps | None = None) -> Resolved:
-    """The gradients ``d_<operand>`` of all real operands, given ``g_<output>`` for all outputs.
+def derive(
+    resolved: Resolved, wrt: Collection[str] | None = None, steps: Steps | None = None
+) -> Resolved:
+    """The gradients ``d_<operand>`` of all real operands (of those in ``wrt``), given ``g_<output>`` for all outputs.
 
     Operands that serve as subscripts or conditions are whole numbers or truth values and have none.
     """
-    return _Derivation(resolved, steps or Steps()).result()
+    return _Derivation(resolved, wrt, steps or Steps()).result()
 
 
 class _Derivation:
     """The state of one derivation: which tensors take part, what was found for each."""
 
-    def __init__(self, resolved: Resolved, steps: Steps) -> None:
+    def __init__(self, resolved: Resolved, wrt: Collection[str] | None, steps: Steps) -> None:
         self.resolved, self.steps, self.shapes = resolved, steps, dict(resolved.shapes)
         self.equations = [_prepared(e) for e in resolved.equations]
         parts = [p for e in self.equations for p in (e.value, *e.subscripts)]
         whole = {name for part in parts for name in whole_reads(part)}
-        self.wanted = [n for n in resolved.operands if n not in whole and n in resolved.shapes]
+        real = [n for n in resolved.operands if n not in whole and n in resolved.shapes]
+        self.wanted = [n for n in real if wrt is None or n in wrt]
         self.reads = {
             e: [n for n in dict.fromkeys(real_reads(e.value)) if n not in whole]
             for e in self.equations
@@ -104,7 +108,7 @@ class _Derivation:
         found = []
         for part in occurrences(equation, self.active, self.helpers):
             label = f"∂{equation.target}/∂{part.element.tensor}"
-            step = Equation(label, part.element.subscripts, part.loops, part.slope)
+            step = Equation(label, part.element.subscripts, part.loops, normal(part.slope))
             self.steps.record(step, "differentiate")
             slope = through(part.slope, self.rules, scope.bind(part.loops))
             self.steps.record(replace(step, value=slope))
@@ -134,7 +138,8 @@ class _Derivation:
     def gradient(self, name: str) -> list[Equation]:
         """``d_<name>``: its parts summed over the places they come from, and added up.
 
-        A tensor read only at fixed places, as ``z[n, t, 2, u]``, gets one equation for each of them.
+        A tensor read only at fixed places, as ``z[n, t, 2, u]``, gets one equation for each of them, if they are all
+        the places there are: the equations of a target also say how large it is.
         """
         own = [p for p in self.parts[name] if p.slope != ZERO]
         output = name in self.resolved.outputs
@@ -143,7 +148,7 @@ class _Derivation:
         groups: dict[tuple[tuple[int, Expr], ...], list[Part]] = {}
         for part in own:
             groups.setdefault(_constants(part.element), []).append(part)
-        if output or len({tuple(k for k, _ in key) for key in groups}) != 1:
+        if output or not self.covers(name, list(groups)):
             groups = {(): own}
         equations = []
         for constants, group in groups.items():
@@ -154,10 +159,17 @@ class _Derivation:
                 total = total + value
                 equations += scattered
             # What is scattered adds to zeros, which also say how large the target is.
-            equations.insert(0, self.equation(name, place, total))
+            equations.insert(0, self.equation(name, place, normal(total)))
             if len(group) > 1:
                 self.steps.record(equations[0], "occurrences add")
         return equations
+
+    def covers(self, name: str, places: list[tuple[tuple[int, Expr], ...]]) -> bool:
+        """Are these constant subscripts, (axis, value) each, all that their axes have?"""
+        axes = {tuple(axis for axis, _ in place) for place in places}
+        sizes = [self.shapes[name][axis] for axis in next(iter(axes), ())]
+        known = [int(n.value) for n in sizes if isinstance(n, Number)]
+        return len(axes) == 1 and len(known) == len(sizes) and math.prod(known) == len(places)
 
     def place(self, name: str, constants: dict[int, Expr]) -> tuple[Expr, ...]:
         """The subscripts J of ``d_<name>[J]``; bundles keep their name."""
@@ -178,14 +190,23 @@ class _Derivation:
         self, part: Part, name: str, place: tuple[Expr, ...]
     ) -> tuple[Expr, list[Equation]]:
         """The sum over all loops with ``a(loops) == J``; a scatter where a gather would search through data."""
-        names: dict[Expr, Expr] = {b.index: fresh() for b in part.loops}
-        loops = tuple(Binder(names[i], n) for i, n in part.loops)  # type: ignore[arg-type]
+        bundle = Index(ELLIPSIS)  # a bundle of axes is as a whole where it comes from
+        kept = (
+            {bundle}
+            if (bundle, bundle) in zip(part.element.subscripts, place, strict=True)
+            else set()
+        )
+        renamed = [(b.index, Binder(fresh(), b.size)) for b in part.loops if b.index not in kept]
+        names: dict[Expr, Expr] = {old: new.index for old, new in renamed}
+        loops = tuple(new for _, new in renamed)
         subscripts = tuple(substitute(s, names) for s in part.element.subscripts)
         pieces = terms(substitute(part.slope, names))
         equal = tuple(Call("==", (a, j)) for a, j in zip(subscripts, place, strict=True) if a != j)
         guarded = tuple(multiply(t, Term(Fraction(1), (), equal)) for t in pieces)
         whole = self.equation(name, place, ZERO)
         scope = Scope(whole.sizes, (), self.steps.note)
+        chained = Reduce("sum", expression(guarded), loops) if loops else expression(guarded)
+        self.steps.record(replace(whole, value=chained), "chain rule")
         value = simplify(expression(summation(guarded, loops, scope)), scope)
         data = {e.tensor for s in subscripts for e in elements(s)}
         if not any(_searches(r, data) for r in walk(value) if isinstance(r, Reduce)):
@@ -215,7 +236,10 @@ class _Derivation:
             neat.append(self.tidied(equation))
             if neat[-1] != equation:
                 self.steps.record(neat[-1], None if self.steps.laws else "cheapest form")
-        neat = pruned(inlined(neat, outputs, self.tidied), outputs)
+        before, neat = neat, pruned(inlined(neat, outputs, self.tidied), outputs)
+        for equation in neat:
+            if equation not in before:
+                self.steps.record(equation, "substitute")
         final = []
         for equation in neat:
             final.append(replace(equation, value=unguarded(equation.value, self.shapes)))

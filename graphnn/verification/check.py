@@ -66,6 +66,8 @@ def check_operation(
     verdicts = []
     for operand in operands:
         formula, derived, needed = derived_formulas(application, targets, [operand])
+        if operand not in derived.targets:
+            continue
         integers = {k for k, n in application.operands.items() if not n.dtype.startswith("float")}
         small = _tried(formula, integers)
         gradient = replace(derived, formula=needed)

@@ -141,9 +141,19 @@ class Scalars:
             return ONE if truth else ZERO
         if function in ("max", "min"):
             return values[_best(function == "max", values)]
+        if function in ("abs", "sign", "floor", "round"):
+            return _piece(function, values[0])
         symbolic = _apply(function, [v.symbolic for v in values], sympy)
         number = _apply(function, [v.number for v in values], mpmath)
         return Scalar(symbolic, number)
+
+
+def _piece(function: str, a: Scalar) -> Scalar:
+    """Functions made of pieces, on the piece that the sample point lies on."""
+    if function == "abs":
+        return a if a.number > 0 else Scalar(-a.symbolic, -a.number)
+    whole = {"sign": mpmath.sign, "floor": mpmath.floor, "round": mpmath.nint}[function](a.number)
+    return Scalar(sympy.Integer(int(whole)), whole)
 
 
 def _apply(function: str, a: list[Any], library: Any) -> Any:
@@ -169,12 +179,6 @@ def _apply(function: str, a: list[Any], library: Any) -> Any:
             return library.exp(a[0]) - 1
         case "log1p":
             return library.log(1 + a[0])
-        case "abs":
-            return abs(a[0])
-        case "sign" | "floor":
-            return getattr(library, function)(a[0])
-        case "round":
-            return library.floor(a[0] + one / 2)
     if function in _SAME:
         return getattr(library, function)(a[0])
     raise ValueError(f"{function} is not written out in scalars")

@@ -56,8 +56,8 @@ class Trial:
         direction = weyl(derived.shape, 5)
         expected = self.slope(operand, direction)
         with mpmath.workdps(DIGITS):
-            found = mpmath.fsum((derived * direction).ravel())
-            scale = max(mpmath.fsum(abs(derived * direction).ravel()), abs(expected), 1e-30)
+            found = mpmath.mpf(np.sum(derived * direction))
+            scale = max(mpmath.mpf(np.sum(abs(derived * direction))), abs(expected), 1e-30)
             error = float(abs(found - expected) / scale)
         symbolic = self.symbolic(operand)
         ok = error <= TOLERANCE and symbolic != "differs"
@@ -92,7 +92,8 @@ class Trial:
         target = self.derived.targets[operand]
         both = (*self.small.resolved.equations, *self.gradient.equations)
         shapes = {**self.small.resolved.shapes, **self.gradient.shapes}
-        return self.run(both, shapes, {**self.small.values, **self.seeds}, (target,))[target]
+        found = self.run(both, shapes, {**self.small.values, **self.seeds}, (target,))
+        return np.asarray(found[target], dtype=object)
 
     def slope(self, operand: str, direction: np.ndarray) -> mpmath.mpf:
         """The central difference of the sum of seed times output, along ``direction``."""

@@ -1,0 +1,119 @@
+"""Compiled functions: the same values as the interpreter, for any batch, and nothing written on bad input."""
+
+import numpy as np
+import pytest
+
+from graphnn.errors import DtypeError, GraphnnError, ShapeError
+from graphnn.function import evaluate, function
+from graphnn.functions import exp, mean, sum
+from graphnn.gradients import compute_gradients
+from graphnn.graph.node import Input, Parameter
+from graphnn.graph.operation import op
+
+
+def network():
+    x = Input((None, 3), "x")
+    w = Parameter(np.random.default_rng(0).normal(size=(3, 2)).astype("float32"), "w")
+    return x, w, exp(x @ w)
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 16, 33])
+def test_one_function_serves_any_batch(batch):
+    """None as batch: compiled once for each size, equal to the interpreter."""
+    x, _, y = network()
+    call = function([x], y)
+    given = np.random.default_rng(batch).normal(size=(batch, 3)).astype("float32")
+    assert np.allclose(call(given), evaluate(y, {x: given}), rtol=2e-6)
+    assert call(given).shape == (batch, 2)
+
+
+def test_results_are_fresh_arrays():
+    """A later call does not change what an earlier one gave."""
+    x, _, y = network()
+    call = function([x], y)
+    first = call(np.ones((2, 3), "float32"))
+    kept = first.copy()
+    call(np.zeros((2, 3), "float32"))
+    assert np.array_equal(first, kept)
+
+
+def test_outputs_may_be_inputs_parameters_or_several():
+    """A list gives a list; given tensors are copied out."""
+    x, w, y = network()
+    found = function([x], [x, w, y])(np.ones((1, 3), "float32"))
+    assert found[0].tolist() == [[1.0, 1.0, 1.0]] and np.array_equal(found[1], w.value)
+    found[1][...] = 0
+    assert w.value.any()
+
+
+def test_a_users_operation_compiles():
+    """The line of the issue that no catalogue has, with its gradient."""
+    custom = op("y[n, i] = sum[j](A[i, j] * x[n, j]**2) / (1 + abs(x[n, i]))")
+    x = Input((None, 5), "x")
+    a = Parameter(np.random.default_rng(1).normal(size=(5, 5)).astype("float32"), "A")
+    loss = mean(custom(a, x) ** 2)
+    gradient = compute_gradients(loss)[a]
+    given = np.random.default_rng(2).normal(size=(6, 5)).astype("float32")
+    found = function([x], [loss, gradient])(given)
+    assert np.allclose(found[0], evaluate(loss, {x: given}), rtol=1e-5)
+    assert np.allclose(found[1], evaluate(gradient, {x: given}), rtol=1e-4, atol=1e-6)
+
+
+def test_wrong_arrays_are_refused_by_name():
+    """Shape, rank, count and dtype: expected, got, which input."""
+    x, _, y = network()
+    call = function([x], y)
+    with pytest.raises(ShapeError, match=r"x: expected an array for f32\[N, 3\], got shape \(2, 4\)"):
+        call(np.ones((2, 4), "float32"))
+    with pytest.raises(ShapeError, match="1 axes instead of 2"):
+        call(np.ones(3, "float32"))
+    with pytest.raises(GraphnnError, match="expected 1 arrays"):
+        call()
+    with pytest.raises(DtypeError, match="x: expected float32, got an array of"):
+        call(np.array([["a", "b", "c"]]))
+    with pytest.raises(ShapeError, match="is empty"):
+        call(np.ones((0, 3), "float32"))
+
+
+def test_integers_are_not_rounded_from_floats():
+    """A float array for an integer input is an error; another integer type is converted."""
+    t = Input((None,), "t", dtype="int32")
+    call = function([t], op("y[n] = t[n] + 1")(t))
+    assert call(np.array([1, 2], "int64")).tolist() == [2, 3]
+    with pytest.raises(DtypeError, match="t: expected int32"):
+        call(np.array([1.0]))
+    with pytest.raises(DtypeError, match="do not fit"):
+        call(np.array([2**40]))
+
+
+def test_two_inputs_must_agree_on_the_batch():
+    """The batch is one size for all inputs."""
+    a, b = Input((None, 2), "a"), Input((None, 2), "b")
+    call = function([a, b], a + b)
+    with pytest.raises(ShapeError, match="b: .*N is 3 in a, here 4"):
+        call(np.ones((3, 2)), np.ones((4, 2)))
+
+
+def test_a_subscript_out_of_range_names_its_place():
+    """Checked before anything is computed."""
+    table = Parameter(np.ones((5, 2), "float32"), "table")
+    t = Input((None,), "tokens", dtype="int32")
+    call = function([t], sum(op("y[n, e] = E[t[n], e]")(table, t)))
+    with pytest.raises(IndexError, match=r"tokens\[1\] is 5"):
+        call(np.array([0, 5]))
+
+
+def test_an_input_that_is_needed_must_be_listed():
+    """Found when the function is made."""
+    x, _, y = network()
+    with pytest.raises(GraphnnError, match="x.*not among the inputs"):
+        function([], y)
+
+
+def test_explain_shows_stages():
+    """The same text in the same order at each call."""
+    x, _, y = network()
+    call = function([x], y)
+    call(np.ones((2, 3), "float32"))
+    assert call.explain() == call.explain()
+    assert "exp" in call.explain()
