@@ -35,6 +35,7 @@ LAYERS = (
 FENCES = {
     "sympy": ("graphnn/calculus/", "graphnn/verification/"),
     "llvmlite": ("compiler/jit.py", "compiler/target.py"),
+    "fpdf": ("graphnn/drawing/",),
     "graphviz": ("graphnn/drawing/",),
     "latex2mathml": ("graphnn/drawing/",),
     "pygraphviz": ("graphnn/drawing/",),
@@ -42,6 +43,8 @@ FENCES = {
     "ziafont": ("graphnn/drawing/",),
     "ziamath": ("graphnn/drawing/",),
 }
+# Libraries that are not imported under the name they are installed by.
+IMPORT_NAMES = {"fpdf": "fpdf2", "sklearn": "scikit_learn"}
 SLOW_IMPORTS = ("llvmlite", "matplotlib", "mpmath", "pygraphviz", "sklearn", "sympy", "ziamath")
 # The compiler sees equations; these are words of those who write them.
 LAYER_WORDS = re.compile(
@@ -137,7 +140,7 @@ def declared_requirements(*groups: str) -> set[str]:
     for group in groups:
         lines += project["optional-dependencies"][group]
     names = {re.split(r"[<>=\[]", line)[0].replace("-", "_").lower() for line in lines}
-    return names | ({"sklearn"} if "scikit_learn" in names else set())
+    return names | {imported for imported, name in IMPORT_NAMES.items() if name in names}
 
 
 def test_compiler_never_imports_graphnn() -> None:

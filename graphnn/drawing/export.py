@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from html import escape
 from importlib.resources import files
 from re import search, sub
-from typing import Any
 
 import graphviz
 
@@ -21,10 +20,13 @@ _LARGEST_IMAGE = 60e6  # pixels
 
 def png(svg: str, zoom: float = 2.0) -> bytes:
     """A bitmap, twice the size of the SVG unless that would be huge."""
-    resvg = _library("resvg_py")
+    try:
+        import resvg_py
+    except ImportError as error:
+        raise _missing("resvg-py") from error
     width, height = _size(svg)
     zoom = min(zoom, (_LARGEST_IMAGE / (width * height)) ** 0.5)
-    made = resvg.svg_to_bytes(
+    made = resvg_py.svg_to_bytes(
         svg_string=svg, width=max(1, round(width * zoom)), skip_system_fonts=True
     )
     return bytes(made)
@@ -32,8 +34,12 @@ def png(svg: str, zoom: float = 2.0) -> bytes:
 
 def pdf(svg: str) -> bytes:
     """One page with the picture as outlines; equal pictures give equal bytes."""
-    fpdf = _library("fpdf")
-    drawing = _library("fpdf.svg").SVGObject(sub(r"<title>[^<]*</title>", "", svg).encode())
+    try:
+        import fpdf
+        import fpdf.svg
+    except ImportError as error:
+        raise _missing("fpdf2") from error
+    drawing = fpdf.svg.SVGObject(sub(r"<title>[^<]*</title>", "", svg).encode())
     document = fpdf.FPDF(unit="pt", format=_size(svg))
     document.set_creation_date(datetime(2000, 1, 1, tzinfo=UTC))
     document.set_auto_page_break(False)
@@ -45,7 +51,8 @@ def pdf(svg: str) -> bytes:
 def html(svg: str, title: str) -> str:
     """One page that needs nothing else; a short script adds zooming with the wheel and moving."""
     page = files(__package__).joinpath("page.html").read_text(encoding="utf-8")
-    return page.replace("{{title}}", escape(title or "graph")).replace("{{svg}}", svg)
+    parts = {"{{title}}": escape(title or "graph"), "{{svg}}": svg}
+    return sub("|".join(parts), lambda found: parts[found[0]], page)
 
 
 def dot(picture: Picture) -> str:
@@ -62,24 +69,20 @@ def dot(picture: Picture) -> str:
     return graph.source
 
 
+def _missing(library: str) -> GraphnnError:
+    return GraphnnError(
+        f"this format needs {library}: pip install 'graphnn[viz]'; .svg and .html do without"
+    )
+
+
 def _plain(words: str) -> str:
     """Text that DOT shows as it is: neither markup nor escape sequences."""
     shown = "".join(c if c.isprintable() or c == "\n" else " " for c in words)
-    return str(graphviz.escape(shown)).replace("\n", r"\n")
+    quoted: str = graphviz.nohtml(graphviz.escape(shown).replace("\n", r"\n"))
+    return quoted
 
 
 def _size(svg: str) -> tuple[float, float]:
     found = search(r'width="([\d.]+)" height="([\d.]+)"', svg)
     assert found
     return float(found[1]), float(found[2])
-
-
-def _library(name: str) -> Any:
-    from importlib import import_module
-
-    try:
-        return import_module(name)
-    except ImportError as error:
-        raise GraphnnError(
-            f"this needs {name}: pip install 'graphnn[viz]'; .svg and .html need it not"
-        ) from error

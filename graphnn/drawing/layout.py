@@ -24,7 +24,16 @@ from ..errors import GraphnnError
 from .picture import Arrow, Picture
 from .style import Measures
 
-__all__ = ["Frame", "Layout", "Place", "Rectangle", "Route", "columns_of", "place"]
+__all__ = [
+    "Frame",
+    "Layout",
+    "Place",
+    "Rectangle",
+    "Route",
+    "columns_of",
+    "graphviz_input",
+    "place",
+]
 
 Point = tuple[float, float]
 Size = tuple[float, float]
@@ -97,7 +106,7 @@ def place(
     """Lay out boxes of these sizes, with arrows' labels and frames' names of these sizes."""
     if not picture.boxes:
         return Layout(0, 0, (), (), (), ())
-    graph = _dot(picture, boxes, labels, names)
+    graph = graphviz_input(picture, boxes, labels, names)
     found = json.loads(_run_graphviz(graph))
     _, _, width, height = _numbers(found["bb"])
 
@@ -147,12 +156,13 @@ def _flows_up(arrow: Arrow, columns: Mapping[str, int]) -> bool:
     return columns[arrow.source] == columns[arrow.target] == 1
 
 
-def _dot(
+def graphviz_input(
     picture: Picture,
     boxes: tuple[Size, ...],
     labels: tuple[Size, ...],
     names: Mapping[Place, Size],
 ) -> graphviz.Digraph:
+    """What Graphviz is asked to lay out."""
     measures = Measures()
     graph = graphviz.Digraph(
         graph_attr={

@@ -60,24 +60,25 @@ class Ink:
 @lru_cache(maxsize=4096)
 def formula(latex: str, size: float) -> Ink:
     """A formula; LaTeX that cannot be typeset is shown as it is written."""
-    ziamath = _ziamath()
-    try:
-        with _shared_glyphs():
-            mathml = ziamath.tex.tex2mml(latex)
-            for operator in ("&#x02211;", "&#x0220F;"):  # ziamath: a stretchy one breaks brackets
-                mathml = mathml.replace(f"<mo>{operator}", f'<mo stretchy="false">{operator}')
-            node = ziamath.Math(mathml, size=size).node
-            drawn = ElementTree.Element("svg")
-            node.draw(0, 0, drawn)
-            box = node.bbox
-            if not 0 < box.xmax - box.xmin < 1e5 or not 0 < box.ymax - box.ymin < 1e3:
-                return text(latex, size * 0.8)
-            marks = _marks(drawn, -box.xmin)
-    except (
-        Exception
-    ):  # whatever a foreign parser makes of a foreign text: a picture is still a picture
-        return text(latex, size * 0.8)
-    return Ink(box.xmax - box.xmin, box.ymax, -box.ymin, marks)
+    with _typesetting() as ziamath:
+        try:
+            return _formula(ziamath, latex, size)
+        except Exception:
+            # Whatever a foreign parser makes of a foreign text, a picture is still a picture.
+            return text(latex, size * 0.8)
+
+
+def _formula(ziamath: Any, latex: str, size: float) -> Ink:
+    mathml = ziamath.tex.tex2mml(latex)
+    for operator in ("&#x02211;", "&#x0220F;"):  # stretchy sums and products break brackets
+        mathml = mathml.replace(f"<mo>{operator}", f'<mo stretchy="false">{operator}')
+    node = ziamath.Math(mathml, size=size).node
+    drawn = ElementTree.Element("svg")
+    node.draw(0, 0, drawn)
+    box = node.bbox
+    if not (0 < box.xmax - box.xmin < 1e5 and 0 < box.ymax - box.ymin < 1e3):
+        raise ValueError("without extent")
+    return Ink(box.xmax - box.xmin, box.ymax, -box.ymin, _marks(drawn, -box.xmin))
 
 
 @lru_cache(maxsize=4096)
@@ -86,8 +87,8 @@ def text(words: str, size: float, bold: bool = False) -> Ink:
     line = " ".join("".join(c if c.isprintable() else " " for c in words).split())
     if not line:
         return Ink(0, 0, 0)
-    font, line = _font_for(line, bold)
-    with _shared_glyphs():
+    with _typesetting():
+        font, line = _font_for(line, bold)
         drawn = ElementTree.Element("svg")
         laid = font.text(line, size=size)
         laid.drawon(drawn, 0, 0)
@@ -114,34 +115,30 @@ def _sans(letter: str, bold: bool) -> str:
 
 @cache
 def _fonts() -> tuple[Any, Any]:
-    ziamath = _ziamath()
+    """The font of formulas, and the one for all letters that it lacks."""
     import ziafont
+    import ziamath
 
     return ziamath.zmath.loadedfonts["default"], ziafont.Font()
 
 
-def _ziamath() -> Any:
-    try:
-        with warnings.catch_warnings():  # it opens its font in a way that Python 3.11 deprecates
-            warnings.simplefilter("ignore", DeprecationWarning)
-            import ziamath
-            import ziamath.tex
-    except ImportError as error:
-        raise GraphnnError(_MISSING) from error
-    return ziamath
-
-
 @contextmanager
-def _shared_glyphs() -> Iterator[None]:
-    """ziafont draws each outline once and refers to it, whatever its user has set."""
-    import ziafont
-
-    before = ziafont.config.svg2
-    ziafont.config.svg2 = True
-    try:
-        yield
-    finally:
-        ziafont.config.svg2 = before
+def _typesetting() -> Iterator[Any]:
+    """ziamath, set to draw each outline once and refer to it, whatever its user has set."""
+    with warnings.catch_warnings():
+        # It opens its fonts in a way that Python 3.11 deprecated and 3.13 took back.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            import ziafont
+            import ziamath.tex
+        except ImportError as error:
+            raise GraphnnError(_MISSING) from error
+        before = ziafont.config.svg2
+        ziafont.config.svg2 = True
+        try:
+            yield ziamath
+        finally:
+            ziafont.config.svg2 = before
 
 
 def _marks(drawn: ElementTree.Element, shift: float) -> tuple[Glyph | Bar, ...]:
@@ -151,13 +148,13 @@ def _marks(drawn: ElementTree.Element, shift: float) -> tuple[Glyph | Bar, ...]:
     for element in drawn.iter():
         if element.tag == "use":
             symbol = symbols[element.attrib["href"].removeprefix("#")]
-            path = symbol.find("path")
+            path = " ".join(part.attrib["d"] for part in symbol.iter("path"))
             left, top, width, _ = map(float, symbol.attrib["viewBox"].split())
-            if path is None or width == 0:
+            if not path or width == 0:
                 continue  # a blank
             x, y, wide = (float(element.attrib[key]) for key in ("x", "y", "width"))
             scale = wide / width
-            outline = re.sub(r"\s+", " ", path.attrib["d"]).strip()
+            outline = re.sub(r"\s+", " ", path).strip()
             marks.append(Glyph(outline, x - left * scale + shift, y - top * scale, scale))
         elif element.tag == "rect":
             x, y, w, h = (float(element.attrib[key]) for key in ("x", "y", "width", "height"))

@@ -158,7 +158,7 @@ def _element(tensor: str, subscripts: Sequence[Expr]) -> str:
 
 def _sides(equation: Equation | Line) -> tuple[str, str, str]:
     left = _element(equation.target, equation.subscripts)
-    return left, "{+}{=}" if equation.accumulate else "=", _top(equation.value).latex
+    return left, r"\;{+}{=}\;" if equation.accumulate else "=", _top(equation.value).latex
 
 
 def _top(e: Expr) -> _Part:
