@@ -25,6 +25,7 @@ __all__ = ["next_stream", "permutation", "philox", "set_seed", "truncated_normal
 Stream = tuple[int, int]  # seed, number since the seed was set
 
 _ROUNDS = 10
+_BLOCK = 1 << 14  # counters worked on at a time: they stay in cache
 _MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
 _WEYL = (
     np.uint64(0x9E3779B9),
@@ -87,8 +88,16 @@ def uniform(shape: Sequence[int], low: float, high: float, stream: Stream) -> np
     >>> bool((some == more[0, :3]).all())
     True
     """
-    a, b, _, _ = _words(_positions(shape), stream)
-    return (low + (high - low) * _unit(a, b)).reshape(tuple(shape))
+    count = math.prod(shape)
+    pairs = np.empty((-(-count // 2), 2))
+    for start in range(0, len(pairs), _BLOCK):
+        positions = np.arange(start, min(start + _BLOCK, len(pairs)), dtype=np.uint64)
+        a, b, c, d = _words(positions, stream)
+        block = pairs[start : start + _BLOCK]
+        block[:, 0], block[:, 1] = _unit(a, b), _unit(c, d)
+    pairs *= high - low
+    pairs += low
+    return pairs.reshape(-1)[:count].reshape(tuple(shape))
 
 
 def normal(shape: Sequence[int], mean: float, deviation: float, stream: Stream) -> np.ndarray:
