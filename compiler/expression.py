@@ -167,7 +167,7 @@ class Call(Expr):
 
 
 class Binder(NamedTuple):
-    index: Index
+    index: Index  # type: ignore[assignment]  # hides tuple.index, which nobody needs
     size: Expr | None
 
 
@@ -293,10 +293,12 @@ def substitute(e: Expr, values: Mapping[Expr, Expr]) -> Expr:
 def canonical(e: Expr, depth: int = 0) -> Expr:
     """Bound indices renamed by nesting depth, so that expressions equal up to their names compare equal."""
     if isinstance(e, Reduce):
-        names = {b.index: Index(f"#{depth}.{k}") for k, b in enumerate(e.binders)}
+        names: dict[Expr, Expr] = {
+            b.index: Index(f"#{depth}.{k}") for k, b in enumerate(e.binders)
+        }
         binders = tuple(
             Binder(names[i], None if n is None else canonical(n, depth)) for i, n in e.binders
         )
-        body = substitute(e.body, dict(names))
+        body = substitute(e.body, names)
         return Reduce(e.kind, canonical(body, depth + 1), binders)
     return rebuild(e, lambda child: canonical(child, depth))

@@ -22,7 +22,9 @@ def digits() -> tuple[np.ndarray, ...]:
     data = load_digits()
     images = (data.images / 16).astype("float32")[..., None]
     labels = np.eye(10, dtype="float32")[data.target]
-    return tuple(train_test_split(images, labels, test_size=0.2, random_state=0, stratify=data.target))
+    return tuple(
+        train_test_split(images, labels, test_size=0.2, random_state=0, stratify=data.target)
+    )
 
 
 def network() -> gn.Model:

@@ -78,7 +78,9 @@ def main(steps: int) -> float:
     found = predict(images)
     accuracy = float(np.mean(found.argmax(1) == labels.argmax(1)))
     first = ", ".join(f"{p:.2f}" for p in found[0])
-    print(f"\nNew crops: {accuracy:.0%} right; the first one is [{first}], its label {labels[0].tolist()}")
+    print(
+        f"\nNew crops: {accuracy:.0%} right; the first one is [{first}], its label {labels[0].tolist()}"
+    )
     return accuracy
 
 

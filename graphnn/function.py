@@ -17,11 +17,11 @@ from compiler.expression import Number, Symbol
 from compiler.text import expression_text
 
 from .errors import DtypeError, GraphnnError, ShapeError
+from .functions import identity
+from .graph.application import Result
 from .graph.graph import Graph
 from .graph.lower import lower
-from .graph.application import Result
 from .graph.node import Constant, Input, Node, Parameter, require_node
-from .functions import identity
 
 if TYPE_CHECKING:
     from .optimizers import Updates
@@ -106,6 +106,13 @@ class Function:
             known = self._compiled[key] = self._compile(bind_sizes(self.inputs, arrays))
         return known
 
+    def check(self, arrays: Sequence[np.ndarray], rows: int) -> None:
+        """IndexError if a label or token is out of range in arrays of samples that come ``rows`` at a time."""
+        compiled = self.prepare([array[:rows] for array in arrays])
+        for name, array in zip(compiled.inputs, arrays, strict=True):
+            if name is not None:
+                compiled.executable.check(name, array)
+
     def _compile(self, sizes: Mapping[Symbol, int]) -> _Compiled:
         lowered = lower(self.outputs, self.updates, sizes)
         executable = compiler.compile(lowered.system)
@@ -114,7 +121,8 @@ class Function:
             if isinstance(node, (Parameter, Constant)) and name in present:
                 executable.bind(name, node.value)
         inputs = tuple(
-            name if (name := lowered.names.get(node)) in present else None for node in self.inputs
+            lowered.names[node] if lowered.names.get(node, "") in present else None
+            for node in self.inputs
         )
         return _Compiled(executable, inputs, tuple(lowered.names[node] for node in self.outputs))
 

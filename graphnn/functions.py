@@ -73,7 +73,10 @@ def _binary(name: str, text: str, **domains: str) -> Callable[[object, object], 
     both = define(name, text, samples=_PAIR, domains=domains)
     right = define(f"{name}_number", text.replace("b[...]", "b"), samples=_SCALED, domains=domains)
     left = define(
-        f"number_{name}", text.replace("a[...]", "a"), samples=[{"a": (), "b": (3, 5)}], domains=domains
+        f"number_{name}",
+        text.replace("a[...]", "a"),
+        samples=[{"a": (), "b": (3, 5)}],
+        domains=domains,
     )
 
     def function(a: object, b: object) -> Node:
@@ -83,7 +86,9 @@ def _binary(name: str, text: str, **domains: str) -> Callable[[object, object], 
         return _single(operation(a, b))
 
     function.__name__ = function.__qualname__ = name
-    function.__doc__ = f"``{text}`` with NumPy's broadcasting; numbers and arrays may stand beside nodes."
+    function.__doc__ = (
+        f"``{text}`` with NumPy's broadcasting; numbers and arrays may stand beside nodes."
+    )
     return function
 
 
@@ -101,14 +106,23 @@ subtract = _binary("subtract", "y[...] = a[...] - b[...]")
 multiply = _binary("multiply", "y[...] = a[...]*b[...]")
 divide = _binary("divide", "y[...] = a[...]/b[...]", b="positive")
 # At a tie each side gets half of the gradient.
-maximum = _binary("maximum", "y[...] = where(a[...] == b[...], (a[...] + b[...])/2, max(a[...], b[...]))")
-minimum = _binary("minimum", "y[...] = where(a[...] == b[...], (a[...] + b[...])/2, min(a[...], b[...]))")
+maximum = _binary(
+    "maximum", "y[...] = where(a[...] == b[...], (a[...] + b[...])/2, max(a[...], b[...]))"
+)
+minimum = _binary(
+    "minimum", "y[...] = where(a[...] == b[...], (a[...] + b[...])/2, min(a[...], b[...]))"
+)
 _power = _binary("power", "y[...] = a[...]**b[...]", a="positive")
 
 
 def power(a: object, b: object) -> Node:
     """``a**b``; a whole number as exponent is written into the formula, so that its gradient is a polynomial."""
-    if isinstance(b, (int, float)) and not isinstance(b, bool) and b == int(b) and isinstance(a, Node):
+    if (
+        isinstance(b, (int, float))
+        and not isinstance(b, bool)
+        and b == int(b)
+        and isinstance(a, Node)
+    ):
         return _single(op(f"y[...] = x[...]**({int(b)})", "power")(a))
     return _power(a, b)
 
@@ -145,7 +159,9 @@ def cast(x: Node, dtype: str) -> Node:
     """``y[...] = x[...]`` stored as another dtype; the gradient is converted back."""
     node = require_node(x, "what is cast")
     check_dtype(dtype, "cast")
-    return node if node.dtype == dtype else _single(op("y[...] = x[...]", "cast", dtype=dtype)(node))
+    return (
+        node if node.dtype == dtype else _single(op("y[...] = x[...]", "cast", dtype=dtype)(node))
+    )
 
 
 def _axes(x: Node, axis: int | Sequence[int] | None) -> tuple[int, ...]:
@@ -192,7 +208,9 @@ min = _reduction("min", _TIE)
 def transpose(x: Node, axes: Sequence[int] | None = None) -> Node:
     """The axes in another order, by default reversed."""
     node = require_node(x, "the operand of transpose")
-    order = tuple(range(node.ndim))[::-1] if axes is None else tuple(int(a) % node.ndim for a in axes)
+    order = (
+        tuple(range(node.ndim))[::-1] if axes is None else tuple(int(a) % node.ndim for a in axes)
+    )
     if sorted(order) != list(range(node.ndim)):
         raise ShapeError(f"{node.name} has {node.ndim} axes; {axes} is not an order of them")
     names = _LETTERS[: node.ndim]
@@ -218,7 +236,7 @@ def reshape(x: Node, shape: Sequence[int]) -> Node:
     old = [int(n.value) for n in inner if isinstance(n, Number)]
     new = _filled(wanted, math.prod(old), node)
     batch = ["n"] if keeps_batch else []
-    names = [letter for letter in _LETTERS][: len(new)]
+    names = list(_LETTERS[: len(new)])
     left = ", ".join([*batch, *(f"{a}:{n}" for a, n in zip(names, new, strict=True))])
     position: Expr = expr(0)
     for name, size in zip(names, new, strict=True):
@@ -228,13 +246,16 @@ def reshape(x: Node, shape: Sequence[int]) -> Node:
     return _single(op(f"y{brackets} = x{f'[{right}]' if right else ''}", "reshape")(node))
 
 
-def _filled(wanted: list[int | None], total: int, node: Node) -> list[int]:
-    known = math.prod(n for n in wanted if n not in (-1, None))
+def _filled(shape: Sequence[int | None], total: int, node: Node) -> list[int]:
+    wanted = list(shape)
+    known = math.prod(n for n in wanted if n is not None and n != -1)
     open_axes = [k for k, n in enumerate(wanted) if n in (-1, None)]
     if len(open_axes) == 1 and known and total % known == 0:
         wanted[open_axes[0]] = total // known
     if any(n is None or n < 0 for n in wanted) or math.prod(n or 0 for n in wanted) != total:
-        raise ShapeError(f"{node.name}: {node.shape} has {total} elements, they do not fit {tuple(wanted)}")
+        raise ShapeError(
+            f"{node.name}: {node.shape} has {total} elements, they do not fit {tuple(wanted)}"
+        )
     return [n for n in wanted if n is not None]
 
 
@@ -258,7 +279,9 @@ def concat(nodes: Sequence[Node], axis: int = -1) -> Node:
     names = _LETTERS[: parts[0].ndim]
     for k, part in enumerate(parts):
         if part.ndim != len(names):
-            raise ShapeError(f"concat: {part.name} has {part.ndim} axes, {parts[0].name} has {len(names)}")
+            raise ShapeError(
+                f"concat: {part.name} has {part.ndim} axes, {parts[0].name} has {len(names)}"
+            )
         for a, (size, first) in enumerate(zip(part.dims, parts[0].dims, strict=True)):
             if a != place and size != first:
                 raise ShapeError(

@@ -13,9 +13,9 @@ from compiler.expression import Element
 from .calculus.formulas import Derived, gradient_formula
 from .errors import DtypeError, GraphnnError, ShapeError
 from .functions import add
-from .graph.graph import Graph
 from .graph.application import Application, Result
-from .graph.node import Constant, Node, Parameter, graph_role, require_node
+from .graph.graph import Graph
+from .graph.node import Constant, Node, graph_role, require_node
 from .graph.operation import Operation, op
 from .notation import Formula, expand, is_generic, reads_bundle, select
 
@@ -46,7 +46,10 @@ def compute_gradients(loss: Node, wrt: Iterable[Node] | None = None) -> dict[Nod
 def _targets(graph: Graph, wrt: Iterable[Node] | None) -> list[Node]:
     if wrt is None:
         return [p for p in graph.parameters if p.trainable and p.dtype.startswith("float")]
-    chosen = [require_node(node, "each entry of wrt") for node in ([wrt] if isinstance(wrt, Node) else wrt)]
+    chosen = [
+        require_node(node, "each entry of wrt")
+        for node in ([wrt] if isinstance(wrt, Node) else wrt)
+    ]
     for node in chosen:
         if not node.dtype.startswith("float"):
             raise DtypeError(f"{node.name} is {node.type}: an integer tensor has no gradient")
@@ -69,7 +72,9 @@ def _backward(graph: Graph, loss: Node, chosen: Sequence[Node]) -> dict[Node, No
         reached = [r for r in application.results.values() if r in parts and r in active]
         if not reached:
             continue
-        incoming = {r.target: _total(r, parts.pop(r) if r not in chosen else parts[r]) for r in reached}
+        incoming = {
+            r.target: _total(r, parts.pop(r) if r not in chosen else parts[r]) for r in reached
+        }
         for result in reached:
             if result in chosen:
                 parts[result] = [incoming[result.target]]

@@ -70,18 +70,21 @@ class Graph:
         """Uses of operations, each once, in topological order."""
         return list(dict.fromkeys(n.application for n in self.nodes if isinstance(n, Result)))
 
-    def equations(self, application: Application, resolved: Resolved | None = None) -> list[Equation]:
+    def equations(
+        self, application: Application, resolved: Resolved | None = None
+    ) -> list[Equation]:
         """The equations of one application in the graph's names, with its attributes and scalar constants put in."""
         return named_equations(application, self.names[application], resolved)
 
     def __str__(self) -> str:
         """One equation a line, in the notation."""
-        lines = []
-        for application in self.applications:
-            names = self.names[application]
-            shapes = {names[t]: shape for t, shape in application.resolved.shapes.items()}
-            lines += [equation_text(e, shapes) for e in self.equations(application)]
-        return "\n".join(lines)
+        return "\n".join(line for a in self.applications for line in self.lines(a))
+
+    def lines(self, application: Application) -> list[str]:
+        """The equations of one application as text."""
+        names = self.names[application]
+        shapes = {names[t]: shape for t, shape in application.resolved.shapes.items()}
+        return [equation_text(e, shapes) for e in self.equations(application)]
 
 
 def _topological(outputs: Sequence[Node]) -> tuple[Node, ...]:

@@ -12,8 +12,8 @@ from compiler.system import Equation, System, Tensor, reads
 from compiler.text import expression_text
 
 from ..errors import GraphnnError
-from .graph import Graph
 from .application import Application, Result
+from .graph import Graph
 from .node import Constant, Input, Node, Parameter
 from .operation import resolve_cached
 

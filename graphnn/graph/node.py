@@ -30,11 +30,11 @@ __all__ = [
     "Node",
     "Parameter",
     "aligned_array",
+    "check_dtype",
     "current_role",
     "current_scope",
     "dimension",
     "graph_role",
-    "check_dtype",
     "identifier",
     "layer_scope",
     "require_node",
@@ -155,7 +155,7 @@ class Input(Node):
             raise ShapeError(f"expected a shape such as (None, 784), got {shape!r}")
         label = name or unique_name("input")
         check_dtype(dtype, label)
-        dims = []
+        dims: list[Expr] = []
         for axis, size in enumerate(shape):
             if size is None:
                 dims.append(BATCH if axis == 0 else Symbol(f"{identifier(label)}_{axis}"))

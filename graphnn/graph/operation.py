@@ -66,7 +66,9 @@ class Operation:
             given[name] = value
         missing = [name for name in wanted if name not in given]
         if missing:
-            raise GraphnnError(f"{self.name}: operand {missing[0]} is missing; operands are {listing}")
+            raise GraphnnError(
+                f"{self.name}: operand {missing[0]} is missing; operands are {listing}"
+            )
         nodes = [v for v in given.values() if isinstance(v, Node)]
         return {name: _as_node(given[name], name, nodes, self.name) for name in wanted}
 
@@ -181,7 +183,9 @@ def _as_node(value: object, operand: str, nodes: list[Node], operation: str) -> 
     array = np.asarray(value)
     if array.dtype.kind not in "fiub":
         kind = type(value).__name__
-        raise GraphnnError(f"{operation}: operand {operand} must be a node, array or number, got {kind}")
+        raise GraphnnError(
+            f"{operation}: operand {operand} must be a node, array or number, got {kind}"
+        )
     floats = [n.dtype for n in nodes if n.dtype.startswith("float")]
     if array.dtype.kind == "f" or (floats and array.ndim == 0):
         array = array.astype(floats[0] if floats else "float32")

@@ -115,8 +115,9 @@ def _positions(formula: Formula) -> dict[str, int]:
 
 def _spans(subscript: Expr) -> bool:
     """Is it the bundle, or a group with the bundle in it?"""
-    group = isinstance(subscript, Call) and subscript.function == "group"
-    return subscript == BUNDLE or (group and BUNDLE in subscript.arguments)  # type: ignore[union-attr]
+    if isinstance(subscript, Call) and subscript.function == "group":
+        return BUNDLE in subscript.arguments
+    return subscript == BUNDLE
 
 
 def _is_alone(formula: Formula) -> bool:
@@ -178,7 +179,7 @@ class _Expansion:
 
     def line(self, line: Line) -> Line:
         subscripts = tuple(new for s in line.subscripts for new in self.subscript(s, line.target))
-        columns = {self.expression(e): column for e, column in line.columns.items() if BUNDLE != e}
+        columns = {self.expression(e): column for e, column in line.columns.items() if e != BUNDLE}
         return Line(
             line.target,
             subscripts,
@@ -191,7 +192,9 @@ class _Expansion:
         )
 
     def fact(self, fact: Fact) -> Fact:
-        return Fact(self.expression(fact.left), self.expression(fact.right), self.binders(fact.indices))
+        return Fact(
+            self.expression(fact.left), self.expression(fact.right), self.binders(fact.indices)
+        )
 
     def binders(self, binders: tuple[Binder, ...]) -> tuple[Binder, ...]:
         return tuple(new for b in binders for new in self.binder(b))
@@ -205,12 +208,19 @@ class _Expansion:
     def expression(self, e: Expr) -> Expr:
         match e:
             case Element(tensor, subscripts):
-                return Element(tensor, tuple(n for s in subscripts for n in self.subscript(s, tensor)))
+                return Element(
+                    tensor, tuple(n for s in subscripts for n in self.subscript(s, tensor))
+                )
             case Reduce(kind, body, binders):
                 inner = self.binders(binders)
-                return Reduce(kind, self.expression(body), inner) if inner else self.expression(body)
+                return (
+                    Reduce(kind, self.expression(body), inner) if inner else self.expression(body)
+                )
             case Size(tensor, axis) if axis == ELLIPSIS:
-                start, count = self.positions.get(tensor, 0), len(self.bundles.get(tensor, self.full))
+                start, count = (
+                    self.positions.get(tensor, 0),
+                    len(self.bundles.get(tensor, self.full)),
+                )
                 sizes: list[Expr] = [Size(tensor, start + k) for k in range(count)]
                 return reduce(operator.mul, sizes) if sizes else Number(Fraction(1))
         return rebuild(e, self.expression)
@@ -220,7 +230,9 @@ class _Expansion:
         if e == BUNDLE:
             return self.bundle(tensor)
         if isinstance(e, Call) and e.function == "group":
-            return (Call("group", tuple(n for a in e.arguments for n in self.subscript(a, tensor))),)
+            return (
+                Call("group", tuple(n for a in e.arguments for n in self.subscript(a, tensor))),
+            )
         return (self.expression(e),)
 
     def bundle(self, tensor: str) -> tuple[Expr, ...]:

@@ -1,7 +1,7 @@
 """What a formula is, before and after its index ranges are known.
 
-    Formula   the text as a tree: lines, names, sizes where they were written
-    Resolved  the same with a size for every index and a shape for every tensor
+Formula   the text as a tree: lines, names, sizes where they were written
+Resolved  the same with a size for every index and a shape for every tensor
 """
 
 from __future__ import annotations

@@ -110,7 +110,9 @@ def _syntax(text: str) -> ast.Module:
     if not isinstance(text, str):
         raise NotationError(f"a formula is a string, got {type(text).__name__}")
     if len(text) > MAX_CHARACTERS:
-        raise NotationError(f"a formula has at most {MAX_CHARACTERS} characters, this one {len(text)}")
+        raise NotationError(
+            f"a formula has at most {MAX_CHARACTERS} characters, this one {len(text)}"
+        )
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
@@ -167,7 +169,9 @@ def tensors_of(e: Expr) -> list[str]:
 
 def _read_later(target: str, lines: list[Line]) -> bool:
     first = next(k for k, line in enumerate(lines) if line.target == target)
-    return any(line.target != target and target in tensors_of(line.value) for line in lines[first + 1 :])
+    return any(
+        line.target != target and target in tensors_of(line.value) for line in lines[first + 1 :]
+    )
 
 
 class _Reader:
@@ -224,9 +228,7 @@ class _Reader:
             if item in plain or isinstance(item, ast.List):
                 continue
             for node in ast.walk(item):
-                if isinstance(node, ast.Name) and self.is_new_index(node, item):
-                    declared += self.bind([node])
-                elif _is_ellipsis(node) and ELLIPSIS not in self.scope:
+                if (isinstance(node, ast.Name) and self.is_new_index(node, item)) or (_is_ellipsis(node) and ELLIPSIS not in self.scope):
                     declared += self.bind([node])
         return declared
 
@@ -269,13 +271,17 @@ class _Reader:
 
     def fact(self, node: ast.Assert) -> Fact:
         test = node.test
-        if not (isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)):
+        if not (
+            isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], ast.Eq)
+        ):
             raise self.error("expected 'assert left == right'", node)
         declared = []
         free = [n for n in ast.walk(test) if isinstance(n, ast.Constant) and n.value is ...]
         if free:
             declared += self.bind([free[0]])
-        return Fact(self.expression(test.left), self.expression(test.comparators[0]), tuple(declared))
+        return Fact(
+            self.expression(test.left), self.expression(test.comparators[0]), tuple(declared)
+        )
 
     def expression(self, node: ast.expr) -> Expr:
         found = self._expression(node)
@@ -296,7 +302,9 @@ class _Reader:
                 return Call(_BINARY[type(op)], (self.expression(left), self.expression(right)))
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
                 return Call(_COMPARE[type(op)], (self.expression(left), self.expression(right)))
-            case ast.Compare(left=left, ops=ops, comparators=rest) if all(type(o) in _COMPARE for o in ops):
+            case ast.Compare(left=left, ops=ops, comparators=rest) if all(
+                type(o) in _COMPARE for o in ops
+            ):
                 sides = [self.expression(s) for s in (left, *rest)]
                 pairs = zip(ops, sides, sides[1:], strict=False)
                 return Call("and", tuple(Call(_COMPARE[type(o)], (a, b)) for o, a, b in pairs))
@@ -316,7 +324,9 @@ class _Reader:
     def number_literal(self, value: int | float, node: ast.expr) -> Expr:
         text = repr(value)
         if len(text) > MAX_DIGITS or text in ("inf", "nan"):
-            raise self.error(f"numbers have at most {MAX_DIGITS} digits; infinity is written inf", node)
+            raise self.error(
+                f"numbers have at most {MAX_DIGITS} digits; infinity is written inf", node
+            )
         return Number(Fraction(text))
 
     def name(self, node: ast.expr) -> Expr:
@@ -330,7 +340,9 @@ class _Reader:
         if name in ("pi", "inf"):
             return Constant(name)
         if self.depth_in_subscript and name not in self.targets:
-            raise self.error(f"index {name} is not bound: put it on the left side or into a reduction", node)
+            raise self.error(
+                f"index {name} is not bound: put it on the left side or into a reduction", node
+            )
         if name in FUNCTIONS or name in REDUCTIONS or name.startswith("__"):
             raise self.error(f"{name} cannot be the name of a tensor", node)
         return Element(name, ())
@@ -351,12 +363,16 @@ class _Reader:
         try:
             if _is_ellipsis(item):
                 if ELLIPSIS not in self.scope:
-                    raise self.error("'...' is not bound: put it on the left side or into a reduction", item)
+                    raise self.error(
+                        "'...' is not bound: put it on the left side or into a reduction", item
+                    )
                 return Index(ELLIPSIS)
             if isinstance(item, ast.List):
                 return Call(GROUP, tuple(self.group_item(e) for e in item.elts))
             if isinstance(item, (ast.Slice, ast.Starred)):
-                raise self.error("a subscript is an integer expression; sizes stand with the index", item)
+                raise self.error(
+                    "a subscript is an integer expression; sizes stand with the index", item
+                )
             return self.expression(item)
         finally:
             self.depth_in_subscript -= 1
@@ -371,7 +387,9 @@ class _Reader:
         if kind not in REDUCTIONS:
             raise self.error(f"expected a reduction ({', '.join(REDUCTIONS)}), got {kind}", node)
         if len(arguments) != 1:
-            raise self.error(f"{kind}[...] takes one expression in parentheses, got {len(arguments)}", node)
+            raise self.error(
+                f"{kind}[...] takes one expression in parentheses, got {len(arguments)}", node
+            )
         outer, nesting = dict(self.scope), self.depth_in_subscript
         binders = self.bind(_items(head))
         self.depth_in_subscript = 0
@@ -384,7 +402,9 @@ class _Reader:
             return self.dimension(arguments, node)
         if head.id not in FUNCTIONS:
             known = ", ".join(FUNCTIONS)
-            raise self.error(f"unknown function {head.id}; known are {known}, dim and the reductions", node)
+            raise self.error(
+                f"unknown function {head.id}; known are {known}, dim and the reductions", node
+            )
         count = FUNCTIONS[head.id]
         if len(arguments) != count and not (count is None and len(arguments) >= 2):
             wanted = "two or more arguments" if count is None else f"{count} argument(s)"
@@ -413,7 +433,9 @@ def _is_small_power(exponent: ast.expr) -> bool:
         return True
     values = [n.value for n in nodes if isinstance(n, ast.Constant)]
     powers = any(isinstance(n, ast.Pow) for n in nodes)
-    return not powers and all(isinstance(v, (int, float)) and abs(v) <= MAX_EXPONENT for v in values)
+    return not powers and all(
+        isinstance(v, (int, float)) and abs(v) <= MAX_EXPONENT for v in values
+    )
 
 
 def _items(node: ast.Subscript) -> list[ast.expr]:
@@ -421,5 +443,5 @@ def _items(node: ast.Subscript) -> list[ast.expr]:
     return list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
 
 
-def _is_ellipsis(node: ast.expr) -> bool:
+def _is_ellipsis(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and node.value is ...

@@ -8,7 +8,6 @@ range and the formula is refused. Sizes may be symbols: the batch that is not fi
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-
 from fractions import Fraction
 
 from compiler.expression import (
@@ -27,8 +26,14 @@ from compiler.expression import (
     substitute,
     walk,
 )
-from compiler.integers import bounds, integer_difference, is_nonnegative, normalize, polynomial
-from compiler.integers import simplify_integer
+from compiler.integers import (
+    bounds,
+    integer_difference,
+    is_nonnegative,
+    normalize,
+    polynomial,
+    simplify_integer,
+)
 from compiler.system import Equation
 from compiler.text import expression_text
 
@@ -37,7 +42,7 @@ from .expand import BUNDLE, expand
 from .formula import Fact, Formula, Line, Resolved
 from .parse import GROUP
 
-__all__ = ["SizeMismatch", "resolve", "symbolic"]
+__all__ = ["SizeMismatchError", "resolve", "symbolic"]
 
 Shapes = Mapping[str, Sequence[int | Expr]]
 
@@ -65,7 +70,7 @@ def symbolic(formula: Formula) -> Resolved:
     while True:
         try:
             return _resolve(formula, shapes)
-        except SizeMismatch as clash:
+        except SizeMismatchError as clash:
             old, new = clash.sizes
             if not isinstance(new, Size) or (isinstance(old, Size) and _later(old, new, formula)):
                 old, new = new, old
@@ -92,7 +97,9 @@ def _symbolic_shapes(formula: Formula) -> dict[str, tuple[Expr, ...]]:
             continue
         shape = tuple(_symbolic_axes(element))
         if shapes.setdefault(element.tensor, shape) != shape:
-            raise ShapeError(f"{element.tensor} is read with different subscripts in {formula.text}")
+            raise ShapeError(
+                f"{element.tensor} is read with different subscripts in {formula.text}"
+            )
     return shapes  # an operand of which only a size is asked for has none
 
 
@@ -107,7 +114,7 @@ def _symbolic_axes(element: Element) -> Iterator[Expr]:
             yield Size(element.tensor, axis - len(element.subscripts) if behind else axis)
 
 
-class SizeMismatch(ShapeError):
+class SizeMismatchError(ShapeError):
     """One index runs over two sizes; carries them, so that symbolic sizes can be made equal."""
 
     def __init__(self, message: str, sizes: tuple[Expr, Expr]) -> None:
@@ -155,7 +162,9 @@ def _extend(shapes: dict[str, tuple[Expr, ...]], equation: Equation) -> None:
         known = None if old is None else old[axis]
         span = bounds(subscript, sizes)
         if span is None and known is None:
-            raise NotationError(f"how far {expression_text(subscript)} reaches in {equation.target} cannot be told")
+            raise NotationError(
+                f"how far {expression_text(subscript)} reaches in {equation.target} cannot be told"
+            )
         reach = known if span is None else normalize(span[1] + 1)
         assert reach is not None
         new.append(reach if known is None or not is_nonnegative(known - reach, {}) else known)
@@ -164,7 +173,9 @@ def _extend(shapes: dict[str, tuple[Expr, ...]], equation: Equation) -> None:
 
 def _fact(fact: Fact, formula: Formula, shapes: dict[str, tuple[Expr, ...]]) -> Fact:
     both = Call("==", (fact.left, fact.right))
-    line = Line("fact", tuple(b.index for b in fact.indices), fact.indices, both, False, formula.text, 1)
+    line = Line(
+        "fact", tuple(b.index for b in fact.indices), fact.indices, both, False, formula.text, 1
+    )
     equation = _Ranges(formula, line, shapes, set()).resolve()
     if equation is None or not isinstance(equation.value, Call):
         raise NotationError("an index of this assert has no range", formula.text)
@@ -209,7 +220,10 @@ class _Ranges:
                 assert isinstance(axis, int)
                 shape = self.shapes[tensor]
                 if not -len(shape) <= axis < len(shape):
-                    raise self.error(ShapeError, f"{tensor} has {len(shape)} axes: there is no dim({tensor}, {axis})")
+                    raise self.error(
+                        ShapeError,
+                        f"{tensor} has {len(shape)} axes: there is no dim({tensor}, {axis})",
+                    )
                 return shape[axis]
             case Size(tensor, "...") if tensor in self.shapes:
                 return next((n for n in self.shapes[tensor] if n == size), size)
@@ -221,7 +235,9 @@ class _Ranges:
             return self.known(e)
         if not isinstance(e, Reduce):
             return rebuild(e, self.separate)
-        unique = {b.index: Index(f"{b.index.name}~{len(self.names) + k}") for k, b in enumerate(e.binders)}
+        unique = {
+            b.index: Index(f"{b.index.name}~{len(self.names) + k}") for k, b in enumerate(e.binders)
+        }
         self.names |= {new: old for old, new in unique.items()}
         for index, size in e.binders:
             self.note(unique[index], size)
@@ -303,7 +319,7 @@ class _Ranges:
         )
         a, b = expression_text(known), expression_text(size)
         message = f"index {name} of {tensor} is {b}, of {other} is {a}"
-        raise SizeMismatch(str(self.error(ShapeError, message)), (known, size))
+        raise SizeMismatchError(str(self.error(ShapeError, message)), (known, size))
 
     def affine(self, element: Element) -> bool:
         """Give a range to the one index without a range in a subscript such as s*h + i."""
@@ -319,7 +335,9 @@ class _Ranges:
             span = bounds(rest.expression(), self.sizes)
             if span is None or (self.stands_alone(todo[0]) and not is_nonnegative(span[0], {})):
                 continue
-            self.sizes[todo[0]] = self.fitting(subscript, element.tensor, todo[0], size, span, step.constant)
+            self.sizes[todo[0]] = self.fitting(
+                subscript, element.tensor, todo[0], size, span, step.constant
+            )
             found = True
         return found
 
@@ -329,12 +347,20 @@ class _Ranges:
         return any(e.tensor in self.unfinished and index in e.subscripts for e in reads)
 
     def fitting(
-        self, at: Expr, tensor: str, index: Index, size: Expr, span: tuple[Expr, Expr], step: Fraction
+        self,
+        at: Expr,
+        tensor: str,
+        index: Index,
+        size: Expr,
+        span: tuple[Expr, Expr],
+        step: Fraction,
     ) -> Expr:
         name, text = self.names.get(index, index).name, expression_text(self.written(at))
         if not is_nonnegative(span[0], {}):
             raise self.error(
-                ShapeError, f"the subscript {text} starts below 0: give the range of {name} as {name}:size", at
+                ShapeError,
+                f"the subscript {text} starts below 0: give the range of {name} as {name}:size",
+                at,
             )
         count = normalize((size - 1 - span[1]) // step + 1)
         if isinstance(count, Number) and count.value < 1:
@@ -368,7 +394,7 @@ class _Ranges:
                 return Reduce(kind, substitute(self.finish(body), dict(back)), sized)
             case Element(tensor, subscripts):
                 grouped = (self.grouped(s) for s in subscripts)
-                return Element(tensor, tuple(simplify_integer(self.finish(s), self.sizes) for s in grouped))
+                return Element(
+                    tensor, tuple(simplify_integer(self.finish(s), self.sizes) for s in grouped)
+                )
         return rebuild(e, self.finish)
-
-

@@ -15,14 +15,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.interpret import evaluate as interpret
 from compiler.expression import Symbol
+from compiler.interpret import evaluate as interpret
 from compiler.program import limits
 
 from ..gradients import compute_gradients, derived_formulas
+from ..graph.application import Application
 from ..graph.graph import Graph
 from ..graph.lower import Lowered, lower
-from ..graph.application import Application
 from ..graph.node import Constant, Input, Node, Parameter
 from ..notation import Formula
 from .report import GradientReport, Verdict

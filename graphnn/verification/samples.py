@@ -13,8 +13,18 @@ from fractions import Fraction
 
 import numpy as np
 
-from compiler.expression import COMPARISONS, Call, Element, Expr, Number, Size, children, elements
-from compiler.expression import substitute, walk
+from compiler.expression import (
+    COMPARISONS,
+    Call,
+    Element,
+    Expr,
+    Number,
+    Size,
+    children,
+    elements,
+    substitute,
+    walk,
+)
 from compiler.integers import normalize
 
 from ..errors import GraphnnError, ShapeError
@@ -100,7 +110,9 @@ def _limit(name: str, resolved: Resolved) -> int:
         for part in (equation.value, *equation.subscripts):
             for node in walk(part):
                 if isinstance(node, Element):
-                    for subscript, size in zip(node.subscripts, resolved.shapes[node.tensor], strict=True):
+                    for subscript, size in zip(
+                        node.subscripts, resolved.shapes[node.tensor], strict=True
+                    ):
                         if any(e.tensor == name for e in elements(subscript)):
                             limits.append(_whole(size))
                 if isinstance(node, Call) and node.function in COMPARISONS:

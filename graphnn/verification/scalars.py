@@ -111,7 +111,9 @@ class Scalars:
             case Reduce():
                 return self.reduction(e, environment)
             case Call("where", (condition, a, b)):
-                return self.value(a if self.value(condition, environment).number else b, environment)
+                return self.value(
+                    a if self.value(condition, environment).number else b, environment
+                )
             case Call(function, arguments):
                 return self.call(function, [self.value(a, environment) for a in arguments])
         raise TypeError(f"not a scalar: {e!r}")
@@ -166,7 +168,11 @@ def _apply(function: str, a: list[Any], library: Any) -> Any:
             return -a[0]
         case "//" | "%":
             quotient = library.floor(a[0] / a[1]) if a[1] != 0 else 0 * one
-            return quotient if function == "//" else (a[0] - quotient * a[1] if a[1] != 0 else quotient)
+            return (
+                quotient
+                if function == "//"
+                else (a[0] - quotient * a[1] if a[1] != 0 else quotient)
+            )
         case "and":
             return one * int(all(a))
         case "or":

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
-from typing import Any
 
 import mpmath
 import numpy as np
 
-from compiler.interpret import evaluate as interpret
 from compiler.expression import Binder, Element, Expr, Index, Symbol, expr, substitute
+from compiler.interpret import evaluate as interpret
 from compiler.system import Equation, System, Tensor
 
 from ..calculus.formulas import Derived
@@ -106,12 +105,14 @@ class Trial:
         resolved = self.small.resolved
         base, along = f"{operand}_base", f"{operand}_direction"
         place = tuple(Index(f"i{k}") for k in range(direction.ndim))
-        indices = tuple(
-            Binder(i, expr(n)) for i, n in zip(place, direction.shape, strict=True)
-        )
+        indices = tuple(Binder(i, expr(n)) for i, n in zip(place, direction.shape, strict=True))
         value = Element(base, place) + expr(step) * Element(along, place)
         moved = Equation(operand, place, indices, value)
-        shapes = {**resolved.shapes, base: resolved.shapes[operand], along: resolved.shapes[operand]}
+        shapes = {
+            **resolved.shapes,
+            base: resolved.shapes[operand],
+            along: resolved.shapes[operand],
+        }
         given = {k: v for k, v in self.small.values.items() if k != operand}
         given |= {base: self.small.values[operand], along: direction}
         outputs = tuple(self.derived.seeds.values())
@@ -141,7 +142,9 @@ class Trial:
         for name, shape in shapes.items():
             if name in targets or name in given:
                 role = "output" if name in outputs else "local" if name in targets else "input"
-                whole = given[name].dtype.kind == "i" if name in given else _is_position(name, bound)
+                whole = (
+                    given[name].dtype.kind == "i" if name in given else _is_position(name, bound)
+                )
                 dtype = "int64" if whole else "float64"
                 tensors.append(Tensor(name, _extents(shape), dtype, role))
         arrays = {t.name: given[t.name] for t in tensors if t.role == "input"}

@@ -63,7 +63,9 @@ def test_wrong_arrays_are_refused_by_name():
     """Shape, rank, count and dtype: expected, got, which input."""
     x, _, y = network()
     call = function([x], y)
-    with pytest.raises(ShapeError, match=r"x: expected an array for f32\[N, 3\], got shape \(2, 4\)"):
+    with pytest.raises(
+        ShapeError, match=r"x: expected an array for f32\[N, 3\], got shape \(2, 4\)"
+    ):
         call(np.ones((2, 4), "float32"))
     with pytest.raises(ShapeError, match="1 axes instead of 2"):
         call(np.ones(3, "float32"))

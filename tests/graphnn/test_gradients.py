@@ -50,10 +50,14 @@ def test_an_operand_used_twice_in_one_operation_adds_up():
     assert np.allclose(slope(loss, w), difference(loss, w), rtol=1e-7, atol=1e-8)
 
 
-@pytest.mark.parametrize("shapes", [((3, 1), (4,)), ((2, 1, 4), (3, 1)), ((5,), (2, 3, 5)), ((), (3,))])
+@pytest.mark.parametrize(
+    "shapes", [((3, 1), (4,)), ((2, 1, 4), (3, 1)), ((5,), (2, 3, 5)), ((), (3,))]
+)
 def test_broadcast_operands_get_gradients_of_their_own_shape(shapes):
     """What broadcasting repeats, the gradient sums."""
-    a, b = (parameter(*s, name=n, seed=k) for k, (s, n) in enumerate(zip(shapes, "ab", strict=True)))
+    a, b = (
+        parameter(*s, name=n, seed=k) for k, (s, n) in enumerate(zip(shapes, "ab", strict=True))
+    )
     loss = sum((a * b + a - b) ** 2)
     gradients = compute_gradients(loss)
     for node in (a, b):

@@ -66,7 +66,9 @@ def test_a_wrong_law_is_caught(monkeypatch):
     verdict = next(v for v in report.verdicts if v.node.startswith("humped"))
     assert verdict.symbolic == "differs" and verdict.error > 0.2
     assert verdict.derived == pytest.approx(2 * verdict.expected)
-    assert "at x[" in str(verdict) and "formula" in str(verdict) and "y[i] = x[i]**2" in str(verdict)
+    assert (
+        "at x[" in str(verdict) and "formula" in str(verdict) and "y[i] = x[i]**2" in str(verdict)
+    )
     with pytest.raises(AssertionError, match="derived gradients are wrong"):
         report.assert_ok()
 
