@@ -154,10 +154,10 @@ def _expm1(x: Value) -> Value:
     """2**n * (exp(r) - 1) + (2**n - 1), with 2**(n-1) so that the greatest results do not overflow."""
     limits = _range_of(x)
     n, r, lost = _split_exponent(_clamp(x, limits.expm1_low, limits.exp_high))
-    small = r + _polynomial("exp", r).times_plus(r * r, lost)
+    tail = _polynomial("exp", r).times_plus(r * r, lost)
     half = power_of_two(n - 1, format_of(x))
-    result = small.times_plus(half, half - 0.5) * 2
-    return small.where(n.compare("eq", 0), result).with_sign_of(x)
+    result = tail.times_plus(half, r.times_plus(half, half - 0.5)) * 2
+    return (r + tail).where(n.compare("eq", 0), result).with_sign_of(x)
 
 
 def _sigmoid(x: Value) -> Value:
