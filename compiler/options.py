@@ -16,7 +16,7 @@ from pathlib import Path
 from .errors import CompilerError
 from .target import Target, host
 
-__all__ = ["DEBUG_LEVELS", "OFF", "Options", "Settings"]
+__all__ = ["DEBUG_LEVELS", "OFF", "Options", "Settings", "cache_directory"]
 
 DEBUG_LEVELS = (
     "nothing",
@@ -66,6 +66,11 @@ class Options:
             debug=debug or 0,
             dump=Path(dump) if dump else None,
         )
+
+
+def cache_directory() -> Path | None:
+    """Where things are kept between processes unless an option says otherwise; None: nowhere."""
+    return _cache_directory(os.environ.get("GRAPHNN_CACHE"), os.environ)
 
 
 def _number(environment: Mapping[str, str], name: str, low: int, high: int) -> int | None:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 
-from ..notation import Formula, parse, resolved_text, symbolic
-from .derive import derive
+from ..notation import Formula, parse, symbolic
 from .naming import gradient_name, seed_name
+from .ready import gradient_text
 
 __all__ = ["Derived", "gradient_formula"]
 
@@ -37,9 +37,9 @@ def gradient_formula(
 @lru_cache(maxsize=4096)
 def _derived(formula: Formula, attributes: tuple[tuple[str, Fraction], ...]) -> Derived:
     resolved = symbolic(formula)
-    result = derive(resolved)
-    text = resolved_text(result)
+    text = gradient_text(resolved)
+    made = {line.target for line in parse(text, dict(attributes)).lines}
     names = {operand: gradient_name(resolved, operand) for operand in resolved.operands}
-    targets = {operand: name for operand, name in names.items() if name in result.outputs}
+    targets = {operand: name for operand, name in names.items() if name in made}
     seeds = {seed_name(resolved, output): output for output in resolved.outputs}
     return Derived(parse(text, dict(attributes), tuple(targets.values())), targets, seeds)

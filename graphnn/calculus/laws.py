@@ -63,6 +63,27 @@ class Scope:
     def nonnegative(self, e: Expr) -> bool:
         return is_nonnegative(e, self.sizes, self.known)
 
+    def integer(self, e: Expr) -> Expr:
+        """Normal form; ``2*(e//2) + e % 2`` is e, and so is ``2*(e//2)`` where ``e % 2 == 0`` is known."""
+        e = simplify_integer(e, self.sizes)
+        p = polynomial(e)
+        for atom in p.atoms():
+            match atom:
+                case Call("//", (inner, Number(divisor))):
+                    remainder = Call("%", atom.arguments)
+                case _:
+                    continue
+            factor = p.coefficient(atom)
+            if not factor.is_constant or (factor.constant / divisor).denominator != 1:
+                continue
+            whole = polynomial(inner) - polynomial(remainder)
+            whole = p.without(atom) + whole.scaled(factor.constant / divisor)
+            if whole.coefficient(remainder).terms and self.nonnegative(-remainder):
+                whole = whole.without(remainder)
+            if not whole.coefficient(remainder).terms:
+                return self.integer(whole.expression())
+        return e
+
     def inside(self, at: Expr, size: Expr) -> bool:
         """Is ``0 <= at < size`` certain?"""
         return at == size - 1 or (self.nonnegative(at) and self.nonnegative(size - 1 - at))
@@ -86,16 +107,16 @@ def decide(c: Expr, scope: Scope) -> Expr | bool:
         case Call("!=", _):
             opposite = decide(negate(c), scope)
             return not opposite if isinstance(opposite, bool) else negate(opposite)
-        case Call(function, (a, b)) if (need := excess(c)) is not None:
+        case Call(function, (a, b)) if excess(c) is not None:
+            c = Call(function, (scope.integer(a), scope.integer(b)))
+            need = excess(c) or ()
             if all(map(scope.nonnegative, need)):
                 scope.note("bounds")
                 return True
             if any(scope.nonnegative(-d - 1) for d in need):
                 scope.note("bounds")
                 return False
-            return Call(
-                function, (simplify_integer(a, scope.sizes), simplify_integer(b, scope.sizes))
-            )
+            return c
         case Call(("<" | "<=" | ">" | ">=") as function, (a, b)):
             difference = terms(a - b)
             if len(difference) == 1 and not difference[0].conditions:
@@ -263,7 +284,7 @@ def _put(t: Term, way: Solution, scope: Scope) -> Term:
     moved = [substitute(c, way.values) for c in t.conditions]
     conditions: list[Expr] = []
     for c in (*way.conditions, *moved):
-        answer = decide(c, scope)
+        answer = decide(c, scope.given(joined(conditions)) if conditions else scope)
         if answer is False:
             return Term(Fraction(0))
         if answer is not True:
@@ -345,7 +366,7 @@ def simplify(e: Expr, scope: Scope) -> Expr:
     match e:
         case Element(tensor, subscripts):
             simple = (simplify(s, scope) if any(elements(s)) else s for s in subscripts)
-            return Element(tensor, tuple(simplify_integer(s, scope.sizes) for s in simple))
+            return Element(tensor, tuple(map(scope.integer, simple)))
         case Reduce("sum" | "mean", _, _):
             body, binders = opened(e)
             inner = terms(simplify(body, scope.bind(binders)))

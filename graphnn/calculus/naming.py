@@ -27,7 +27,7 @@ from ..notation.formula import Resolved
 
 __all__ = ["gradient_name", "readable", "seed_name", "unused_name"]
 
-_LETTERS = "abijklmpqrstuvw"
+_LETTERS = "abdkpqrlmuvefgstijz"
 
 
 def gradient_name(resolved: Resolved, tensor: str) -> str:

@@ -88,7 +88,8 @@ def _solved(
         return
     ((coefficient, factors, conditions),) = total
     for base, p in factors:
-        if not isinstance(base, (Call, Reduce)) or abs(p) not in (1, Fraction(1, 2)):
+        worthwhile = abs(p) == 1 and isinstance(base, (Call, Reduce))
+        if not worthwhile and abs(p) != Fraction(1, 2):
             continue
         others = tuple((b, -q) for b, q in factors if b != base)
         rest = multiply(Term(1 / coefficient, others), *terms(name))
@@ -252,9 +253,9 @@ def cheapest(e: Expr) -> Expr:
     """The cheapest of a few forms: as it stands, multiplied out, each with what is shared in front."""
     total = terms(e)
     spread = expand(total)
-    forms = [total, factored(total), spread]
+    forms = [factored(total), total]
     if spread != total:
-        forms.append(factored(spread))
+        forms += [factored(spread), spread]
     return min((expression(f) for f in forms), key=cost)
 
 

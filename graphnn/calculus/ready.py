@@ -1,0 +1,84 @@
+"""Gradients by text: looked up in the shipped file, then in the user's cache, derived only if neither has them.
+
+    y[..., o] = sum[i](x[..., i]*W[i, o]) + b[o]
+    given g_y:
+        d_x[..., i] = sum[o](W[i, o]*g_y[..., o])
+        d_W[i, o] = sum[...](g_y[..., o]*x[..., i])
+        d_b[o] = sum[...](g_y[..., o])
+
+A gradient depends on nothing but its formula and the code that derives it, so a text is all there is to keep. The
+shipped file, `ready.txt`, holds the catalogue's; with it no sympy is imported for them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+from compiler.cache import generator_version, opened
+from compiler.options import cache_directory
+
+from ..notation import Resolved, resolved_text
+
+__all__ = ["READY", "gradient_text", "ready_blocks"]
+
+READY = Path(__file__).with_name("ready.txt")
+_INDENT = "    "
+
+
+def gradient_text(resolved: Resolved) -> str:
+    """The formula of the gradients of a formula, as text."""
+    question = _question(resolved)
+    found = _ready().get(question)
+    if found is not None:
+        return found
+    kept = opened(cache_directory())
+    key = hashlib.sha256(f"{_version()}\n{question}".encode()).hexdigest()
+    payload = kept.get(key) if kept else None
+    if payload is not None:
+        return payload.decode()
+    text = _derived(resolved)
+    if kept:
+        kept.put(key, text.encode())
+    return text
+
+
+def ready_blocks(formulas: Iterable[Resolved]) -> str:
+    """The contents of the shipped file for these formulas, derived anew."""
+    blocks = {_question(r): _derived(r) for r in formulas}
+    return "\n\n".join(
+        f"{question}\n" + "\n".join(_INDENT + line for line in answer.splitlines())
+        for question, answer in blocks.items()
+    )
+
+
+def _question(resolved: Resolved) -> str:
+    seeds = ", ".join(f"g_{name}" for name in resolved.outputs)
+    return f"{resolved_text(resolved)}\ngiven {seeds}:"
+
+
+def _derived(resolved: Resolved) -> str:
+    from .derive import derive  # lazy: most gradients are ready
+
+    return resolved_text(derive(resolved))
+
+
+@cache
+def _ready() -> dict[str, str]:
+    found = {}
+    for block in READY.read_text(encoding="utf-8").strip("\n").split("\n\n"):
+        question, colon, answer = block.partition(":\n" + _INDENT)
+        found[question + colon[:1]] = answer.replace("\n" + _INDENT, "\n")
+    return found
+
+
+@cache
+def _version() -> str:
+    """A digest of the code that derives: other code might derive another form."""
+    digest = hashlib.sha256(generator_version().encode())
+    package = Path(__file__).parent
+    for path in sorted((*package.glob("*.py"), *(package.parent / "notation").glob("*.py"))):
+        digest.update(f"{path.name}:".encode() + path.read_bytes())
+    return digest.hexdigest()
