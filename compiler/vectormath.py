@@ -139,15 +139,19 @@ def _scaled(y: Value, n: Value) -> Value:
     return y * power_of_two(half, form) * power_of_two(n - half, form)
 
 
-def _exp(x: Value, low: Value | None = None) -> Value:
-    """exp(x), or exp(x + low) for a small ``low``."""
+def _exp_parts(x: Value, low: Value | None = None) -> tuple[Value, Value]:
+    """p and n with exp(x) = (1 + p) * 2**n, or exp(x + low) for a small ``low``."""
     limits = _range_of(x)
     n, r, lost = _split_exponent(_clamp(x, limits.exp_low, limits.exp_high))
     if low is not None:
         total = sum_of(r, lost + low)
         r, lost = total.high, total.low
-    tail = _polynomial("exp", r).times_plus(r * r, lost)
-    return _scaled(r + tail + 1, n)
+    return r + _polynomial("exp", r).times_plus(r * r, lost), n
+
+
+def _exp(x: Value, low: Value | None = None) -> Value:
+    p, n = _exp_parts(x, low)
+    return _scaled(p + 1, n)
 
 
 def _expm1(x: Value) -> Value:
@@ -161,13 +165,19 @@ def _expm1(x: Value) -> Value:
 
 
 def _sigmoid(x: Value) -> Value:
-    """e / (1 + e) or 1 / (1 + e) with e = exp(-abs(x)), the rounding of 1 + e made good."""
-    e = _exp(-abs(x))
+    """e / (1 + e) or 1 / (1 + e) with e = exp(-abs(x)), the rounding of e and of 1 + e made good.
+
+    That takes 1 / (1 + e) roughly: the quotient itself, or one minus it.
+    """
+    negative = x.compare("olt", 0)
+    p, n = _exp_parts(-abs(x))
+    exact = sum_of(x.of(1), p)
+    e, low = _scaled(exact.high, n), _scaled(exact.low, n)
     total = e + 1
-    lost = e - (total - 1)
-    left = e.where(x.compare("olt", 0), 1)
-    quotient = left / total
-    return quotient - quotient * lost / total
+    lost = low + (e - (total - 1))
+    quotient = e.where(negative, 1) / total
+    inverse = (1 - quotient).where(negative, quotient)
+    return quotient + (low.where(negative, 0) - quotient * lost) * inverse
 
 
 def _tanh(x: Value) -> Value:

@@ -89,7 +89,16 @@ def fits() -> list[Fit]:
                 Fit("log", kind, "(log((1+s)/(1-s)) - 2s) / s³, z = s²", logarithm, 0, ratio, log),
                 Fit("tanh", kind, "(tanh(x) - x) / x³, z = x²", tangent, 0, mpf("0.391"), tanh),
                 Fit("erf", kind, "erf(x)/x - 1, z = x²", error, 0, 1, erf),
-                Fit("erfc", kind, "log(erfc(1 + u))", _log_complement, 0, last - 1, erfc, _complement),
+                Fit(
+                    "erfc",
+                    kind,
+                    "log(erfc(1 + u))",
+                    _log_complement,
+                    0,
+                    last - 1,
+                    erfc,
+                    _complement,
+                ),
             ]
         return found
 
