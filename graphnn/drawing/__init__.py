@@ -3,8 +3,9 @@
     picture    boxes, arrows, pairs: what to show            collapse   layers as single boxes
     style      colours and measures                          typeset    text and formulas as ink
     panels     what stands in a box, its size                layout     places, found by Graphviz
-    legend     what colours and signs mean                   svg        all of it as one document
-    export     PNG, PDF, HTML, DOT                           drawing    the object a user holds
+    geometry   rectangles, curves, room for labels          svg        all of it as one document
+    legend     what colours and signs mean                   export     PNG, PDF, HTML, DOT
+    drawing    the object a user holds
 
 Graphs of operations come in at one place, ``adapter``; all else knows boxes and arrows only.
 """

@@ -12,15 +12,17 @@ stand just above what uses them, so that layers lie below each other rather than
 from __future__ import annotations
 
 import contextlib
-import io
 import json
+import os
+import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import graphviz
 
 from ..errors import GraphnnError
+from .geometry import Point, Rectangle, Size, around, beside, straight
 from .picture import Arrow, Picture
 from .style import Measures
 
@@ -35,8 +37,6 @@ __all__ = [
     "place",
 ]
 
-Point = tuple[float, float]
-Size = tuple[float, float]
 Place = tuple[int, tuple[str, ...]]  # a frame: its column and the path of layer names
 _ENGINE_MISSING = (
     "no Graphviz to lay the picture out: either pip install 'graphnn[viz]', which brings one along,"
@@ -44,28 +44,6 @@ _ENGINE_MISSING = (
 )
 _FIXED = ("parameter", "state")  # kinds of boxes that nothing flows into
 _LARGE = 120  # boxes; from here on Graphviz may stop before its best answer
-
-
-@dataclass(frozen=True, slots=True)
-class Rectangle:
-    """Corners of a rectangle; y points down."""
-
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-    @property
-    def width(self) -> float:
-        return self.right - self.left
-
-    @property
-    def height(self) -> float:
-        return self.bottom - self.top
-
-    @property
-    def centre(self) -> Point:
-        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,45 +84,48 @@ def place(
     """Lay out boxes of these sizes, with arrows' labels and frames' names of these sizes."""
     if not picture.boxes:
         return Layout(0, 0, (), (), (), ())
-    graph = graphviz_input(picture, boxes, labels, names)
-    found = json.loads(_run_graphviz(graph))
+    found = json.loads(_run_graphviz(graphviz_input(picture, boxes, labels, names)))
     _, _, width, height = _numbers(found["bb"])
-
-    def rectangle(left: float, low: float, right: float, high: float) -> Rectangle:
-        return Rectangle(left, height - high, right, height - low)
-
-    def around(centre: str, size: Size) -> Rectangle:
-        x, y = _numbers(centre)
-        return rectangle(x - size[0] / 2, y - size[1] / 2, x + size[0] / 2, y + size[1] / 2)
-
     objects = {each["name"]: each for each in found["objects"]}
     edges = {each["id"]: each for each in found.get("edges", ())}
 
-    def route(name: str, size: Size, is_reversed: bool) -> Route:
-        points = (tuple(_numbers(point)) for point in edges[name]["pos"].split())
-        curve = tuple((x, height - y) for x, y in points)
-        label = around(edges[name]["lp"], size) if "lp" in edges[name] and size[0] else None
-        return Route(curve[::-1] if is_reversed else curve, label)
+    def point(words: str) -> Point:
+        x, y = _numbers(words)
+        return x, height - y
 
+    areas = tuple(around(point(objects[f"b{k}"]["pos"]), size) for k, size in enumerate(boxes))
+    where = {box.id: area for box, area in zip(picture.boxes, areas, strict=True)}
     columns = columns_of(picture)
-    return Layout(
-        width,
-        height,
-        tuple(around(objects[f"b{k}"]["pos"], size) for k, size in enumerate(boxes)),
-        tuple(
-            route(f"a{k}", labels[k], _flows_up(arrow, columns))
-            for k, arrow in enumerate(picture.arrows)
-        ),
-        tuple(route(f"p{k}", (0, 0), False) for k in range(len(picture.pairs))),
-        tuple(
-            Frame(
-                frame,
-                rectangle(*_numbers(objects[f"cluster_{k}"]["bb"])),
-                around(objects[f"cluster_{k}"]["lp"], size),
-            )
-            for k, (frame, size) in enumerate(names.items())
-        ),
-    )
+
+    def route(name: str, arrow: Arrow, size: Size) -> Route:
+        edge = edges[name]
+        if "pos" not in edge:  # Graphviz gives up on an edge now and then
+            return Route(straight(where[arrow.source], where[arrow.target]), None)
+        curve = tuple(map(point, edge["pos"].split()))
+        label = around(point(edge["lp"]), size) if "lp" in edge and size[0] else None
+        return Route(curve[::-1] if _flows_up(arrow, columns) else curve, label)
+
+    frames = []
+    for k, (frame, size) in enumerate(names.items()):
+        left, low, right, high = _numbers(objects[f"cluster_{k}"]["bb"])
+        area = Rectangle(left, height - high, right, height - low)
+        frames.append(Frame(frame, area, around(point(objects[f"cluster_{k}"]["lp"]), size)))
+    routes = [route(f"a{k}", arrow, labels[k]) for k, arrow in enumerate(picture.arrows)]
+    pairs = [route(f"p{k}", Arrow(*pair), (0, 0)) for k, pair in enumerate(picture.pairs)]
+    labelled = _label(routes, labels, [*areas, *(frame.label for frame in frames)])
+    return Layout(width, height, areas, tuple(labelled), tuple(pairs), tuple(frames))
+
+
+def _label(routes: list[Route], sizes: tuple[Size, ...], solid: list[Rectangle]) -> Iterator[Route]:
+    """Room for labels that Graphviz has not placed, or on something; where there is none, no label."""
+    kept = [r.label for r in routes if r.label and not any(r.label.meets(s) for s in solid)]
+    taken = solid + kept
+    for route, size in zip(routes, sizes, strict=True):
+        if size[0] and route.label not in kept:
+            label = beside(route.curve, size, taken)
+            taken += [label] if label else []
+            route = replace(route, label=label)
+        yield route
 
 
 def columns_of(picture: Picture) -> dict[str, int]:
@@ -194,10 +175,10 @@ def graphviz_input(
     for k, arrow in enumerate(picture.arrows):
         tail, head = numbers[arrow.source], numbers[arrow.target]
         attributes = {"id": f"a{k}", "weight": "1" if kinds[arrow.source].kind in _FIXED else "4"}
-        if labels[k][0]:
-            attributes["label"] = _blank(labels[k])
         if columns[arrow.source] != columns[arrow.target]:
-            attributes["constraint"] = "false"
+            attributes["constraint"] = "false"  # and no label: Graphviz would lose such edges
+        elif labels[k][0]:
+            attributes["label"] = _blank(labels[k])
         if _flows_up(arrow, columns):
             tail, head = head, tail
         graph.edge(tail, head, **attributes)
@@ -262,9 +243,23 @@ def _run_graphviz(graph: graphviz.Digraph) -> str:
             return graph.pipe(format="json0", engine="dot", encoding="utf-8")
         except graphviz.ExecutableNotFound as error:
             raise GraphnnError(_ENGINE_MISSING) from error
-    with contextlib.redirect_stderr(io.StringIO()):  # it announces that large graphs take long
+    with _silence():
         found: bytes = pygraphviz.AGraph(graph.source).draw(format="json0", prog="dot")
     return found.decode()
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Neither pygraphviz's remarks on large graphs nor those of the C library about edges it gives up."""
+    sys.stderr.flush()
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
+        saved = os.dup(2)
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
 
 
 def _numbers(text: str) -> Iterator[Any]:

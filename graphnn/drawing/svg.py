@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from xml.sax.saxutils import escape, quoteattr
 
-from .layout import Frame, Layout, Place, Rectangle, Route, columns_of, place
+from .geometry import Point, Rectangle
+from .layout import Frame, Layout, Place, Route, columns_of, place
 from .legend import Legend, legend
 from .panels import Panel, panel
 from .picture import Box, Picture
@@ -22,7 +23,6 @@ from .typeset import Bar, Glyph, Ink, text
 
 __all__ = ["svg"]
 
-Point = tuple[float, float]
 _LABEL_PADDING = 5.0
 
 

@@ -132,7 +132,9 @@ _GRADIENT_BOXES = (
         "f32[32, 26, 26, 8]",
         (
             _d("x_{n,a,b,c}")
-            + r" = \begin{cases} g^{(y)}_{n,\,\lfloor a/2 \rfloor,\,\lfloor b/2 \rfloor,\,c} & \text{if } 2\,(a \;\mathrm{mod}\; 2) + (b \;\mathrm{mod}\; 2) = m_{n,\,\lfloor a/2 \rfloor,\,\lfloor b/2 \rfloor,\,c} \\ 0 & \text{otherwise} \end{cases}",
+            + r" = \begin{cases} g^{(y)}_{n,\,\lfloor a/2 \rfloor,\,\lfloor b/2 \rfloor,\,c}"
+            r" & \text{if } 2\,(a \;\mathrm{mod}\; 2) + (b \;\mathrm{mod}\; 2)"
+            r" = m_{n,\,\lfloor a/2 \rfloor,\,\lfloor b/2 \rfloor,\,c} \\ 0 & \text{otherwise} \end{cases}",
         ),
         "gradient",
         ("max_pool2d",),
