@@ -91,6 +91,12 @@ class Executable:
                 _check_limit(limit, self._buffers[limit.input])
             self._step(self._context)
 
+    def check(self, name: str, array: Array) -> None:
+        """IndexError if a number in an array for this input, with any number of rows, points outside."""
+        for limit in self.program.limits:
+            if limit.input == name:
+                _check_limit(limit, array)
+
     def bind(self, name: str, array: Array) -> None:
         """Use the memory of ``array`` for this input, parameter or output from now on."""
         tensor = self._tensor(name)

@@ -1,0 +1,147 @@
+"""graphnn: neural networks as formulas. ``import graphnn as gn``.
+
+An operation is one line of index notation; shape, gradient, picture and native code follow from it.
+
+    build     Input, Parameter, op, layers, activations, losses, arithmetic on nodes, Model, Sequential
+    derive    compute_gradients, optimizers
+    run       function, evaluate, set_seed
+    look      print, draw, explain
+    prove     check_gradients
+"""
+
+from typing import TYPE_CHECKING
+
+from . import activations, initializers, layers, losses, metrics, optimizers
+from .activations import leaky_relu, linear, relu, sigmoid, softmax, tanh
+from .drawing.draw import draw
+from .errors import CompilerError, DtypeError, GraphnnError, NotationError, ShapeError
+from .function import Function, evaluate, explain, function
+from .functions import (
+    abs,
+    add,
+    cast,
+    concat,
+    cos,
+    divide,
+    erf,
+    exp,
+    log,
+    matmul,
+    max,
+    maximum,
+    mean,
+    min,
+    minimum,
+    multiply,
+    negative,
+    power,
+    reshape,
+    sin,
+    sqrt,
+    square,
+    subtract,
+    sum,
+    transpose,
+)
+from .gradients import compute_gradients
+from .graph.graph import Graph
+from .graph.node import Input, Node, Parameter
+from .graph.operation import Operation, op
+from .layers.base import Layer
+from .losses import (
+    binary_crossentropy,
+    categorical_crossentropy,
+    mean_absolute_error,
+    mean_squared_error,
+    sparse_categorical_crossentropy,
+)
+from .model import Model
+from .optimizers import Optimizer, Updates
+from .random import set_seed
+from .sequential import Sequential
+from .training.callbacks import Callback, History
+
+if TYPE_CHECKING:
+    from .verification import check_gradients
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Callback",
+    "CompilerError",
+    "DtypeError",
+    "Function",
+    "Graph",
+    "GraphnnError",
+    "History",
+    "Input",
+    "Layer",
+    "Model",
+    "Node",
+    "NotationError",
+    "Operation",
+    "Optimizer",
+    "Parameter",
+    "Sequential",
+    "ShapeError",
+    "Updates",
+    "abs",
+    "activations",
+    "add",
+    "binary_crossentropy",
+    "cast",
+    "categorical_crossentropy",
+    "check_gradients",
+    "compute_gradients",
+    "concat",
+    "cos",
+    "divide",
+    "draw",
+    "erf",
+    "evaluate",
+    "exp",
+    "explain",
+    "function",
+    "initializers",
+    "layers",
+    "leaky_relu",
+    "linear",
+    "log",
+    "losses",
+    "matmul",
+    "max",
+    "maximum",
+    "mean",
+    "mean_absolute_error",
+    "mean_squared_error",
+    "metrics",
+    "min",
+    "minimum",
+    "multiply",
+    "negative",
+    "op",
+    "optimizers",
+    "power",
+    "relu",
+    "reshape",
+    "set_seed",
+    "sigmoid",
+    "sin",
+    "softmax",
+    "sparse_categorical_crossentropy",
+    "sqrt",
+    "square",
+    "subtract",
+    "sum",
+    "tanh",
+    "transpose",
+]
+
+
+def __getattr__(name: str) -> object:
+    """sympy and mpmath take half a second to load: they wait until something is to be proved."""
+    if name == "check_gradients":
+        from .verification import check_gradients
+
+        return check_gradients
+    raise AttributeError(f"module 'graphnn' has no attribute {name!r}")

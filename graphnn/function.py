@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -26,7 +26,7 @@ from .graph.node import Constant, Input, Node, Parameter, require_node
 if TYPE_CHECKING:
     from .optimizers import Updates
 
-__all__ = ["Function", "evaluate", "function"]
+__all__ = ["Function", "evaluate", "explain", "function"]
 
 
 def function(
@@ -139,6 +139,17 @@ class Function:
 
     def __str__(self) -> str:
         return str(self.graph)
+
+
+class Explainable(Protocol):
+    """What can be explained: a `Function`, a model."""
+
+    def explain(self, stage: str | None = None) -> str: ...
+
+
+def explain(what: Explainable, stage: str | None = None) -> str:
+    """The stages from equations to assembly as text, for a compiled function or a model; or one of them."""
+    return what.explain(stage)
 
 
 def _as_input(node: object) -> Input:

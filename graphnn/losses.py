@@ -21,8 +21,10 @@ __all__ = [
     "binary_crossentropy",
     "categorical_crossentropy",
     "get",
+    "labels_of",
     "matching",
     "mean_absolute_error",
+    "mean_of",
     "mean_squared_error",
     "sparse_categorical_crossentropy",
 ]
@@ -158,8 +160,8 @@ def matching(y_true: object, y_pred: Node, name: str) -> object:
         assert isinstance(y_true, Result)
     if y_true.dims != prediction.dims:
         raise ShapeError(
-            f"{name}: y_true {y_true.name} is {y_true.type},"
-            f" y_pred {prediction.name} is {prediction.type}; their shapes must be equal"
+            f"{name}: {y_true.name} is {y_true.type}, y_pred {prediction.name} is"
+            f" {prediction.type}; their shapes must be equal"
         )
     return y_true
 
@@ -170,26 +172,28 @@ def labels_of(y_true: object, y_pred: Node, name: str) -> tuple[object, bool]:
     if not isinstance(y_true, Node):
         return y_true, False
     if not y_true.dtype.startswith("int"):
-        raise DtypeError(
-            f"{name}: y_true {y_true.name} is {y_true.type}; class numbers must be integers"
-        )
+        raise DtypeError(f"{name}: {y_true.name} is {y_true.type}; class numbers must be integers")
     column = y_true.ndim == prediction.ndim and y_true.shape[-1] == 1
     batch = y_true.dims[:-1] if column else y_true.dims
     if not prediction.ndim or batch != prediction.dims[:-1]:
         raise ShapeError(
-            f"{name}: y_true {y_true.name} is {y_true.type}, y_pred {prediction.name} is"
+            f"{name}: {y_true.name} is {y_true.type}, y_pred {prediction.name} is"
             f" {prediction.type}; expected one class number for each row of y_pred"
         )
     return y_true, column
 
 
-def _mean_loss(operation: Operation, **operands: object) -> Node:
-    """The mean over all samples of what the operation gives for each."""
-    application = operation.apply(operation.bind((), operands), name=unique_name("losses"))
+def mean_of(operation: Operation, each: str, total: str, **operands: object) -> Node:
+    """The mean, called ``total``, of what an operation gives for ``each`` sample."""
+    application = operation.apply(operation.bind((), operands), name=unique_name(each))
     (target,) = application.formula.outputs
-    loss = mean(application.result(target))
-    loss.name = unique_name("loss")
-    return loss
+    result = mean(application.result(target))
+    result.name = unique_name(total)
+    return result
+
+
+def _mean_loss(operation: Operation, **operands: object) -> Node:
+    return mean_of(operation, "losses", "loss", **operands)
 
 
 _BY_NAME: dict[str, Callable[..., Node]] = {

@@ -29,6 +29,7 @@ LAYERS = (
     ("gradients", "function", "layers", "losses", "metrics", "optimizers"),
     ("drawing", "training", "verification"),
     ("model",),
+    ("sequential",),
     ("__init__",),
 )
 # Where a foreign library, and only there, may be imported.

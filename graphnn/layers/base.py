@@ -39,6 +39,8 @@ class LayerCall:
 class Layer(ABC):
     """Base of all layers. ``name`` is unique unless given; ``trainable`` False freezes the parameters."""
 
+    input_dtype = "float32"  # of the input that a Sequential model makes for its first layer
+
     def __init__(self, name: str | None = None, trainable: bool = True) -> None:
         self.name = name or unique_name(_snake_case(type(self).__name__))
         self.built = False
