@@ -195,7 +195,10 @@ def _factor(
         if inside and all(c in holds for c in given):
             implied += given if q / p > 0 else []
             return power(terms(substitute(expression(answer), dict(found))), q / p)  # type: ignore[arg-type]
+    answers = {b for _, _, answer in rule.pairs for t in answer for b, _ in t.factors}
     match base:
+        case Call() if base in answers:  # what the rule keeps
+            return (Term(Fraction(1), ((base, q),)),)
         case Call("+" | "-", _):
             return power(_applied(rule, terms(base), scope), q)
         case Call("where", (c, a, b)):
