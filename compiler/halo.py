@@ -22,7 +22,7 @@ from .system import Equation, System, Tensor
 __all__ = ["Borders", "halo"]
 
 Borders = tuple[tuple[int, int], ...]
-_WORTH = 4  # reads per element that pay for a copy
+_WORTH = 3  # reads per element that pay for a copy
 _MOST_GROWTH = 2
 
 

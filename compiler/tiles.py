@@ -140,19 +140,17 @@ def choose(
 
 def _direction(facts: _Facts, most: int, scattered: frozenset[str]) -> tuple[str | None, bool]:
     """The index along which vectors run: of the kernel, or (second answer) of its folds, or neither."""
-    best, vector, inside = math.inf, None, False
+    turns = sum(math.prod(r.extent for r in fold.ranges) for fold in facts.folds)
+    best = facts.work + turns + sum(a.times * (1.0 if a.is_store else 0.5) for a in facts.accesses)
+    vector = None
     for index in reversed(facts.extents):
         extent = facts.extents[index]
-        lanes = extent / math.ceil(extent / most)
         if index in scattered or extent == 1:
             continue
-        cost = sum(a.times * a.cost(index, most) / _shared(facts, a, index) for a in facts.accesses)
-        cost = (cost + sum(math.prod(r.extent for r in f.ranges) for f in facts.folds)) / lanes
+        moved = (a.times * a.cost(index, most) / _shared(facts, a, index) for a in facts.accesses)
+        cost = (sum(moved) + turns + facts.work) / (extent / math.ceil(extent / most))
         if cost < best:
             best, vector = cost, index
-    scalar = sum(a.times * (1.0 if a.is_store else 0.5) for a in facts.accesses)
-    if scalar < best:
-        best, vector = scalar, None
     if facts.folds and facts.fold_extents:
         cost = facts.work + sum(1.0 for a in facts.accesses if not a.folded)
         for fold in facts.folds:

@@ -1,0 +1,265 @@
+"""The compiler agrees with the interpreter on every system: the promise that all stages share."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import compiler
+from compiler.expression import Call, Constant, Expr, Index, expr
+from compiler.options import Options
+from compiler.pipeline import STAGES
+from compiler.system import System
+
+from ..systems import Case, cases
+from .build import element, equation, matrix_product, reduction, tensor
+
+UNCACHED = Options(cache="off")
+WIDTHS = (1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65)
+I = Index("i")
+
+
+def agree(system: System, arrays: dict[str, Any]) -> None:
+    """Compiled results are as near to the truth as NumPy's own, up to four times its error."""
+    results = compiler.compile(system, UNCACHED)(arrays)
+    plain = compiler.evaluate(system, arrays)
+    truth = compiler.evaluate(system, arrays, precision="float64")
+    assert list(results) == list(plain)
+    for name, result in results.items():
+        assert result.dtype == plain[name].dtype
+        if result.dtype.kind != "f":
+            assert np.array_equal(result, plain[name]), name
+            continue
+        finite = np.isfinite(truth[name])
+        assert np.array_equal(np.isnan(result), np.isnan(plain[name])), name
+        other = ~finite & ~np.isnan(plain[name])
+        assert np.array_equal(result[other], plain[name][other]), name
+        scale = max(1.0, float(np.abs(truth[name][finite]).max(initial=0)))
+        allowed = 16 * np.finfo(result.dtype).eps * scale
+        allowed += 4 * np.abs(plain[name] - truth[name])[finite].max(initial=0)
+        assert np.abs(result - truth[name])[finite].max(initial=0) <= allowed, name
+
+
+def normal(seed: int, *shape: int) -> np.ndarray[Any, Any]:
+    """Float32 numbers around zero."""
+    return np.random.default_rng(seed).standard_normal(shape).astype("float32")
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases())
+def test_random_systems_agree(case: Case) -> None:
+    """Any valid system computes what it means."""
+    agree(case.system, case.arrays)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_matrix_products_agree(seed: int) -> None:
+    """Sizes around the vector widths, both operands also transposed."""
+    random = Random(seed)
+    rows, inner, columns = (random.choice((*WIDTHS, 127, 300)) for _ in range(3))
+    left, right = random.choice(("ik", "ki")), random.choice(("kj", "jk"))
+    sizes = {"i": rows, "k": inner, "j": columns}
+    product = element("A", *left) * element("B", *right)
+    own = equation(
+        element("C", "i", "j"),
+        reduction("sum", product, k=inner) + element("b", "j"),
+        i=rows,
+        j=columns,
+    )
+    a, b = (tensor(n, *(sizes[i] for i in axes)) for n, axes in (("A", left), ("B", right)))
+    system = System((a, b, tensor("b", columns), tensor("C", rows, columns, role="output")), (own,))
+    agree(system, {t.name: normal(k, *t.shape) for k, t in enumerate(system.tensors[:3])})
+
+
+@pytest.mark.parametrize("size", WIDTHS)
+@pytest.mark.parametrize("kind", ["sum", "mean", "max", "min", "prod", "argmax", "argmin"])
+def test_reductions_agree(kind: str, size: int) -> None:
+    """Along rows, along columns and of everything, with ties."""
+    x = element("x", "n", "i")
+    dtype = "int32" if kind.startswith("arg") else "float32"
+    system = System(
+        (
+            tensor("x", 5, size),
+            tensor("rows", 5, role="output", dtype=dtype),
+            tensor("columns", size, role="output", dtype=dtype),
+            tensor("all", role="output", dtype=dtype),
+        ),
+        (
+            equation(element("rows", "n"), reduction(kind, x, i=size), n=5),
+            equation(element("columns", "i"), reduction(kind, x, n=5), i=size),
+            equation(element("all"), reduction(kind, x, n=5, i=size)),
+        ),
+    )
+    agree(system, {"x": np.round(normal(size, 5, size) * 2) / 2})
+
+
+@pytest.mark.parametrize("size", [1, 5, 16, 40])
+@pytest.mark.parametrize("kind", ["max", "min", "argmax", "argmin", "sum"])
+def test_reductions_see_every_nan(kind: str, size: int) -> None:
+    """A NaN anywhere comes out; argmax points at the first one."""
+    dtype = "int32" if kind.startswith("arg") else "float32"
+    rows = np.repeat(normal(1, 1, size), size, 0)
+    np.fill_diagonal(rows, np.nan)
+    rows[:, -1] = np.where(np.arange(size) % 2, rows[:, -1], np.nan)
+    system = System(
+        (tensor("x", size, size), tensor("y", size, role="output", dtype=dtype)),
+        (equation(element("y", "n"), reduction(kind, element("x", "n", "i"), i=size), n=size),),
+    )
+    agree(system, {"x": rows})
+
+
+@pytest.mark.parametrize("channels", [(1, 5), (3, 16), (17, 33)])
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("padding", [0, 1])
+def test_windows_agree(channels: tuple[int, int], stride: int, padding: int) -> None:
+    """Sums over windows with borders and steps, and their transposes."""
+    inner, outer = channels
+    height = 9
+    result = (height + 2 * padding - 3) // stride + 1
+    h, w, j = Index("h"), Index("w"), Index("j")
+    window = element("x", h * stride + I - padding, w * stride + j - padding, "c")
+    forward = reduction("sum", window * element("K", "i", "j", "c", "o"), i=3, j=3, c=inner)
+    weights = reduction("sum", window * element("y", "h", "w", "o"), h=result, w=result)
+    back = element("K", "i", "j", "c", "o") * element("y", h - I, w - j, "o")
+    system = System(
+        (
+            tensor("x", height, height, inner),
+            tensor("K", 3, 3, inner, outer),
+            tensor("y", result, result, outer, role="output"),
+            tensor("d", 3, 3, inner, outer, role="output"),
+            tensor("e", height, height, inner, role="output"),
+        ),
+        (
+            equation(element("y", "h", "w", "o"), forward, h=result, w=result, o=outer),
+            equation(element("d", "i", "j", "c", "o"), weights, i=3, j=3, c=inner, o=outer),
+            equation(
+                element("e", "h", "w", "c"),
+                reduction("sum", back, i=3, j=3, o=outer),
+                h=height,
+                w=height,
+                c=inner,
+            ),
+        ),
+    )
+    agree(system, {"x": normal(1, height, height, inner), "K": normal(2, 3, 3, inner, outer)})
+
+
+def test_long_sums_stay_accurate() -> None:
+    """A hundred thousand float32 numbers of one sign add up as NumPy's pairwise sum does."""
+    size = 100003
+    system = System(
+        (tensor("x", size, 3), tensor("y", 3, role="output"), tensor("z", role="output")),
+        (
+            equation(element("y", "j"), reduction("sum", element("x", "i", "j"), i=size), j=3),
+            equation(element("z"), reduction("sum", element("x", "i", "j"), i=size, j=3)),
+        ),
+    )
+    x = np.abs(normal(3, size, 3))
+    results = compiler.compile(system, UNCACHED)({"x": x})
+    truth = x.astype("float64").sum(0)
+    assert np.abs(results["y"] / truth - 1).max() < 2e-6
+    assert abs(results["z"] / truth.sum() - 1) < 2e-6
+
+
+def _scalar(value: Expr, dtype: str = "int64") -> System:
+    return System(
+        (
+            tensor("a", 40, dtype=dtype),
+            tensor("b", 40, dtype=dtype),
+            tensor("y", 40, role="output", dtype=dtype),
+        ),
+        (equation(element("y", "i"), value, i=40),),
+    )
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "float32", "float64"])
+@pytest.mark.parametrize("function", ["//", "%"])
+def test_divisions_round_down_and_never_trap(function: str, dtype: str) -> None:
+    """Floor division and remainder with all signs; by zero an integer gives 0."""
+    a = np.arange(-20, 20).astype(dtype) * 3
+    b = (np.arange(40) % 7 - 3).astype(dtype)
+    if dtype.startswith("float"):
+        b = b + np.asarray(0.25, dtype)
+    system = _scalar(Call(function, (element("a", "i"), element("b", "i"))), dtype)
+    results = compiler.compile(system, UNCACHED)({"a": a, "b": b})
+    assert np.array_equal(results["y"], compiler.evaluate(system, {"a": a, "b": b})["y"])
+
+
+def test_least_integer_by_minus_one() -> None:
+    """The one quotient that does not fit wraps instead of ending the process."""
+    system = _scalar(Call("//", (element("a", "i"), element("b", "i"))))
+    least = np.full(40, -(2**63))
+    results = compiler.compile(system, UNCACHED)({"a": least, "b": np.full(40, -1)})
+    assert np.array_equal(results["y"], least)
+
+
+def test_unselected_branches_never_leak() -> None:
+    """NaN and inf of the branch not taken do not show."""
+    x = element("x", "i")
+    value = Call("where", (Call(">", (x, expr(0))), Call("log", (x,)), Constant("inf") * 0 + 1))
+    system = System(
+        (tensor("x", 33), tensor("y", 33, role="output")),
+        (equation(element("y", "i"), value, i=33),),
+    )
+    results = compiler.compile(system, UNCACHED)({"x": np.linspace(-1, 1, 33, dtype="float32")})
+    assert np.isfinite(results["y"][17:]).all()
+
+
+def test_recurrence_agrees() -> None:
+    """A loop over time with a matrix product inside, its window shorter than the loop."""
+    t = Index("t")
+    inner = reduction("sum", element("h", "n", t - 1, "j") * element("U", "j", "k"), j=17)
+    system = System(
+        (
+            tensor("x", 3, 6, 17),
+            tensor("U", 17, 17),
+            tensor("h", 3, 6, 17, role="output"),
+        ),
+        (
+            equation(
+                element("h", "n", "t", "k"),
+                Call("tanh", (element("x", "n", "t", "k") + inner,)),
+                n=3,
+                t=6,
+                k=17,
+            ),
+        ),
+    )
+    agree(system, {"x": normal(1, 3, 6, 17), "U": normal(2, 17, 17) / 4})
+
+
+def test_empty_tensors_compile() -> None:
+    """No elements, no work: sums over nothing are 0, means NaN, maxima -inf."""
+    x = element("x", "i", "j")
+    system = System(
+        (
+            tensor("x", 3, 0),
+            *(tensor(n, 3, role="output") for n in "abc"),
+            tensor("d", 3, 0, role="output"),
+        ),
+        (
+            equation(element("a", "i"), reduction("sum", x, j=0), i=3),
+            equation(element("b", "i"), reduction("mean", x, j=0), i=3),
+            equation(element("c", "i"), reduction("max", x, j=0), i=3),
+            equation(element("d", "i", "j"), x * 2, i=3, j=0),
+        ),
+    )
+    results = compiler.compile(system, UNCACHED)({"x": np.zeros((3, 0), "float32")})
+    assert np.array_equal(results["a"], np.zeros(3))
+    assert np.isnan(results["b"]).all()
+    assert np.array_equal(results["c"], np.full(3, -np.inf))
+    assert results["d"].shape == (3, 0)
+
+
+def test_every_stage_can_be_explained() -> None:
+    """Each stage has a text of its own; an unknown one is refused by name."""
+    executable = compiler.compile(matrix_product(4, 5, 6), UNCACHED)
+    texts = [executable.explain(stage) for stage in STAGES]
+    assert all(texts)
+    assert executable.explain().count("===") == 2 * len(STAGES)
+    with pytest.raises(compiler.CompilerError, match="unknown stage 'linker'"):
+        executable.explain("linker")

@@ -1,0 +1,113 @@
+"""Stages emit and lanes: the machine code is what the loops say."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import compiler
+from compiler.expression import Call, Index, expr
+from compiler.options import Options
+from compiler.system import System
+from compiler.target import NAMES, named
+
+from .build import element, equation, matrix_product, reduction, tensor
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def _stage(system: System, stage: str, target: str = "x86-64-v4") -> str:
+    from compiler.pipeline import stages
+
+    settings = Options(target=named(target), cache="off", threads=1).settle()
+    return stages(system, settings)[1](stage)
+
+
+def _hottest(assembly: str) -> str:
+    """The loop with most multiply-adds."""
+    loops = [block.split("\n\tj", 1)[0] for block in re.split(r"\n(?=\.LBB)", assembly)]
+    return max(loops, key=lambda loop: loop.count("vfmadd"))
+
+
+@pytest.mark.parametrize("size", [64, 100, 512])
+def test_matrix_product_spills_nothing(size: int) -> None:
+    """All accumulators of the innermost loop stay in registers, and it does little but multiply and add."""
+    hot = _hottest(_stage(matrix_product(size, size, size), "assembly"))
+    multiplies = hot.count("vfmadd")
+    assert multiplies >= 8
+    assert "(%rsp)" not in hot
+    assert len(hot.splitlines()) < 2 * multiplies + 10
+
+
+def test_equal_kernels_are_written_once() -> None:
+    """Twenty layers of one size need the code of one."""
+    names = ["x", *(f"z{k}" for k in range(20)), "y"]
+    own = [
+        equation(
+            element(b, "i", "j"),
+            reduction("sum", element(a, "i", "k") * element("W", "k", "j"), k=8),
+            i=8,
+            j=8,
+        )
+        for a, b in zip(names, names[1:], strict=False)
+    ]
+    tensors = [tensor(n, 8, 8, role="local") for n in names[1:-1]]
+    system = System(
+        (tensor("x", 8, 8), tensor("W", 8, 8), *tensors, tensor("y", 8, 8, role="output")),
+        tuple(own),
+    )
+    text = _stage(system, "emit")
+    assert text.count("define internal") == 1
+    assert text.count("call void @kernel") == 21
+
+
+def test_code_does_not_grow_with_sizes() -> None:
+    """Loops are not unrolled beyond their tile."""
+    lengths = [_stage(matrix_product(n, n, n), "emit").count("\n") for n in (448, 448 * 2, 448 * 4)]
+    assert max(lengths) < 1.2 * min(lengths)
+
+
+@pytest.mark.parametrize("target", NAMES)
+def test_every_target_gets_code(target: str) -> None:
+    """Named machines compile to assembly, whatever their vectors are."""
+    exponential = Call("exp", (element("x", "i"),))
+    system = System(
+        (tensor("x", 37), tensor("y", 37, role="output")),
+        (equation(element("y", "i"), exponential / element("x", Index("i") - 1), i=37),),
+    )
+    assert "step:" in _stage(system, "assembly", target)
+
+
+def test_only_contraction_relaxes_arithmetic() -> None:
+    """No fast-math flag but ``contract`` stands in the code."""
+    value = Call("max", (element("x", "i") * 2 + 1, expr(0)))
+    system = System(
+        (tensor("x", 37), tensor("y", role="output")),
+        (equation(element("y"), reduction("sum", value, i=37)),),
+    )
+    assert not re.search(r"\b(fast|nnan|ninf|nsz|arcp|afn|reassoc)\b", _stage(system, "emit"))
+
+
+def test_text_is_the_same_under_any_hash_seed() -> None:
+    """No set is iterated into the output."""
+    program = (
+        "from random import Random\n"
+        "from tests.systems import random_case\n"
+        "from tests.compiler.test_emit import _stage\n"
+        "print(*(_stage(random_case(Random(s)).system, 'emit') for s in range(6)))"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            cwd=ROOT,
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(texts) == 1

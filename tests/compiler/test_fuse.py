@@ -1,0 +1,87 @@
+"""Stage fuse: values pass in registers between equations over one index space."""
+
+from __future__ import annotations
+
+from compiler.expression import Call, Index, expr
+from compiler.fuse import Fusion, fuse, fusion_lines, fusions
+from compiler.order import order
+from compiler.system import Equation, System, Tensor
+
+from .build import element, equation, reduction, tensor
+
+
+def _fused(tensors: tuple[Tensor, ...], *own: Equation) -> list[Fusion]:
+    system = System(tensors, own)
+    return list(fusions(fuse(order(system), system)))
+
+
+X, Y = tensor("x", 4, 6), tensor("y", 4, 6, role="output")
+
+
+def test_fuse_joins_a_chain() -> None:
+    """A product, a bias and a maximum with zero become one kernel; what lies between is not stored."""
+    product = reduction("sum", element("x", "n", "i") * element("W", "i", "o"), i=6)
+    (only,) = _fused(
+        (X, tensor("W", 6, 6), tensor("z", 4, 6, role="local"), Y),
+        equation(element("z", "n", "o"), product, n=4, o=6),
+        equation(element("y", "m", "k"), Call("max", (expr(0), element("z", "m", "k"))), m=4, k=6),
+    )
+    assert [e.target for e in only.equations] == ["z", "y"]
+    assert only.kept == ("z",)
+    assert str(only.equations[1]) == "y[n:4, o:6] = max(0, z[n, o])"
+
+
+def test_fuse_joins_transposed_readers() -> None:
+    """The place is what counts, not the order of the indices."""
+    (only,) = _fused(
+        (X, tensor("z", 6, 4, role="local"), Y),
+        equation(element("z", "a", "b"), element("x", "b", "a") * 2, a=6, b=4),
+        equation(element("y", "n", "o"), element("z", "o", "n") + 1, n=4, o=6),
+    )
+    assert len(only.equations) == 2
+
+
+def test_fuse_stores_what_others_read() -> None:
+    """A value that another kernel reads is stored as well."""
+    fusions_ = _fused(
+        (X, tensor("z", 4, 6, role="local"), Y, tensor("s", 4, role="output")),
+        equation(element("z", "n", "o"), element("x", "n", "o") * 2, n=4, o=6),
+        equation(element("y", "n", "o"), element("z", "n", "o") + 1, n=4, o=6),
+        equation(element("s", "n"), reduction("sum", element("z", "n", "o"), o=6), n=4),
+    )
+    assert [len(f.equations) for f in fusions_] == [2, 1]
+    assert fusions_[0].kept == ()
+
+
+def test_fuse_declines_when_read_at_another_place() -> None:
+    """A neighbour's value is not in a register of this element."""
+    first, second = _fused(
+        (tensor("x", 6), tensor("z", 6, role="local"), tensor("y", 6, role="output")),
+        equation(element("z", "i"), element("x", "i") * 2, i=6),
+        equation(element("y", "i"), element("z", "i") + element("z", Index("i") - 1), i=6),
+    )
+    assert "another place" in second.declined
+    assert not first.kept
+    assert "declined" in "\n".join(fusion_lines([first, second]))
+
+
+def test_fuse_declines_when_both_reduce() -> None:
+    """Two reductions would compete for registers."""
+    total = reduction("sum", element("x", "n", "i"), i=6)
+    product = reduction("sum", element("x", "n", "i") * element("z", "n", "o"), i=6)
+    _, second = _fused(
+        (X, tensor("z", 4, 6, role="local"), Y),
+        equation(element("z", "n", "o"), element("x", "n", "o") * total, n=4, o=6),
+        equation(element("y", "n", "o"), product, n=4, o=6),
+    )
+    assert second.declined == "both reduce"
+
+
+def test_fuse_declines_when_spaces_differ() -> None:
+    """A row's value is not joined with what runs over its elements."""
+    _, second = _fused(
+        (X, tensor("s", 4, role="local"), Y),
+        equation(element("s", "n"), element("x", "n", 0) * 2, n=4),
+        equation(element("y", "n", "o"), element("s", "n") + element("x", "n", "o"), n=4, o=6),
+    )
+    assert second.declined == "the index spaces differ"

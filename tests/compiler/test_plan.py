@@ -1,0 +1,92 @@
+"""Stage plan: memory is shared where nobody notices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+import compiler
+from compiler.expression import Call, Index
+from compiler.plan import with_own_values
+from compiler.system import System
+
+from .build import element, equation, reduction, tensor
+
+
+def _chain(length: int) -> System:
+    """Every second tensor is a transposed copy, so that the chain does not become one kernel."""
+    names = ["x", *(f"z{k}" for k in range(length)), "y"]
+    tensors = [tensor("x", 64, 64), *(tensor(n, 64, 64, role="local") for n in names[1:-1])]
+    own = [
+        equation(
+            element(b, "i", "j"),
+            reduction("sum", element(a, "i", "k") * element("x", "k", "j"), k=64),
+            i=64,
+            j=64,
+        )
+        for a, b in zip(names, names[1:], strict=False)
+    ]
+    return System((*tensors, tensor("y", 64, 64, role="output")), tuple(own))
+
+
+def test_plan_reuses_memory_of_dead_tensors() -> None:
+    """The arena of a chain holds two tensors however long the chain is."""
+    arenas = [compiler.compile(_chain(length)).program.arena for length in (2, 8)]
+    assert arenas == [2 * 64 * 64 * 4] * 2
+
+
+def _update(new: str, value: object) -> System:
+    return System(
+        (tensor("w", 40, role="parameter"), tensor("g", 40), tensor(new, 40, role="local")),
+        (equation(element(new, "i"), value, i=40),),
+        (("w", new),),
+    )
+
+
+def test_plan_updates_a_state_in_place() -> None:
+    """An elementwise update writes over the state: no memory, no copy."""
+    executable = compiler.compile(_update("w.new", element("w", "i") - element("g", "i")))
+    assert executable.program.arena == 0
+    assert executable.explain("schedule").count("def ") == 1
+
+
+def test_plan_declines_in_place_when_neighbours_are_read() -> None:
+    """A state whose new value mixes elements is copied at the end, and right."""
+    value = element("w", Index("i") - 1) + element("g", "i")
+    system = _update("w.new", value)
+    executable = compiler.compile(system)
+    assert executable.explain("schedule").count("def ") == 2
+    arrays = {"w": np.arange(40, dtype="float32"), "g": np.ones(40, "float32")}
+    assert np.array_equal(executable(arrays)["w"], compiler.evaluate(system, arrays)["w"])
+
+
+def test_plan_swaps_states() -> None:
+    """Each state takes the old value of the other."""
+    a, b = (tensor(n, 3, role="parameter") for n in "ab")
+    system = System((a, b), (), (("a", "b"), ("b", "a")))
+    one, two = np.arange(3, dtype="float32"), np.full(3, 9, "float32")
+    result = compiler.compile(system)({"a": one, "b": two})
+    assert np.array_equal(result["a"], two)
+    assert np.array_equal(result["b"], one)
+
+
+def test_plan_keeps_borders_zero() -> None:
+    """Borders stay zero over many steps, although other tensors come and go."""
+    window = reduction("sum", element("z", Index("i") + Index("j") - 1), j=3)
+    system = System(
+        (tensor("x", 50), tensor("z", 50, role="local"), tensor("y", 50, role="output")),
+        (
+            equation(element("z", "i"), Call("exp", (element("x", "i"),)), i=50),
+            equation(element("y", "i"), window, i=50),
+        ),
+    )
+    executable = compiler.compile(system)
+    for value in (0.0, 3.0, 0.0):
+        arrays = {"x": np.full(50, value, "float32")}
+        want = compiler.evaluate(system, arrays)["y"]
+        assert np.allclose(executable(arrays)["y"], want, rtol=1e-6)
+
+
+def test_with_own_values_changes_nothing_that_is_right_already() -> None:
+    """Only shared, given or differently typed new values get a tensor of their own."""
+    system = _update("w.new", element("g", "i"))
+    assert with_own_values(system) == system

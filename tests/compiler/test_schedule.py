@@ -1,0 +1,137 @@
+"""Stage schedule: tiles by the shape of the index expressions."""
+
+from __future__ import annotations
+
+from compiler.expression import Call, Index
+from compiler.fuse import Fusion
+from compiler.loops import Fold, Kernel, Loop, Range, statements
+from compiler.lower import Storage, lower
+from compiler.schedule import schedule
+from compiler.system import Equation, System, Tensor
+from compiler.target import named
+
+from .build import element, equation, matrix_product, reduction, tensor
+
+WIDE, NARROW = named("x86-64-v4"), named("x86-64-v3")
+
+
+def _scheduled(
+    tensors: tuple[Tensor, ...], own: Equation, target: object = WIDE, once: str = ""
+) -> Kernel:
+    storages = {t.name: Storage(t, ((0, 0),) * len(t.shape)) for t in tensors}
+    kernel = lower(Fusion(own.indices, (own,)), "kernel", storages, {})
+    return schedule(kernel, target, frozenset([once]))  # type: ignore[arg-type]
+
+
+def _product(system: System, target: object = WIDE) -> Kernel:
+    return _scheduled(system.tensors, system.equations[0], target)
+
+
+def _loops(kernel: Kernel) -> list[Range]:
+    return [s.range for s in statements(kernel.body) if isinstance(s, Loop)]
+
+
+def _folds(kernel: Kernel) -> list[Fold]:
+    return [s for s in statements(kernel.body) if isinstance(s, Fold)]
+
+
+def test_schedule_tiles_a_matrix_product() -> None:
+    """Vectors along the columns, rows beside them, as many as the registers hold."""
+    for target, width, registers in ((WIDE, 16, 32), (NARROW, 8, 16)):
+        columns, rows = _loops(_product(matrix_product(512, 512, 512), target))
+        assert (columns.index, columns.width, rows.index) == ("j", width, "i")
+        accumulators = columns.rows * rows.rows
+        assert registers // 4 <= accumulators < registers - columns.rows
+
+
+def test_schedule_tiles_a_transposed_product_alike() -> None:
+    """With the reduced index outside (a weight gradient) the tile is the same."""
+    product = element("A", "k", "i") * element("B", "k", "j")
+    own = equation(element("C", "i", "j"), reduction("sum", product, k=64), i=64, j=64)
+    tensors = (tensor("A", 64, 64), tensor("B", 64, 64), tensor("C", 64, 64, role="output"))
+    columns, rows = _loops(_scheduled(tensors, own))
+    assert (columns.index, columns.width) == ("j", 16)
+    assert rows.index == "i"
+    assert rows.rows > 4
+
+
+def test_schedule_runs_dot_products_along_the_reduced_index() -> None:
+    """Where both operands are contiguous in the reduced index only, vectors run along it."""
+    product = element("A", "i", "k") * element("B", "j", "k")
+    own = equation(element("C", "i", "j"), reduction("sum", product, k=256), i=64, j=64)
+    tensors = (tensor("A", 64, 256), tensor("B", 64, 256), tensor("C", 64, 64, role="output"))
+    kernel = _scheduled(tensors, own)
+    assert [r.width for fold in _folds(kernel) for r in fold.ranges] == [16]
+    assert all(r.width == 1 for r in _loops(kernel))
+    rows = [r.rows for r in _loops(kernel)]
+    assert sorted(r > 1 for r in rows) == [True, True]
+
+
+def test_schedule_keeps_several_sums_running() -> None:
+    """A single sum has several accumulators, else each addition waits for the one before."""
+    own = equation(element("s"), reduction("sum", element("x", "i"), i=4096))
+    kernel = _scheduled((tensor("x", 4096), tensor("s", role="output")), own)
+    (inner,) = [f for f in _folds(kernel) if not f.body]
+    assert inner.ranges[-1].rows >= 4
+
+
+def test_schedule_sums_in_blocks() -> None:
+    """A long sum is a sum of short ones, whose extent does not depend on the length."""
+    own = equation(element("s", "j"), reduction("sum", element("x", "i", "j"), i=100003), j=16)
+    kernel = _scheduled((tensor("x", 100003, 16), tensor("s", 16, role="output")), own)
+    outer, inner = _folds(kernel)
+    assert inner.ranges[0].block is not None
+    assert inner.ranges[0].block[1] <= 1024
+    assert outer.ranges[0].step == inner.ranges[0].block[1]
+
+
+def test_schedule_moves_the_last_rows_back() -> None:
+    """Rows that do not divide the extent overlap: no second copy of the code."""
+    (_, rows) = _loops(_product(matrix_product(127, 64, 64)))
+    assert rows.overlap
+
+
+def test_schedule_computes_once_what_may_replace_its_source() -> None:
+    """A tensor written over its own operand is cut exactly, the rest is a loop of its own."""
+    product = reduction("sum", element("A", "i", "k") * element("B", "k", "j"), k=64)
+    own = equation(element("C", "i", "j"), element("W", "i", "j") - product, i=127, j=64)
+    tensors = (
+        tensor("A", 127, 64),
+        tensor("B", 64, 64),
+        tensor("W", 127, 64),
+        tensor("C", 127, 64, role="output"),
+    )
+    ranges = [r for r in _loops(_scheduled(tensors, own, once="C")) if r.index == "i"]
+    assert not any(r.overlap for r in ranges)
+    assert sum(r.extent for r in ranges) == 127
+
+
+def test_schedule_masks_the_last_vector() -> None:
+    """100 columns are whole vectors and a masked one."""
+    x = element("x", "i", "j")
+    own = equation(element("y", "j", "i"), Call("exp", (x,)), i=3, j=100)
+    tensors = (tensor("x", 3, 100), tensor("y", 100, 3, role="output"))
+    ranges = [r for r in _loops(_scheduled(tensors, own)) if r.width > 1]
+    assert sum(r.extent for r in ranges) == 100
+
+
+def test_schedule_declines_vectors_where_additions_may_meet() -> None:
+    """Along an index whose places are data nothing runs in vectors."""
+    place = element("t", "n")
+    own = equation(element("y", place, "e"), element("g", "n", "e"), add=True, n=50, e=8)
+    tensors = (
+        tensor("t", 50, dtype="int32"),
+        tensor("g", 50, 8),
+        tensor("y", 9, 8, role="output"),
+    )
+    widths = {r.index: r.width for r in _loops(_scheduled(tensors, own))}
+    assert widths == {"n": 1, "e": 8}
+
+
+def test_schedule_vectorizes_windows_over_channels() -> None:
+    """A maximum over a window runs in vectors along what is contiguous."""
+    h = Index("h")
+    window = reduction("max", element("x", h * 2 + Index("i"), "c"), i=2)
+    own = equation(element("y", "h", "c"), window, h=8, c=32)
+    kernel = _scheduled((tensor("x", 16, 32), tensor("y", 8, 32, role="output")), own)
+    assert [r.index for r in _loops(kernel) if r.width > 1] == ["c"]
