@@ -13,7 +13,7 @@ from compiler.text import equation_text
 
 from ..notation import Formula, Resolved
 from ..notation.latex import equation_latex
-from .equations import named_equations
+from .equations import named_equations, needed_equations
 from .node import Node, current_role, identifier
 
 if TYPE_CHECKING:
@@ -73,7 +73,8 @@ class Result(Node):
         for target in application.resolved.shapes:
             names.setdefault(target, identifier(self.name) if target == self.target else target)
         shapes = {names[t]: shape for t, shape in application.resolved.shapes.items()}
-        return ShownFormula(tuple(named_equations(application, names)), shapes)
+        equations = named_equations(application, names)
+        return ShownFormula(tuple(needed_equations(equations, [names[self.target]])), shapes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from compiler.expression import Call, Element, Expr, Size, Symbol, expr, rebuild, substitute
-from compiler.system import Equation
+from compiler.system import Equation, reads
 
 from ..notation import Resolved
 from .node import Constant
@@ -15,7 +15,7 @@ from .node import Constant
 if TYPE_CHECKING:
     from .application import Application
 
-__all__ = ["named_equations"]
+__all__ = ["named_equations", "needed_equations"]
 
 ONE = expr(1)
 
@@ -45,6 +45,20 @@ def named_equations(
         )
         for e in (resolved or application.resolved).equations
     ]
+
+
+def needed_equations(equations: Sequence[Equation], targets: Sequence[str]) -> list[Equation]:
+    """Those of ``equations`` that the targets depend on, in their order."""
+    defined: dict[str, list[Equation]] = {}
+    for equation in equations:
+        defined.setdefault(equation.target, []).append(equation)
+    needed, todo = set(targets), list(targets)
+    while todo:
+        for equation in defined.get(todo.pop(), ()):
+            fresh = dict.fromkeys(e.tensor for e in reads(equation) if e.tensor not in needed)
+            needed |= set(fresh)
+            todo += fresh
+    return [e for e in equations if e.target in needed]
 
 
 def _without_ones(e: Expr) -> Expr:

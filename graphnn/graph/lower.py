@@ -13,6 +13,7 @@ from compiler.text import expression_text
 
 from ..errors import GraphnnError
 from .application import Application, Result
+from .equations import needed_equations
 from .graph import Graph
 from .node import Constant, Input, Node, Parameter
 from .operation import resolve_cached
@@ -85,19 +86,13 @@ class _Lowering:
 
     def system(self, states: tuple[tuple[str, str], ...]) -> System:
         """Equations of results nobody needs stay out, and so do leaves that nobody reads."""
-        roots = {t.name for t in self.tensors if t.role == "output"} | {new for _, new in states}
-        defined: dict[str, list[Equation]] = {}
-        for equation in self.equations:
-            defined.setdefault(equation.target, []).append(equation)
-        needed, todo = set(roots), list(roots)
-        while todo:
-            for equation in defined.get(todo.pop(), ()):
-                fresh = {e.tensor for e in reads(equation)} - needed
-                needed |= fresh
-                todo += fresh
-        needed |= {state for state, _ in states}
+        outputs = [t.name for t in self.tensors if t.role == "output"]
+        roots = [*outputs, *(name for pair in states for name in pair)]
+        equations = needed_equations(self.equations, roots)
+        read = {e.tensor for equation in equations for e in reads(equation)}
+        needed = {*roots, *read, *(e.target for e in equations)}
         return System(
             tuple(t for t in self.tensors if t.name in needed or t.role == "input"),
-            tuple(e for e in self.equations if e.target in needed),
+            tuple(equations),
             states,
         )
