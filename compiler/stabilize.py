@@ -7,8 +7,7 @@
 
 Rules go by the shape of formulas and read through equations, as ``z`` reads through ``y``:
 
-    FUNCTIONS      functions written out in exponentials get their names
-    RULES          other identities between scalar expressions
+    identities     between scalar expressions    (identities.py)
     exponentials   what is linear in exponentials is exp(s)*m with the largest exponent s apart, so
                    that quotients and logarithms never overflow    (`_Stabilizer.exponential`)
     cancelling     (A/p)*p = A for positive p, through sums and equations    (cancel.py)
@@ -32,58 +31,18 @@ from .expression import (
     Expr,
     Number,
     Reduce,
-    Symbol,
     free_indices,
     rebuild,
     substitute,
 )
+from .identities import FUNCTIONS, RULES, Rule, call
 from .match import DEPTH, Definitions, Sizes, inner_sizes, match, negated, rename_apart
 from .notes import Note, note
 from .system import System
 
-__all__ = ["FUNCTIONS", "RULES", "Rule", "stabilize"]
+__all__ = ["stabilize"]
 
 ZERO, ONE, INFINITY = Number(Fraction(0)), Number(Fraction(1)), Constant("inf")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """``before = after`` for all real numbers that the symbols may stand for."""
-
-    name: str
-    before: Expr
-    after: Expr
-    through: bool = True  # does it read through the definitions of other equations?
-
-
-def _f(function: str, *arguments: Expr) -> Call:
-    return Call(function, arguments)
-
-
-_a, _b = Symbol("a"), Symbol("b")
-_exp, _log_far = _f("exp", _a), _f("log1p", _f("exp", -_f("abs", _a)))
-_tail = _f("exp", Number(Fraction(-2)) * _f("abs", _a))
-_slope = 4 * _tail / (1 + _tail) ** 2
-
-# Functions written out in exponentials: found first, so that the other rules see them by name.
-FUNCTIONS: tuple[Rule, ...] = (
-    Rule("tanh", (_exp - _f("exp", -_a)) / (_exp + _f("exp", -_a)), _f("tanh", _a)),
-    Rule("sigmoid", 1 / (1 + _f("exp", -_a)), _f("sigmoid", _a)),
-    Rule("sigmoid of exp(a)", _exp / (1 + _exp), _f("sigmoid", _a)),
-    Rule("sigmoid of -a", 1 / (1 + _exp), _f("sigmoid", -_a)),
-)
-RULES: tuple[Rule, ...] = (
-    Rule("log(sigmoid)", _f("log", _f("sigmoid", _a)), _f("min", _a, ZERO) - _log_far),
-    Rule("log(1 - sigmoid)", _f("log", 1 - _f("sigmoid", _a)), -_f("max", _a, ZERO) - _log_far),
-    Rule("log(1 + exp)", _f("log", 1 + _exp), _f("max", _a, ZERO) + _log_far),
-    Rule("log1p(exp)", _f("log1p", _exp), _f("max", _a, ZERO) + _log_far),
-    Rule("log1p", _f("log", 1 + _a), _f("log1p", _a), False),
-    Rule("log1p of -a", _f("log", 1 - _a), _f("log1p", -_a), False),
-    Rule("expm1", _exp - 1, _f("expm1", _a), False),
-    Rule("1 - sigmoid", 1 - _f("sigmoid", _a), _f("sigmoid", -_a), False),
-    Rule("1 - tanh**2", 1 - _f("tanh", _a) ** 2, _slope, False),
-    Rule("1 - tanh*tanh", 1 - _f("tanh", _a) * _f("tanh", _a), _slope, False),
-)
 
 
 def stabilize(system: System, notes: list[Note] | None = None) -> System:
@@ -103,11 +62,16 @@ def stabilize(system: System, notes: list[Note] | None = None) -> System:
 
 @dataclass(frozen=True, slots=True)
 class _Scaled:
-    """E linear in exponentials: ``at(s)`` is ``E*exp(-s)``, its largest exponent is ``peak``."""
+    """E linear in exponentials: ``at(s)`` is ``E*exp(-s)``, its largest exponent is ``peak``.
+
+    ``is_sum``: it cannot vanish, so it may be divided by. ``divided``: it is ``A/D`` with a D that is
+    a sum, whose largest exponent this is.
+    """
 
     peak: Expr
     at: Callable[[Expr], Expr]
     is_sum: bool = False
+    divided: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +96,19 @@ class _Stabilizer:
         self.rules = rules
         self.target = target
         self.notes = notes
+        self.known: dict[tuple[object, ...], Expr] = {}
 
     def fired(self, name: str) -> None:
         note(self.notes, "stabilize", self.target, name)
 
     def rewrite(self, e: Expr, sizes: Sizes) -> Expr:
-        """Rules on the node first, then on its parts."""
+        """Rules on the node first, then on its parts; each part once, though several rules ask."""
+        key = (e, tuple(sizes.items()))
+        if key not in self.known:
+            self.known[key] = self.rewritten(e, sizes)
+        return self.known[key]
+
+    def rewritten(self, e: Expr, sizes: Sizes) -> Expr:
         for rule in self.rules if isinstance(e, Call) else ():
             definitions = self.definitions if rule.through else None
             found = match(rule.before, e, sizes, definitions, {})
@@ -171,13 +142,24 @@ class _Stabilizer:
                 if self.is_shifted(argument, sizes):
                     return None
                 exponent = self.rewrite(argument, sizes)
-                return _Scaled(exponent, lambda s: _f("exp", exponent - s))
+                return _Scaled(exponent, lambda s: call("exp", exponent - s))
             case Number(value) if value > 0:
-                return _Scaled(ZERO, lambda s: e * _f("exp", -s) if e != ONE else _f("exp", -s))
+                return _Scaled(ZERO, lambda s: e * call("exp", -s) if e != ONE else call("exp", -s))
+            case Call("neg", (u,)):
+                opposite = self.exponential(u, sizes, depth - 1)
+                if opposite is None:
+                    return None
+                return replace(opposite, at=lambda s: -opposite.at(s), is_sum=False)
             case Call("*" | "/", (left, right)):
                 return self._weighted(e.function, left, right, sizes, depth - 1)
-            case Call("+", (left, right)):
-                return self._added(left, right, sizes, depth - 1)
+            case Call("+" | "-", (left, right)):
+                return self._added(e.function, left, right, sizes, depth - 1)
+            case Call("**", (base, Number(power) as exponent)) if power >= 1:
+                inner = self.exponential(base, sizes, depth - 1)
+                if inner is None or not inner.is_sum:
+                    return None
+                peak = exponent * inner.peak
+                return _Scaled(peak, lambda s: inner.at(_divided(s, exponent)) ** exponent, True)
             case Call("where", (condition, left, right)) if ZERO in (left, right):
                 return self._masked(condition, left, right, sizes, depth - 1)
             case Reduce("sum", body, binders):
@@ -191,20 +173,36 @@ class _Stabilizer:
         scaled = [self.exponential(part, sizes, depth) for part in (left, right)]
         scaled = [s if s is not None and s.peak != ZERO else None for s in scaled]
         first, second = scaled
+        if function == "/" and first is None and second is not None and second.is_sum:
+            return self._quotient(left, second, sizes)
         if first is not None and second is None:
             weight = self.rewrite(right, sizes)
-            return replace(first, at=lambda s: _f(function, first.at(s), weight))
+            return replace(first, at=lambda s: call(function, first.at(s), weight))
         if second is not None and first is None and function == "*":
             weight = self.rewrite(left, sizes)
             return replace(second, at=lambda s: weight * second.at(s))
         return None
 
-    def _added(self, left: Expr, right: Expr, sizes: Sizes, depth: int) -> _Scaled | None:
+    def _quotient(self, above: Expr, divisor: _Scaled, sizes: Sizes) -> _Scaled:
+        """``A/D`` is ``A/D.at(s)*exp(-s)``: waiting for an exponential to be multiplied with."""
+        shift, value = divisor.peak, self.rewrite(above, sizes)
+
+        def at(s: Expr) -> Expr:
+            waiting = value if s == -shift else value * call("exp", -shift - s)
+            return waiting / divisor.at(shift)
+
+        return _Scaled(-shift, at, divided=shift)
+
+    def _added(
+        self, function: str, left: Expr, right: Expr, sizes: Sizes, depth: int
+    ) -> _Scaled | None:
         first, second = (self.exponential(part, sizes, depth) for part in (left, right))
         if first is None or second is None or first.peak == second.peak == ZERO:
             return None
-        peak = _f("max", first.peak, second.peak)
-        return _Scaled(peak, lambda s: first.at(s) + second.at(s), True)
+        if first.divided or second.divided:
+            return None
+        peak = call("max", first.peak, second.peak)
+        return _Scaled(peak, lambda s: call(function, first.at(s), second.at(s)), function == "+")
 
     def _masked(
         self, condition: Expr, left: Expr, right: Expr, sizes: Sizes, depth: int
@@ -216,9 +214,10 @@ class _Stabilizer:
 
         def masked(value: Expr, otherwise: Expr) -> Expr:
             branches = (value, otherwise) if right == ZERO else (otherwise, value)
-            return _f("where", condition, *branches)
+            return call("where", condition, *branches)
 
-        return _Scaled(masked(scaled.peak, -INFINITY), lambda s: masked(scaled.at(s), ZERO))
+        peak = masked(scaled.peak, -INFINITY)
+        return replace(scaled, peak=peak, at=lambda s: masked(scaled.at(s), ZERO), is_sum=False)
 
     def _summed(
         self, body: Expr, binders: tuple[Binder, ...], sizes: Sizes, depth: int
@@ -228,7 +227,7 @@ class _Stabilizer:
             return None
         indices = [b.index for b in binders]
         if not any(i in free_indices(scaled.peak) for i in indices):
-            return None if scaled.peak == ZERO else replace(scaled, at=_sum(scaled.at, binders))
+            return replace(scaled, at=_sum(scaled.at, binders))
         peak = rename_apart(Reduce("max", scaled.peak, binders), inner_sizes(sizes, binders))
         return _Scaled(peak, _sum(scaled.at, binders), True)
 
@@ -249,7 +248,7 @@ class _Stabilizer:
         if divisor is None or not divisor.is_sum:
             return None
         dividend = self.exponential(above, sizes)
-        if dividend is None or dividend.peak == ZERO:
+        if dividend is None or dividend.peak == ZERO or dividend.divided:
             return None
         self.fired("quotient of exponentials shifted by the largest exponent")
         return dividend.at(divisor.peak) / divisor.at(divisor.peak)
@@ -261,9 +260,11 @@ class _Stabilizer:
         scaled = self.exponential(argument, sizes)
         if scaled is not None and scaled.is_sum:
             self.fired("logarithm of a sum of exponentials")
-            finite = _f("<", _f("abs", scaled.peak), INFINITY)  # log(0 + 0) and log(inf) stay so
-            shift = _f("where", finite, scaled.peak, ZERO)
-            return shift + _f("log", scaled.at(shift))
+            finite = call(
+                "<", call("abs", scaled.peak), INFINITY
+            )  # log(0 + 0) and log(inf) stay so
+            shift = call("where", finite, scaled.peak, ZERO)
+            return shift + call("log", scaled.at(shift))
         parts = self.logarithm(argument, sizes, DEPTH)
         if parts is None:
             return None
@@ -295,19 +296,19 @@ class _Stabilizer:
                     return None
                 value = _plus(inner.large, inner.rest, "+") or ZERO
                 branches = (value, -INFINITY) if right == ZERO else (-INFINITY, value)
-                return _Logarithm(_f("where", self.rewrite(condition, sizes), *branches), None)
+                return _Logarithm(call("where", self.rewrite(condition, sizes), *branches), None)
         scaled = self.exponential(e, sizes, depth)
         if scaled is None or not scaled.is_sum:
             return None
-        return _Logarithm(scaled.peak, _f("log", scaled.at(scaled.peak)))
+        return _Logarithm(scaled.peak, call("log", scaled.at(scaled.peak)))
 
     def _plain(self, e: Expr, sizes: Sizes) -> _Logarithm:
-        return _Logarithm(None, None if e == ONE else self.rewrite(_f("log", e), sizes))
+        return _Logarithm(None, None if e == ONE else self.rewrite(call("log", e), sizes))
 
     # --- products ---------------------------------------------------------------------------------
 
     def product(self, e: Call, sizes: Sizes) -> Expr | None:
-        """``(A/p)*p -> A`` for positive p; ``t*log(p)`` is 0 where both are 0."""
+        """``(A/p)*p -> A`` for positive p, or one of the rules below."""
         parts = factors(e)
         for place, factor in enumerate(parts):
             if isinstance(factor, Number) or not is_positive(factor, sizes, self.definitions):
@@ -318,6 +319,24 @@ class _Stabilizer:
                     self.fired("division and multiplication by the same positive value cancelled")
                     rest = [f for k, f in enumerate(parts) if k not in (place, other)]
                     return self.rewrite(product([*rest, new]), sizes)
+        return self._reunited(parts, sizes) or self._zero_times_log(e, sizes)
+
+    def _reunited(self, parts: list[Expr], sizes: Sizes) -> Expr | None:
+        """``exp(a)*(A/sum(exp(a')))  ->  exp(a - s)*(A/sum(exp(a' - s)))``."""
+        scaled = [self.exponential(part, sizes) for part in parts]
+        for q, quotient in enumerate(scaled):
+            for p, power in enumerate(scaled):
+                if quotient is None or power is None or not quotient.divided or power.divided:
+                    continue
+                if power.peak != ZERO:
+                    self.fired("exponential and quotient shifted by the largest exponent")
+                    rest = [self.rewrite(f, sizes) for k, f in enumerate(parts) if k not in (p, q)]
+                    shift = quotient.divided
+                    return product([*rest, power.at(shift), quotient.at(-shift)])
+        return None
+
+    def _zero_times_log(self, e: Call, sizes: Sizes) -> Expr | None:
+        """``t*log(p)  ->  where(t == 0 and p == 0, 0, t*log(p))``; a NaN in either still shows."""
         for weight, logarithm in (e.arguments, e.arguments[::-1]):
             match logarithm:
                 case Call("log", (p,)) if self.logarithm(p, sizes, DEPTH) is None:
@@ -325,9 +344,9 @@ class _Stabilizer:
                         continue
                     self.fired("0*log(0) is 0")
                     weight, p = self.rewrite(weight, sizes), self.rewrite(p, sizes)
-                    both = _f("and", _f("==", weight, ZERO), _f("==", p, ZERO))
-                    value = weight * self.rewrite(_f("log", p), sizes)
-                    return _f("where", both, ZERO, value)
+                    both = call("and", call("==", weight, ZERO), call("==", p, ZERO))
+                    value = weight * self.rewrite(call("log", p), sizes)
+                    return call("where", both, ZERO, value)
         return None
 
 
@@ -338,10 +357,17 @@ def _sum(body: Callable[[Expr], Expr], binders: tuple[Binder, ...]) -> Callable[
     return lambda s: Reduce("sum", body(s), binders)
 
 
+def _divided(s: Expr, power: Number) -> Expr:
+    """``s/power``; ``power*u`` gives u."""
+    if isinstance(s, Call) and s.function == "*" and s.arguments[0] == power:
+        return s.arguments[1]
+    return s / power
+
+
 def _plus(left: Expr | None, right: Expr | None, sign: str) -> Expr | None:
     """``left + right`` or ``left - right``, where None is zero."""
     if left is None or right is None:
         return left if right is None else right if sign == "+" else -right
     if sign == "+" and isinstance(right, Call) and right.function == "neg":
         return left - right.arguments[0]
-    return _f(sign, left, right)
+    return call(sign, left, right)
