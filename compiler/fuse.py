@@ -41,7 +41,7 @@ def fuse(steps: Sequence[Any], system: System) -> tuple[Any, ...]:
     """The program with its equations grouped into kernels."""
     parts = _group(steps)
     local = set(system.names("local")) - {new for _, new in system.updates}
-    return _keep(parts, {t for t in local if _stays_inside(t, parts)})
+    return _keep(parts, local & _inside(parts))
 
 
 def fusions(parts: Sequence[Any]) -> Iterator[Fusion]:
@@ -164,19 +164,22 @@ def _is_settled(element: Element, writer: Equation) -> bool:
 # --- what need not be stored -------------------------------------------------------------------------------------
 
 
-def _stays_inside(tensor: str, parts: Sequence[Any]) -> bool:
-    """Is the tensor written by one equation and read only where it is written?"""
-    homes = [f for f in fusions(parts) if any(e.target == tensor for e in f.equations)]
-    writers = [e for f in homes for e in f.equations if e.target == tensor]
-    if len(writers) != 1:
-        return False
-    return all(
-        fusion is homes[0] and element.subscripts == writers[0].subscripts
-        for fusion in fusions(parts)
-        for equation in fusion.equations
-        for element in reads(equation)
-        if element.tensor == tensor
-    )
+def _inside(parts: Sequence[Any]) -> set[str]:
+    """Tensors that one equation writes and that are read only where that writes them."""
+    homes: dict[str, tuple[Fusion, Equation]] = {}
+    shared: set[str] = set()
+    for fusion in fusions(parts):
+        for equation in fusion.equations:
+            if equation.target in homes:
+                shared.add(equation.target)
+            homes[equation.target] = (fusion, equation)
+    for fusion in fusions(parts):
+        for element in (e for equation in fusion.equations for e in reads(equation)):
+            if element.tensor in homes and element.tensor not in shared:
+                home, writer = homes[element.tensor]
+                if home is not fusion or element.subscripts != writer.subscripts:
+                    shared.add(element.tensor)
+    return homes.keys() - shared
 
 
 def _keep(parts: Sequence[Any], inside: set[str]) -> tuple[Any, ...]:

@@ -114,6 +114,9 @@ def _inside(
 
 def _sides(subscript: Expr, size: int, sizes: Mapping[Index, Expr]) -> tuple[int, int] | None:
     """How far a subscript reaches over either edge, if that is known."""
+    if isinstance(subscript, Index):  # most are, and take no thought
+        extent = sizes[subscript]
+        return (0, max(0, int(extent.value) - size)) if isinstance(extent, Number) else None
     span = bounds(simplify_integer(subscript, sizes), sizes)
     if span is None or not isinstance(span[0], Number) or not isinstance(span[1], Number):
         return None

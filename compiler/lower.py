@@ -200,7 +200,7 @@ class _Lowering:
 
     def reduction(self, e: Reduce) -> Value:
         binders, body = self.opened(e)
-        sizes = [_size(b) for b in binders]
+        sizes = [_number(b.size) for b in binders]
         outside, self.body = self.body, []
         value = self.value(body)
         kind = {"firstmax": "max", "firstmin": "min", "mean": "sum"}.get(e.kind, e.kind)
@@ -266,6 +266,8 @@ class _Lowering:
 
     def place(self, subscript: Expr) -> tuple[Affine, tuple[int | None, int | None]]:
         """A subscript as an affine value, with its least and greatest value as far as known."""
+        if isinstance(subscript, Index):  # most are, and take no thought
+            return Affine(0, ((subscript.name, 1),)), (0, _number(self.sizes[subscript]) - 1)
         simple = simplify_integer(subscript, self.sizes)
         span = bounds(simple, self.sizes)
         low = high = None
@@ -283,9 +285,9 @@ class _Lowering:
         return result, (low, high)
 
 
-def _size(binder: Binder) -> int:
-    assert isinstance(binder.size, Number)
-    return int(binder.size.value)
+def _number(size: Expr | None) -> int:
+    assert isinstance(size, Number)
+    return int(size.value)
 
 
 # --- typed values ------------------------------------------------------------------------------------------------

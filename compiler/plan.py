@@ -60,7 +60,7 @@ def plan(
         size = _bytes(storages[name])
         if storages[name].origin or storages[name].shape != storages[name].tensor.shape:
             first, last = 0, len(parts)
-        offset = _lowest_gap(size, [(a, b) for a, b, f, l in taken if f <= last and first <= l])
+        offset = _lowest_gap(size, [(a, b) for a, b, f, t in taken if f <= last and first <= t])
         taken.append((offset, offset + size, first, last))
         places[name] = (len(slots), offset)
         if (first, last) == (0, len(parts)):
@@ -130,22 +130,27 @@ def in_place(
     parts: Sequence[Any], storages: Mapping[str, Storage], system: System
 ) -> dict[str, str]:
     """New values that may be written over their state: {new value: state}."""
+    uses: dict[str, list[int]] = {}
+    for time, part in enumerate(parts):
+        for name in dict.fromkeys(t for kernel in _kernels([part]) for t in kernel.tensors):
+            uses.setdefault(name, []).append(time)
     return {
         new: state
         for state, new in system.updates
-        if storages[new].shape == storages[state].shape and _may_replace(parts, state, new)
+        if storages[new].shape == storages[state].shape and _may_replace(parts, uses, state, new)
     }
 
 
-def _may_replace(parts: Sequence[Any], state: str, new: str) -> bool:
-    uses = [{t for kernel in _kernels([part]) for t in kernel.tensors} for part in parts]
-    writers = [k for k, names in enumerate(uses) if new in names]
-    readers = [k for k, names in enumerate(uses) if state in names]
-    if not writers or not readers or readers[-1] < writers[0]:
-        return bool(writers)
-    kernel = parts[writers[0]]
+def _may_replace(parts: Sequence[Any], uses: Mapping[str, list[int]], state: str, new: str) -> bool:
+    """Is everybody done with the old value when the new one is first written, or reads just what it replaces?"""
+    if new not in uses:
+        return False
+    first, last = uses[new][0], uses.get(state, [-1])[-1]
+    if last < first:
+        return True
+    kernel = parts[first]
     return (
-        readers[-1] == writers[0]
+        last == first
         and isinstance(kernel, Kernel)
         and not any(isinstance(s, Loop) and s.range.overlap for s in statements(kernel.body))
         and _same_element(kernel, state, new)

@@ -182,7 +182,7 @@ def _along(facts: _Facts, fold: Fold) -> str | None:
 
 def _shared(facts: _Facts, access: _Access, vector: str) -> int:
     """By how many lanes of other indices a load can be shared."""
-    if access.is_store or not access.folded:
+    if access.is_store or not access.folded or vector not in access.indices:
         return 1
     free = [n for i, n in facts.extents.items() if i not in access.indices and i != vector]
     return min(8, math.prod(free))
@@ -192,7 +192,11 @@ def _pointwise(facts: _Facts, tile: Tile) -> Tile:
     """No folds: a few vectors at a time; where a load jumps, rows along the index in which it is contiguous."""
     assert tile.vector is not None
     count = math.ceil(facts.extents[tile.vector] / tile.width)
-    rows = {tile.vector: min(count, 4 if facts.work < 8 else 2 if facts.work < 40 else 1)}
+    most = 4 if facts.work < 8 else 2 if facts.work < 40 else 1
+    rows = {tile.vector: min(count, most)}
+    beside = next((i for i in reversed(facts.extents) if i != tile.vector), None)
+    if count < most and beside is not None:
+        rows[beside] = min(facts.extents[beside], most // count)
     for access in facts.accesses:
         if tile.vector in access.indices and access.steps.get(tile.vector) != 1:
             near = [i for i, c in access.steps.items() if c == 1 and i in facts.extents]
@@ -221,7 +225,7 @@ def _candidates(
     facts: _Facts, tile: Tile, heavy: Sequence[_Access], width: int
 ) -> Iterator[dict[str, int]]:
     """Rows for the vector index and for one or two others that some load does not depend on."""
-    counts = dict(facts.extents)
+    counts = dict(reversed(facts.extents.items()))  # neighbours in memory first
     if tile.vector is not None:
         counts[tile.vector] = math.ceil(counts[tile.vector] / width)
     sharing = [i for i in counts if i != tile.vector and any(i not in a.indices for a in heavy)]
