@@ -71,12 +71,13 @@ class Model:
 
     Raises `GraphnnError` where an output needs an input that is not listed.
 
+    >>> from graphnn.layers import Dense
     >>> x = Input((None, 3), name="x")
-    >>> print(Model(x, 2 * x, name="twice"))
-    twice: x f32[N, 3] -> number_multiply f32[N, 3]
+    >>> print(Model(x, Dense(2, name="line")(x), name="fit"))
+    fit: x f32[N, 3] -> line f32[N, 2]
     <BLANKLINE>
-    number_multiply
-        number_multiply[n, i] = 2*x[n, i]
+    line (Dense)
+        line[n, o] = sum[i](x[n, i]*line_kernel[i, o]) + line_bias[o]
     """
 
     def __init__(
