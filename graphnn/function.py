@@ -73,11 +73,19 @@ class Function:
         self.inputs = [_as_input(node) for node in inputs]
         self.updates = dict(updates.new_values) if updates is not None else {}
         self.training = bool(self.updates) if training is None else training
-        self.graph = Graph([*self.outputs, *self.updates.values()])
+        self.graph = Graph([*self.outputs, *self.updates.values()], self.training)
+        if self.updates:
+            self._add_changes()
         for node in self.graph.inputs:
             if node not in self.inputs:
                 raise GraphnnError(f"the outputs need {node!r}, which is not among the inputs")
         self._compiled: dict[tuple[tuple[int, ...], ...], _Compiled] = {}
+
+    def _add_changes(self) -> None:
+        """Statistics and counters move with every training step; what they need may bring in more of them."""
+        while not set(self.graph.changes) <= set(self.updates):
+            self.updates = {**self.graph.changes, **self.updates}
+            self.graph = Graph([*self.outputs, *self.updates.values()], self.training)
 
     def __call__(self, *arrays: object) -> np.ndarray | list[np.ndarray]:
         """Fresh arrays for the outputs; parameters take their new values if there are updates.
@@ -114,15 +122,13 @@ class Function:
                 compiled.executable.check(name, array)
 
     def _compile(self, sizes: Mapping[Symbol, int]) -> _Compiled:
-        lowered = lower(self.outputs, self.updates, sizes)
+        lowered = lower(self.outputs, self.updates, sizes, self.training)
         executable = compiler.compile(lowered.system)
-        present = {t.name for t in lowered.system.tensors}
-        for node, name in lowered.names.items():
-            if isinstance(node, (Parameter, Constant)) and name in present:
+        for name, node in lowered.leaves.items():
+            if isinstance(node, (Parameter, Constant)):
                 executable.bind(name, node.value)
         inputs = tuple(
-            lowered.names[node] if lowered.names.get(node, "") in present else None
-            for node in self.inputs
+            lowered.names[node] if node in lowered.leaves.values() else None for node in self.inputs
         )
         return _Compiled(executable, inputs, tuple(lowered.names[node] for node in self.outputs))
 
@@ -208,6 +214,7 @@ def evaluate(
     node: Node | Sequence[Node],
     values: Mapping[Node, object] | None = None,
     precision: str | int | None = None,
+    training: bool = False,
 ) -> np.ndarray | list[np.ndarray]:
     """The value of a node (or several) by the slow reference interpreter: the same meaning, no compiler.
 
@@ -215,18 +222,17 @@ def evaluate(
     """
     single = isinstance(node, Node)
     wanted = [_computed(n) for n in ([node] if isinstance(node, Node) else node)]
-    graph = Graph(wanted)
+    graph = Graph(wanted, training)
     given = {k: np.asarray(v) for k, v in (values or {}).items()}
     missing = [n.name for n in graph.inputs if n not in given]
     if missing:
         raise GraphnnError(f"no value given for input {missing[0]}")
     inputs = graph.inputs
-    lowered = lower(wanted, sizes=bind_sizes(inputs, [given[n] for n in inputs]))
-    present = {t.name for t in lowered.system.tensors if t.role in ("input", "parameter")}
+    sizes = bind_sizes(inputs, [given[n] for n in inputs])
+    lowered = lower(wanted, sizes=sizes, training=training)
     arrays = {}
-    for leaf, name in lowered.names.items():
-        if name in present:
-            arrays[name] = converted(given[leaf], leaf) if leaf in given else leaf.value  # type: ignore[attr-defined]
+    for name, leaf in lowered.leaves.items():
+        arrays[name] = converted(given[leaf], leaf) if leaf in given else leaf.value  # type: ignore[attr-defined]
     found = compiler.evaluate(lowered.system, arrays, precision)
     results = [found[lowered.names[n]] for n in wanted]
     return results[0] if single else results

@@ -36,7 +36,7 @@ def compute_gradients(loss: Node, wrt: Iterable[Node] | None = None) -> dict[Nod
         )
     if not loss.dtype.startswith("float"):
         raise DtypeError(f"the loss must be a float, but {loss.name} is {loss.type}")
-    graph = Graph([loss])
+    graph = Graph([loss], training=True)
     chosen = _targets(graph, wrt)
     with graph_role("gradient"):
         found = _backward(graph, loss, chosen)
@@ -58,30 +58,30 @@ def _targets(graph: Graph, wrt: Iterable[Node] | None) -> list[Node]:
 
 def _active(graph: Graph, chosen: Sequence[Node]) -> set[Node]:
     """Float nodes that depend on one of the chosen."""
-    active: set[Node] = set(chosen)
+    active: set[Node] = {graph.chosen(node) for node in chosen}
     for node in graph.nodes:
-        if node.dtype.startswith("float") and any(source in active for source in node.inputs):
+        if node.dtype.startswith("float") and any(graph.chosen(s) in active for s in node.inputs):
             active.add(node)
     return active
 
 
 def _backward(graph: Graph, loss: Node, chosen: Sequence[Node]) -> dict[Node, Node]:
     active = _active(graph, chosen)
-    parts: dict[Node, list[Node]] = {loss: [Constant(1.0, name=f"d_{loss.name}", dtype=loss.dtype)]}
+    kept = {graph.chosen(node): node for node in chosen}
+    seed = Constant(1.0, name=f"d_{loss.name}", dtype=loss.dtype)
+    parts: dict[Node, list[Node]] = {graph.chosen(loss): [seed]}
     for application in reversed(graph.applications):
         reached = [r for r in application.results.values() if r in parts and r in active]
         if not reached:
             continue
-        incoming = {
-            r.target: _total(r, parts.pop(r) if r not in chosen else parts[r]) for r in reached
-        }
+        incoming = {r.target: _total(r, parts[r]) for r in reached}
         for result in reached:
-            if result in chosen:
-                parts[result] = [incoming[result.target]]
-        operands = [k for k, node in application.operands.items() if node in active]
-        for operand, gradient in _apply(application, incoming, operands).items():
-            parts.setdefault(application.operands[operand], []).append(gradient)
-    return {node: _total(node, parts[node]) for node in chosen if node in parts}
+            parts[result] = [incoming[result.target]]
+        operands = {k: graph.chosen(node) for k, node in application.operands.items()}
+        smooth = [k for k, node in operands.items() if node in active]
+        for operand, gradient in _apply(application, incoming, smooth).items():
+            parts.setdefault(operands[operand], []).append(gradient)
+    return {node: _total(node, parts[at]) for at, node in kept.items() if at in parts}
 
 
 def _apply(
@@ -109,9 +109,11 @@ def _apply(
     )
     results: dict[str, Node] = {}
     for operand, target in wanted.items():
-        source = _copied(formula, target)
-        results[operand] = nodes[source] if source in derived.seeds else backward.result(target)
-        if source not in derived.seeds:
+        source = nodes.get(_copied(formula, target) or "")
+        if source in incoming.values() and source.dtype == dtypes[target]:
+            results[operand] = source
+        else:
+            results[operand] = backward.result(target)
             results[operand].name = f"d_{application.operands[operand].name}"
     return results
 
@@ -120,9 +122,10 @@ def _copied(formula: Formula, target: str) -> str | None:
     """The operand that ``target`` merely copies, as the gradient of a sum does."""
     lines = [line for line in formula.lines if line.target == target]
     value = lines[0].value
-    plain = len(lines) == 1 and not lines[0].accumulate and isinstance(value, Element)
     sizes = [b.size for b in lines[0].declared if b.size is not None]
-    return value.tensor if plain and not sizes and value.subscripts == lines[0].subscripts else None
+    if len(lines) > 1 or lines[0].accumulate or sizes or not isinstance(value, Element):
+        return None
+    return value.tensor if value.subscripts == lines[0].subscripts else None
 
 
 def derived_formulas(

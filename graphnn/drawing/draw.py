@@ -30,7 +30,7 @@ def draw(
     nodes, loss, title = _subject(what, graph)
     if graph == "gradient" and loss is not None:
         nodes = [loss, *compute_gradients(loss).values()]
-    return Drawing(picture(Graph(nodes), title, loss), formulas=formulas, depth=depth)
+    return Drawing(picture(Graph(nodes, training=graph != "forward"), title, loss), formulas=formulas, depth=depth)
 
 
 def _subject(what: object, graph: str) -> tuple[list[Node], Node | None, str]:

@@ -6,7 +6,7 @@ export come from networkx, and printing, drawing and compiling need no special c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import networkx as nx
 
@@ -16,28 +16,56 @@ from compiler.text import equation_text
 from ..notation import Resolved
 from .application import Application, Result
 from .equations import named_equations
-from .node import Input, Node, Parameter, identifier
+from .node import Choice, Input, Node, Parameter, identifier
 
 __all__ = ["Graph"]
 
 
 class Graph:
-    """Everything that ``outputs`` depend on.
+    """Everything that ``outputs`` depend on, in ``training`` or in inference.
 
     ``nodes`` in topological order; ``network`` the networkx graph (edges run with the data); ``symbols`` the name of each
     node in equations; ``names`` for each application the graph's name of every tensor in its formula.
     """
 
-    def __init__(self, outputs: Iterable[Node]) -> None:
+    def __init__(self, outputs: Iterable[Node], training: bool = False) -> None:
+        self.training = training
         self.outputs = tuple(dict.fromkeys(outputs))
-        self.nodes = _topological(self.outputs)
+        self.nodes, choices = self._topological()
+        self.changes = {p: new for c in choices for p, new in c.changes.items() if training}
         self.network = nx.DiGraph()
         self.network.add_nodes_from(self.nodes)
         for node in self.nodes:
-            self.network.add_edges_from((source, node) for source in node.inputs)
+            self.network.add_edges_from((self.chosen(source), node) for source in node.inputs)
         self._taken: set[str] = set()
         self.symbols = {node: self._unique(node.name) for node in self.nodes}
+        self.symbols |= {choice: self.symbols[self.chosen(choice)] for choice in choices}
         self.names = {a: self._tensor_names(a) for a in self.applications}
+
+    def chosen(self, node: Node) -> Node:
+        """The node that stands for ``node`` in this graph: of a choice, the side that this graph is made for."""
+        while isinstance(node, Choice):
+            node = node.training if self.training else node.inference
+        return node
+
+    def _topological(self) -> tuple[tuple[Node, ...], list[Choice]]:
+        """Nodes, operands before their readers, and the choices met; iterative, so that depth is no limit."""
+        done: dict[Node, None] = {}
+        choices: dict[Choice, None] = {}
+        stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(self.outputs)]
+        while stack:
+            node, ready = stack.pop()
+            while isinstance(node, Choice):
+                choices[node] = None
+                node = node.training if self.training else node.inference
+            if node in done:
+                continue
+            if ready:
+                done[node] = None
+                continue
+            stack.append((node, True))
+            stack.extend((source, False) for source in reversed(node.inputs) if source not in done)
+        return tuple(done), list(choices)
 
     def _unique(self, base: str) -> str:
         suffix = ".new" if base.endswith(".new") else ""
@@ -85,19 +113,3 @@ class Graph:
         names = self.names[application]
         shapes = {names[t]: shape for t, shape in application.resolved.shapes.items()}
         return [equation_text(e, shapes) for e in self.equations(application)]
-
-
-def _topological(outputs: Sequence[Node]) -> tuple[Node, ...]:
-    """Depth first from the outputs, operands before their readers; iterative, so that depth is no limit."""
-    done: dict[Node, None] = {}
-    stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(outputs)]
-    while stack:
-        node, ready = stack.pop()
-        if node in done:
-            continue
-        if ready:
-            done[node] = None
-            continue
-        stack.append((node, True))
-        stack.extend((source, False) for source in reversed(node.inputs) if source not in done)
-    return tuple(done)

@@ -23,32 +23,37 @@ __all__ = ["Lowered", "lower"]
 
 @dataclass(frozen=True, slots=True)
 class Lowered:
-    """A system, and the tensor name of every node in it."""
+    """A system, the tensor name of every node, and the node of every tensor that is given."""
 
     system: System
     names: Mapping[Node, str]
+    leaves: Mapping[str, Node]
 
 
 def lower(
     outputs: Sequence[Node],
     updates: Mapping[Parameter, Node] | None = None,
     sizes: Mapping[Symbol, int] | None = None,
+    training: bool = False,
 ) -> Lowered:
     """The system of ``outputs`` and ``updates``, with a number for every size that the graph leaves open.
 
     Raises `GraphnnError` when one is missing.
     """
     changes = dict(updates or {})
-    graph = Graph([*outputs, *changes.values(), *changes])
+    graph = Graph([*outputs, *changes.values(), *changes], training)
     numbers: dict[Expr, Expr] = {k: Number(Fraction(n)) for k, n in (sizes or {}).items()}
-    writer = _Lowering(graph, numbers, set(outputs))
+    writer = _Lowering(graph, numbers, {graph.chosen(node) for node in outputs})
     for node in graph.nodes:
         if not isinstance(node, Result):
             writer.leaf(node)
     for application in graph.applications:
         writer.application(application)
     states = tuple((graph.symbols[p], graph.symbols[n]) for p, n in changes.items())
-    return Lowered(writer.system(states), graph.symbols)
+    system = writer.system(states)
+    given = system.names("input", "parameter")
+    leaves = {graph.symbols[n]: n for n in graph.nodes if graph.symbols[n] in given}
+    return Lowered(system, graph.symbols, leaves)
 
 
 class _Lowering:
@@ -65,7 +70,8 @@ class _Lowering:
             self.tensor(self.graph.symbols[node], self.dims[node], node.dtype, role)
 
     def application(self, application: Application) -> None:
-        shapes = tuple((k, self.dims[node]) for k, node in application.operands.items())
+        operands = application.operands.items()
+        shapes = tuple((k, self.dims[self.graph.chosen(node)]) for k, node in operands)
         resolved = resolve_cached(application.formula, shapes)
         self.equations += self.graph.equations(application, resolved)
         for target in dict.fromkeys(e.target for e in resolved.equations):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -25,6 +25,7 @@ from ..errors import DtypeError, GraphnnError, ShapeError
 
 __all__ = [
     "BATCH",
+    "Choice",
     "Constant",
     "Input",
     "Node",
@@ -215,6 +216,24 @@ class Constant(Node):
     def number(self) -> Expr:
         """The number as its dtype prints it: 0.01, not the binary fraction next to it."""
         return expr(Fraction(str(self.value)) if self.dtype != "bool" else int(self.value))
+
+
+class Choice(Node):
+    """A node that is computed one way in training and another in inference; `Graph` follows the one that it is made for.
+
+    ``changes`` are the new values that parameters take with each training step: moving statistics, counters.
+    """
+
+    def __init__(
+        self, training: Node, inference: Node, changes: Mapping[Parameter, Node] | None = None
+    ) -> None:
+        if (training.dims, training.dtype) != (inference.dims, inference.dtype):
+            raise ShapeError(
+                f"{training.name} is {training.type} in training, but {inference.type} in inference"
+            )
+        super().__init__(training.name, training.dims, training.dtype)
+        self.training, self.inference = training, inference
+        self.changes = dict(changes or {})
 
 
 def check_dtype(dtype: str, name: str) -> None:

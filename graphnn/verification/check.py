@@ -43,7 +43,7 @@ def check_gradients(loss: Node, wrt: Iterable[Node] | None = None) -> GradientRe
     >>> check_gradients(mean((x * w) ** 2)).ok
     True
     """
-    graph = Graph([loss])
+    graph = Graph([loss], training=True)
     gradients = compute_gradients(loss, wrt)
     verdicts: list[Verdict] = []
     seen: set[tuple[str, tuple[str, ...], tuple[str, ...]]] = set()
@@ -88,10 +88,10 @@ class _Whole:
     def __init__(self, loss: Node, gradients: Mapping[Node, Node]) -> None:
         self.loss, self.gradients = loss, gradients
         wanted = [loss, *gradients.values()]
-        graph = Graph(wanted)
+        graph = Graph(wanted, training=True)
         sizes = {n: 2 for node in graph.inputs for n in node.dims if isinstance(n, Symbol)}
         computed = [node for node in wanted if not isinstance(node, Constant)]
-        self.lowered = _in_float64(lower(computed, sizes=sizes))
+        self.lowered = _in_float64(lower(computed, sizes=sizes, training=True))
         self.arrays = self.values()
         self.found = interpret(self.lowered.system, self.arrays)
 
@@ -100,10 +100,8 @@ class _Whole:
         system = self.lowered.system
         tops = {limit.input: limit.size for limit in reversed(limits(system))}
         arrays: dict[str, np.ndarray] = {}
-        for k, (node, name) in enumerate(self.lowered.names.items()):
-            tensor = system.by_name.get(name)
-            if tensor is None or tensor.role not in ("input", "parameter"):
-                continue
+        for k, (name, node) in enumerate(self.lowered.leaves.items()):
+            tensor = system.by_name[name]
             noise = weyl(tensor.shape, k)
             if tensor.dtype.startswith("float"):
                 moved = node.value + 0.01 * noise if isinstance(node, Parameter) else noise
@@ -141,4 +139,4 @@ class _Whole:
 def _in_float64(lowered: Lowered) -> Lowered:
     system = lowered.system
     tensors = (replace(t, dtype="float64") if t.dtype == "float32" else t for t in system.tensors)
-    return Lowered(replace(system, tensors=tuple(tensors)), lowered.names)
+    return replace(lowered, system=replace(system, tensors=tuple(tensors)))
