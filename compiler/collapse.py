@@ -6,9 +6,9 @@ Before:   for n in range(0, 64):
 After:    for i in range(0, 50176):
               y[i] = max(0, x[i])
 
-An outer index ``a`` and an inner one ``b`` of extent B are one index if wherever either appears, a's coefficient is B times
-b's. Parallel loops may come in any order, so all pairs are tried; the ranges of a fold keep theirs. Loops of one turn
-vanish. Declines wherever some address sees the two differently.
+An outer index ``a`` and an inner one ``b`` of extent B are one index if wherever either appears, a's coefficient
+is B times b's. Parallel loops may come in any order, so all pairs are tried; the ranges of a fold keep theirs.
+Loops of one turn vanish. Declines wherever some address sees the two differently.
 """
 
 from __future__ import annotations
@@ -23,10 +23,9 @@ from .loops import (
     Loop,
     Range,
     Statement,
-    affines,
-    rewrite_statement,
     statements,
 )
+from .rewrite import affines, rewrite_statement
 
 __all__ = ["collapse"]
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .assembler import Assembler, module
-from .lanes import Emitter
+from .kernels import kernel_function
 from .loops import Kernel
 from .order import Recurrence, Window
 from .plan import Plan
@@ -72,12 +72,11 @@ class _Writer:
 
     def function(self, kernel: Kernel) -> str:
         """The name of the function for a kernel, written now if no equal one was."""
-        emitter = Emitter(kernel, self.dtypes, self.target)
         name = f"kernel_{len(self.functions)}"
-        text = emitter.text("kernel")
+        text, assembler = kernel_function(kernel, self.dtypes, self.target, "kernel")
         if text not in self.names:
             self.names[text] = name
-            self.assemblers.append(emitter.a)
+            self.assemblers.append(assembler)
             self.functions.append(text.replace("@kernel(", f"@{name}(", 1))
         return self.names[text]
 

@@ -1,7 +1,7 @@
 """What a reduction starts from and how two partial results become one.
 
-A state is ``[value]``, for argmax and argmin ``[value, position]``. Partial results are always combined in the same tree,
-which depends on the shape alone, so that results do not depend on how the work was shared out.
+A state is ``[value]``, for argmax and argmin ``[value, position]``. Partial results are always combined in the
+same tree, which depends on the shape alone, so that results do not depend on how the work was shared out.
 """
 
 from __future__ import annotations
@@ -98,6 +98,6 @@ def horizontal(a: Assembler, kind: str, type_: str, state: Sequence[str]) -> lis
                             f"shufflevector {given} {value}, {given} poison, <{half} x i32> <{picks}>"
                         )
                     )
-        now = _pair(a, kind, vector(element, half), *parts, False)
+        now = _pair(a, kind, vector(element, half), parts[0], parts[1], False)
         count = half
     return now

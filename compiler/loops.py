@@ -25,8 +25,8 @@ matrix product, without a word for it. Addresses are affine in the indices, so t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from fractions import Fraction
 
 __all__ = [
@@ -44,13 +44,8 @@ __all__ = [
     "Statement",
     "Store",
     "Value",
-    "affines",
-    "dependences",
-    "indices",
     "loads",
     "operands",
-    "rewrite",
-    "rewrite_statement",
     "statements",
     "value_text",
     "values",
@@ -254,7 +249,7 @@ class Kernel:
         return "\n".join(lines)
 
 
-# --- walking and rewriting ---------------------------------------------------------------------------------------
+# --- walking -------------------------------------------------------------------------------------------------
 
 
 def operands(value: Value) -> tuple[Value, ...]:
@@ -283,49 +278,6 @@ def loads(statement: Statement) -> Iterator[Load]:
         yield from (value for value in walk(top) if isinstance(value, Load))
 
 
-def affines(statement: Statement) -> Iterator[Affine]:
-    """Every affine value and address in a statement itself."""
-    for top in values(statement):
-        for value in walk(top):
-            if isinstance(value, Affine):
-                yield value
-            elif isinstance(value, Load):
-                yield value.address
-    if isinstance(statement, Store):
-        yield statement.address
-
-
-def indices(value: Value, registers: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """The indices that a value depends on, through registers too."""
-    own: frozenset[str] = frozenset()
-    match value:
-        case Affine(_, terms, _) | Load(_, Affine(_, terms, _)):
-            own = frozenset(i for i, _ in terms)
-        case Register(name):
-            own = registers[name]
-    return own.union(*(indices(v, registers) for v in operands(value)))
-
-
-def dependences(
-    body: Sequence[Statement], known: Mapping[str, frozenset[str]] | None = None
-) -> dict[str, frozenset[str]]:
-    """The indices that each register depends on."""
-    found = dict(known or {})
-    for statement in body:
-        match statement:
-            case Loop(_, inner):
-                found = dependences(inner, found)
-            case Let(register, value):
-                found[register.name] = indices(value, found)
-            case Fold(ranges, inner, accumulators):
-                found = dependences(inner, found)
-                own = {r.index for r in ranges}
-                blocks = {r.block[0] for r in ranges if r.block}
-                for a in accumulators:
-                    found[a.register.name] = (indices(a.value, found) | blocks) - own
-    return found
-
-
 def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
     """Every statement, outer before inner."""
     for statement in body:
@@ -349,59 +301,6 @@ def values(statement: Statement) -> Iterator[Value]:
                 yield accumulator.value
                 if accumulator.position is not None:
                     yield accumulator.position
-
-
-def rewrite(value: Value, indices: Mapping[str, Affine]) -> Value:
-    """``value`` with indices replaced by affine expressions of others."""
-    match value:
-        case Affine():
-            return _rewrite_affine(value, indices)
-        case Load(tensor, address, type_, condition):
-            inner = None if condition is None else rewrite(condition, indices)
-            return Load(tensor, _rewrite_affine(address, indices), type_, inner)
-        case Apply(function, arguments, type_):
-            return Apply(function, tuple(rewrite(a, indices) for a in arguments), type_)
-    return value
-
-
-def _rewrite_affine(value: Affine, indices: Mapping[str, Affine]) -> Affine:
-    result = Affine(value.constant)
-    for index, factor in value.terms:
-        result += indices.get(index, Affine(0, ((index, 1),))).scaled(factor)
-    return result + Affine(0, (), tuple((rewrite(v, indices), c) for v, c in value.others))
-
-
-def rewrite_statement(
-    statement: Statement,
-    indices: Mapping[str, Affine],
-    change: Callable[[Range], Range | None] = lambda r: r,
-) -> Statement:
-    """A statement with indices replaced and the ranges of folds changed (None drops a range)."""
-
-    def new(value: Value | None) -> Value | None:
-        return None if value is None else rewrite(value, indices)
-
-    match statement:
-        case Let(register, value):
-            return Let(register, rewrite(value, indices))
-        case Store():
-            return replace(
-                statement,
-                address=_rewrite_affine(statement.address, indices),
-                value=rewrite(statement.value, indices),
-                condition=new(statement.condition),
-            )
-        case Loop(range_, body):
-            return Loop(range_, tuple(rewrite_statement(s, indices, change) for s in body))
-        case Fold(ranges, body, accumulators):
-            return Fold(
-                tuple(r for r in map(change, ranges) if r is not None),
-                tuple(rewrite_statement(s, indices, change) for s in body),
-                tuple(
-                    replace(a, value=rewrite(a.value, indices), position=new(a.position))
-                    for a in accumulators
-                ),
-            )
 
 
 # --- pseudo-Python -----------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import networkx as nx
@@ -136,19 +137,23 @@ def _covered(equation: Equation, tensor: Tensor) -> int | None:
     count = 1
     for subscript, size in zip(equation.subscripts, tensor.shape, strict=True):
         p = polynomial(subscript)
-        terms = [(m[0] if len(m) == 1 else None, c) for m, c in p.terms if m]
+        terms = [(m[0] if len(m) == 1 else None, int(c)) for m, c in p.terms if m]
         reach = 1  # values that the smaller terms fill without a gap
-        low, high = p.constant, p.constant
-        for index, factor in sorted(terms, key=lambda t: abs(t[1])):
+        low = high = int(p.constant)
+        for index, factor in sorted(terms, key=_size_of_term):
             if not isinstance(index, Index) or index not in left or abs(factor) < reach:
                 return None
             extent = left.pop(index)
             count *= extent
-            reach = int(abs(factor)) * (extent - 1) + reach
+            reach = abs(factor) * (extent - 1) + reach
             low, high = low + min(factor, 0) * (extent - 1), high + max(factor, 0) * (extent - 1)
         if low < 0 or high >= size:
             return None
     return count if all(extent == 1 for extent in left.values()) else None
+
+
+def _size_of_term(term: tuple[Expr | None, int]) -> int:
+    return abs(term[1])
 
 
 # --- ordering ----------------------------------------------------------------------------------------------------
@@ -191,7 +196,7 @@ def _dependences(own: Sequence[Equation], carried: Sequence[Axes]) -> nx.DiGraph
             graph.add_edges_from((first, after) for after in nodes[1:])
         sums = [n for n in nodes if own[n].accumulate]
         graph.add_edges_from((n, s) for n in nodes if not own[n].accumulate for s in sums)
-        graph.add_edges_from(zip(sums, sums[1:], strict=False))
+        graph.add_edges_from(pairwise(sums))
     return graph
 
 

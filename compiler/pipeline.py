@@ -68,7 +68,11 @@ def compile_system(system: System, options: Options | None = None) -> Executable
     key = program_key(system, settings, versions)
     stored = cache.get(key) if cache else None
     if stored is not None:
-        return Executable(decode(stored), lambda stage=None: stages(system, settings)[1](stage))
+
+        def explain(stage: str | None = None) -> str:
+            return stages(system, settings)[1](stage)
+
+        return Executable(decode(stored), explain)
     program, explanation = stages(system, settings)
     if cache:
         cache.put(key, encode(program))

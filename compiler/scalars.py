@@ -1,7 +1,7 @@
 """Arithmetic of the loop language as instructions, for one value or a vector of any width.
 
-Real arithmetic may be contracted (a product and a sum round once), nothing else is relaxed. Integers never trap: division
-by zero gives 0, a conversion from a real number saturates, NaN becomes 0.
+Real arithmetic may be contracted (a product and a sum round once), nothing else is relaxed. Integers never trap:
+division by zero gives 0, a conversion from a real number saturates, NaN becomes 0.
 """
 
 from __future__ import annotations

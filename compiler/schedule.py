@@ -9,12 +9,13 @@ After:    for j in range(0, 512, 2 rows of 16):
               for i in range(0, 512, 13 rows overlapping):
                   fold k in range(0, 512): ...
 
-In this order: loops that memory does not tell apart become one (`collapse`); `tiles` chooses lanes; the loops are cut to
-them; long sums are cut into blocks whose results are added up, so that rounding errors stay those of a pairwise sum.
+In this order: loops that memory does not tell apart become one (`collapse`); `tiles` chooses lanes; the loops are
+cut to them; long sums are cut into blocks whose results are added up, so that rounding errors stay those of a
+pairwise sum.
 
-Rows that do not fit the extent overlap: the last tile is moved back and computes some elements again, which costs less
-than a second copy of the code. Where an element must be computed just once (it is added to, or it may replace what it was
-computed from) the rest is a loop of its own, as it is for vectors, whose last one is masked.
+Rows that do not fit the extent overlap: the last tile is moved back and computes some elements again, which costs
+less than a second copy of the code. Where an element must be computed just once (it is added to, or it may replace
+what it was computed from) the rest is a loop of its own, as it is for vectors, whose last one is masked.
 """
 
 from __future__ import annotations
@@ -32,13 +33,12 @@ from .loops import (
     Range,
     Register,
     Statement,
-    dependences,
-    indices,
     loads,
     statements,
     values,
     walk,
 )
+from .rewrite import dependences, indices
 from .target import Target
 from .tiles import Tile, choose
 
@@ -87,13 +87,13 @@ def _scattered(kernel: Kernel, extents: Mapping[str, int]) -> frozenset[str]:
 
 
 def _loop_order(extents: Mapping[str, int], tile: Tile, body: Sequence[Statement]) -> list[str]:
-    """Outside what is not tiled; for reductions the vectors around the rows, so that what the vectors load stays near."""
+    """Outside what is not tiled; then for reductions the vectors around the rows, else rows around vectors.
+
+    So what a tile of a reduction loads as vectors stays near while the rows pass by.
+    """
     tiled = [i for i in extents if tile.lanes(i) > 1]
-    rest = [i for i in extents if i not in tiled]
     tiled.sort(key=lambda i: i == tile.vector, reverse=any(isinstance(s, Fold) for s in body))
-    if tile.vector in tiled and not any(isinstance(s, Fold) for s in body):
-        return [*rest, *tiled]
-    return [*rest, *tiled]
+    return [*(i for i in extents if i not in tiled), *tiled]
 
 
 def _cut(range_: Range, rows: int, width: int, exact: bool) -> list[Range]:

@@ -4,9 +4,9 @@
     window           y[w, o] += x[w + s, c]*K[s, c, o]    14 rows of w, 2 vectors of o
     dot products     C[i, j] += A[i, k]*B[j, k]    vectors of k, 4 rows of i, 6 of j, added up at the end
 
-A load whose address does not change with an index is shared by all lanes of that index: that is what makes a tile pay, and
-the count of loads and arithmetic per turn of the innermost loop is all that the choice looks at. Accumulators and what
-they are fed with must fit into the registers.
+A load whose address does not change with an index is shared by all lanes of that index: that is what makes a tile
+pay, and the count of loads and arithmetic per turn of the innermost loop is all that the choice looks at.
+Accumulators and what they are fed with must fit into the registers.
 """
 
 from __future__ import annotations
@@ -21,13 +21,12 @@ from .loops import (
     Fold,
     Statement,
     Store,
-    dependences,
-    indices,
     loads,
     statements,
     values,
     walk,
 )
+from .rewrite import dependences, indices
 from .target import Target
 
 __all__ = ["Tile", "choose"]
@@ -41,7 +40,7 @@ _TURN = 4.0  # cycles that a turn of a loop takes at least: one multiply-add aft
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """``vector`` runs in vectors of ``width`` lanes; ``rows`` says how many of them, and of other indices, are unrolled."""
+    """``vector`` runs in vectors of ``width`` lanes; ``rows`` are unrolled of that index and others."""
 
     vector: str | None
     width: int
@@ -143,7 +142,7 @@ def _direction(facts: _Facts, most: int, scattered: frozenset[str]) -> tuple[str
     turns = sum(math.prod(r.extent for r in fold.ranges) for fold in facts.folds)
     best = facts.work + turns + sum(a.times * (1.0 if a.is_store else 0.5) for a in facts.accesses)
     vector = None
-    for index in reversed(facts.extents):
+    for index in reversed(list(facts.extents)):
         extent = facts.extents[index]
         if index in scattered or extent == 1:
             continue
@@ -154,15 +153,15 @@ def _direction(facts: _Facts, most: int, scattered: frozenset[str]) -> tuple[str
     if facts.folds and facts.fold_extents:
         cost = facts.work + sum(1.0 for a in facts.accesses if not a.folded)
         for fold in facts.folds:
-            index = _along(facts, fold)
-            if index is None:
+            along = _along(facts, fold)
+            if along is None:
                 return vector, False
-            extent = facts.fold_extents[index]
+            extent = facts.fold_extents[along]
             lanes = extent / math.ceil(extent / most)
             turns = math.prod(r.extent for r in fold.ranges)
-            own = [a for a in facts.accesses if index in a.folded]
+            own = [a for a in facts.accesses if along in a.folded]
             cost += (
-                sum(a.times * a.cost(index, most) / _shared(facts, a, index) for a in own) / lanes
+                sum(a.times * a.cost(along, most) / _shared(facts, a, along) for a in own) / lanes
             )
             cost += turns / lanes + 10
         if cost < best:
@@ -194,7 +193,7 @@ def _pointwise(facts: _Facts, tile: Tile) -> Tile:
     count = math.ceil(facts.extents[tile.vector] / tile.width)
     most = 4 if facts.work < 8 else 2 if facts.work < 40 else 1
     rows = {tile.vector: min(count, most)}
-    beside = next((i for i in reversed(facts.extents) if i != tile.vector), None)
+    beside = next((i for i in reversed(list(facts.extents)) if i != tile.vector), None)
     if count < most and beside is not None:
         rows[beside] = min(facts.extents[beside], most // count)
     for access in facts.accesses:
@@ -225,7 +224,7 @@ def _candidates(
     facts: _Facts, tile: Tile, heavy: Sequence[_Access], width: int
 ) -> Iterator[dict[str, int]]:
     """Rows for the vector index and for one or two others that some load does not depend on."""
-    counts = dict(reversed(facts.extents.items()))  # neighbours in memory first
+    counts = dict(reversed(list(facts.extents.items())))  # neighbours in memory first
     if tile.vector is not None:
         counts[tile.vector] = math.ceil(counts[tile.vector] / width)
     sharing = [i for i in counts if i != tile.vector and any(i not in a.indices for a in heavy)]
@@ -288,9 +287,9 @@ def _cycles(
     turns = math.prod(r.extent for r in fold.ranges)
     around = accumulators * (1.5 + facts.work) + 15 + vectors
     if tile.inside_folds:
-        turns = turns * math.ceil(facts.fold_extents[along] / width) / facts.fold_extents[along]
+        turns = turns // facts.fold_extents[along] * math.ceil(facts.fold_extents[along] / width)
         around += 10 * accumulators
-    total = turns * turn + around
+    total = float(turns * turn + around)
     for index, extent in facts.extents.items():
         span = rows.get(index, 1) * (width if index == tile.vector else 1)
         total *= math.ceil(extent / span)

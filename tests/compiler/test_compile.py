@@ -20,7 +20,7 @@ from .build import element, equation, matrix_product, reduction, tensor
 
 UNCACHED = Options(cache="off")
 WIDTHS = (1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65)
-I = Index("i")
+ROW = Index("i")
 
 
 def agree(system: System, arrays: dict[str, Any]) -> None:
@@ -121,10 +121,10 @@ def test_windows_agree(channels: tuple[int, int], stride: int, padding: int) -> 
     height = 9
     result = (height + 2 * padding - 3) // stride + 1
     h, w, j = Index("h"), Index("w"), Index("j")
-    window = element("x", h * stride + I - padding, w * stride + j - padding, "c")
+    window = element("x", h * stride + ROW - padding, w * stride + j - padding, "c")
     forward = reduction("sum", window * element("K", "i", "j", "c", "o"), i=3, j=3, c=inner)
     weights = reduction("sum", window * element("y", "h", "w", "o"), h=result, w=result)
-    back = element("K", "i", "j", "c", "o") * element("y", h - I, w - j, "o")
+    back = element("K", "i", "j", "c", "o") * element("y", h - ROW, w - j, "o")
     system = System(
         (
             tensor("x", height, height, inner),

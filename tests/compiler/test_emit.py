@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-import compiler
 from compiler.expression import Call, Index, expr
 from compiler.options import Options
+from compiler.pipeline import stages
 from compiler.system import System
 from compiler.target import NAMES, named
 
@@ -21,8 +22,6 @@ ROOT = Path(__file__).parent.parent.parent
 
 
 def _stage(system: System, stage: str, target: str = "x86-64-v4") -> str:
-    from compiler.pipeline import stages
-
     settings = Options(target=named(target), cache="off", threads=1).settle()
     return stages(system, settings)[1](stage)
 
@@ -53,7 +52,7 @@ def test_equal_kernels_are_written_once() -> None:
             i=8,
             j=8,
         )
-        for a, b in zip(names, names[1:], strict=False)
+        for a, b in pairwise(names)
     ]
     tensors = [tensor(n, 8, 8, role="local") for n in names[1:-1]]
     system = System(

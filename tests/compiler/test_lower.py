@@ -12,7 +12,7 @@ from compiler.system import Equation, System, Tensor
 
 from .build import element, equation, matrix_product, reduction, tensor
 
-I = Index("i")
+ROW = Index("i")
 
 
 def _lowered(tensors: tuple[Tensor, ...], own: Equation, **borders: tuple[int, int]) -> Kernel:
@@ -37,7 +37,7 @@ def test_lower_writes_loops_and_addresses() -> None:
 def test_lower_guards_reads_that_may_be_outside() -> None:
     """A read beyond the edge gets a condition, one that is surely inside does not."""
     tensors = (tensor("x", 6), tensor("y", 6, role="output"))
-    value = element("x", I - 1) + element("x", "i")
+    value = element("x", ROW - 1) + element("x", "i")
     text = str(_lowered(tensors, equation(element("y", "i"), value, i=6)))
     assert "(x[i - 1] if 0 <= i - 1 < 6 else 0) + x[i]" in text
 
@@ -45,14 +45,14 @@ def test_lower_guards_reads_that_may_be_outside() -> None:
 def test_lower_reads_borders_without_a_condition() -> None:
     """Where memory has borders of zeros wide enough nothing is checked."""
     tensors = (tensor("x", 6), tensor("y", 6, role="output"))
-    own = equation(element("y", "i"), element("x", I - 1), i=6)
+    own = equation(element("y", "i"), element("x", ROW - 1), i=6)
     assert "v1 = x[i]\n" in str(_lowered(tensors, own, x=(1, 0)))
 
 
 def test_lower_makes_types_explicit() -> None:
     """Integers meet reals by conversion; a mean divides by the count."""
     tensors = (tensor("x", 6), tensor("y", 6, role="output"))
-    value = Call("*", (I, element("x", "i")))
+    value = Call("*", (ROW, element("x", "i")))
     assert "(float(i) * x[i])" in str(_lowered(tensors, equation(element("y", "i"), value, i=6)))
     mean = reduction("mean", element("x", "j"), j=6)
     assert "(v1 / 6)" in str(_lowered(tensors, equation(element("y", "i"), mean, i=6)))
@@ -91,7 +91,7 @@ def test_collapse_declines_when_an_address_tells_the_loops_apart() -> None:
 
 
 def _window(role: str) -> System:
-    inner = reduction("sum", element("x", I + Index("j") - 1) * element("K", "j"), j=3)
+    inner = reduction("sum", element("x", ROW + Index("j") - 1) * element("K", "j"), j=3)
     tensors = (
         tensor("z", 9),
         tensor("x", 9, role=role),
@@ -121,7 +121,7 @@ def test_halo_copies_an_input_that_is_read_often() -> None:
 
 def test_halo_declines_when_borders_outgrow_the_tensor() -> None:
     """Borders larger than what they surround cost more than checks."""
-    value = reduction("sum", element("x", I - Index("j")), j=50)
+    value = reduction("sum", element("x", ROW - Index("j")), j=50)
     tensors = (tensor("x", 9), tensor("y", 9, role="output"))
     _, borders = halo(System(tensors, (equation(element("y", "i"), value, i=9),)))
     assert borders == {"x": ((0, 0),), "y": ((0, 0),)}
@@ -130,5 +130,5 @@ def test_halo_declines_when_borders_outgrow_the_tensor() -> None:
 def test_halo_declines_for_a_single_read() -> None:
     """A copy would cost as much as the work itself."""
     tensors = (tensor("x", 9), tensor("y", 9, role="output"))
-    system = System(tensors, (equation(element("y", "i"), element("x", I - 1) + expr(1), i=9),))
+    system = System(tensors, (equation(element("y", "i"), element("x", ROW - 1) + expr(1), i=9),))
     assert halo(system)[0] == system

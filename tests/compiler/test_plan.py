@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 import compiler
@@ -23,7 +25,7 @@ def _chain(length: int) -> System:
             i=64,
             j=64,
         )
-        for a, b in zip(names, names[1:], strict=False)
+        for a, b in pairwise(names)
     ]
     return System((*tensors, tensor("y", 64, 64, role="output")), tuple(own))
 
