@@ -36,7 +36,7 @@ def ratios(found: Sequence[Measurement]) -> dict[str, float]:
 
 
 def tables(found: Sequence[Measurement]) -> str:
-    """Markdown: times with the ratio, starts, memory; then what is missing or not comparable."""
+    """Markdown: times with the ratio, starts, memory; then what is missing or not to be trusted."""
     best = ratios(found)
     mean = [f"Geometric mean of the ratios: {geometric_mean(best.values()):.2f}."] if best else []
     last = {workload: f"{ratio:.2f}" for workload, ratio in best.items()}
@@ -54,7 +54,7 @@ def tables(found: Sequence[Measurement]) -> str:
 
 
 def save(folder: Path, found: Sequence[Measurement], settings: Settings) -> None:
-    """Write results.md, results.json and results.svg (if there is a ratio and matplotlib)."""
+    """Write results.md, results.json and results.png (if there is a ratio and matplotlib)."""
     folder.mkdir(parents=True, exist_ok=True)
     document: dict[str, Any] = {
         "machine": _machine(),
@@ -67,7 +67,7 @@ def save(folder: Path, found: Sequence[Measurement], settings: Settings) -> None
     text = "\n\n".join([tables(found), "\n".join(f"* {line}" for line in lines)])
     (folder / "results.md").write_text(text + "\n", encoding="utf-8")
     if ratios(found):
-        _plot(folder / "results.svg", ratios(found))
+        _plot(folder / "results.png", ratios(found))
 
 
 def _rows(found: Sequence[Measurement]) -> dict[str, dict[str, Measurement]]:
@@ -100,12 +100,15 @@ def _table(
 
 
 def _remarks(found: Sequence[Measurement]) -> Iterator[str]:
-    """Why a figure is missing, and where the frameworks did not train alike."""
+    """Why a figure is missing, is not steady, or compares what did not train alike."""
     for workload, row in _rows(found).items():
         trained = {name: m.losses for name, m in row.items() if not m.problem}
         for name, m in row.items():
             if m.problem:
                 yield f"{workload} in {name}: no figures, {m.problem}."
+            elif max(m.turns) > 1.5 * min(m.turns):
+                span = f"{min(m.turns):.3g} to {max(m.turns):.3g} ms"
+                yield f"{workload} in {name}: turns from {span}, the machine was not quiet."
         for (first, expected), (name, losses) in pairwise(trained.items()):
             pairs = zip(expected, losses, strict=True)
             if not all(isclose(a, b, rel_tol=1e-3) for a, b in pairs):
@@ -117,6 +120,7 @@ def _machine() -> dict[str, str]:
     packages = dict.fromkeys(framework.package for framework in FRAMEWORKS.values())
     return {
         "processor": f"{_processor()}, {len(processors)} usable",
+        "load": f"{os.getloadavg()[0]:.1f} in the last minute, the measuring included",
         "system": platform.platform(),
         "python": platform.python_version(),
     } | {package: _version(package) for package in packages}
@@ -150,4 +154,4 @@ def _plot(path: Path, best: Mapping[str, float]) -> None:
     axes.axhline(1, color="black", linewidth=0.8)
     axes.set_ylabel("best peer / graphnn")
     axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path)
+    figure.savefig(path, dpi=150)

@@ -40,6 +40,14 @@ def test_different_training_is_reported() -> None:
     assert "JAX does not train like graphnn" in tables(found)
 
 
+def test_unsteady_turns_are_reported() -> None:
+    """Turns that differ much were disturbed by something else on the machine, and that is said."""
+    found = measured("JAX", 2.0)
+    assert "not quiet" not in tables([found])
+    found.turns += [2.5, 4.0]
+    assert "mlp in JAX: turns from 2 to 4 ms" in tables([found])
+
+
 def test_missing_framework_is_reported() -> None:
     """A framework that cannot be imported has a reason instead of figures."""
     (result,) = measure("mlp_tiny", [Framework("absent", "absent", "absent")], SHORT)
