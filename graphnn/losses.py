@@ -18,6 +18,7 @@ from .graph.node import Node, require_node, unique_name
 from .graph.operation import Operation, op
 
 __all__ = [
+    "Loss",
     "binary_crossentropy",
     "categorical_crossentropy",
     "get",

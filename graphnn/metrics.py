@@ -14,6 +14,7 @@ from .graph.node import Node
 from .losses import labels_of, matching, mean_absolute_error, mean_of, mean_squared_error
 
 __all__ = [
+    "Metric",
     "accuracy",
     "binary_accuracy",
     "categorical_accuracy",

@@ -14,10 +14,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 import numpy as np
 
-from . import optimizers
+from . import losses, optimizers
+from . import metrics as metrics_module
 from .errors import GraphnnError
 from .function import Function
 from .gradients import compute_gradients
@@ -26,11 +28,13 @@ from .graph.graph import Graph
 from .graph.node import Input, Node, Parameter, require_node, unique_name
 from .layers.base import Layer, LayerCall, assign_all, positive
 from .layers.order import ordered_layers, ordered_parameters
+from .losses import Loss
+from .metrics import Metric
 from .optimizers import Optimizer, Updates
 from .training.callbacks import Callback, History
 from .training.data import Samples, arrays_of, fitting, truth_input
 from .training.loop import run, train
-from .training.objective import Measure, Objective, guessed_truth, objective, per_output
+from .training.objective import Objective, guessed_truth, objective, per_output
 from .training.progress import shown, text, write
 
 __all__ = ["Model"]
@@ -41,8 +45,8 @@ class _Compiled:
     """What `Model.compile` was told."""
 
     optimizer: Optimizer
-    losses: list[Measure]
-    metrics: list[list[Measure]]
+    losses: list[Loss]
+    metrics: list[list[tuple[str, Metric]]]
 
 
 @dataclass(frozen=True)
@@ -178,8 +182,8 @@ class Model:
     def compile(
         self,
         optimizer: str | Optimizer = "rmsprop",
-        loss: Measure | Sequence[Measure] | None = None,
-        metrics: Sequence[Measure | Sequence[Measure]] | None = None,
+        loss: str | Loss | Sequence[str | Loss] | None = None,
+        metrics: Sequence[str | Metric | Sequence[str | Metric]] | None = None,
     ) -> None:
         """Choose how to train: names as in Keras, `gn.optimizers` objects, functions ``(y_true, y_pred) -> node``.
 
@@ -190,9 +194,10 @@ class Model:
         count = len(self.outputs) or 1  # a Sequential that is not built yet will have one
         wanted = list(metrics or [])
         nested = wanted and all(isinstance(m, (list, tuple)) for m in wanted)
-        measures = per_output(wanted, count, "metrics") if nested else [wanted] * count
-        losses = per_output(loss, count, "loss")
-        self._compiled = _Compiled(optimizers.get(optimizer), losses, measures)  # type: ignore[arg-type]
+        measures: list[Any] = per_output(wanted, count, "metrics") if nested else [wanted] * count
+        chosen = [losses.get(each) for each in per_output(loss, count, "loss")]
+        named = [[metrics_module.get(each) for each in several] for several in measures]
+        self._compiled = _Compiled(optimizers.get(optimizer), chosen, named)
         self._steps = {}
 
     @property

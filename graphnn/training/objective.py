@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from typing import Any
 
-from .. import losses, metrics
 from ..errors import GraphnnError
 from ..functions import add, mean
 from ..graph.node import Input, Node
+from ..losses import Loss
+from ..metrics import Metric
 
 __all__ = ["Objective", "guessed_truth", "objective", "per_output"]
-
-Measure = str | Callable[[Node, Node], Node]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +36,21 @@ class Objective:
 def objective(
     outputs: Sequence[Node],
     truths: Sequence[Input],
-    loss: Sequence[Measure],
-    measures: Sequence[Sequence[Measure]],
+    loss: Sequence[Loss],
+    measures: Sequence[Sequence[tuple[str, Metric]]],
 ) -> Objective:
     """Loss and metrics of each output; losses are added, metrics of several outputs bear the outputs' names."""
     pairs = list(zip(truths, outputs, strict=True))
-    parts = [_scalar(losses.get(f)(t, p), "loss") for f, (t, p) in zip(loss, pairs, strict=True)]
+    parts = [_scalar(f(t, p), "loss") for f, (t, p) in zip(loss, pairs, strict=True)]
     reported: dict[str, Node] = {}
     for (truth, output), wanted in zip(pairs, measures, strict=True):
-        for measure in wanted:
-            name, function = metrics.get(measure)
+        for name, function in wanted:
             label = name if len(outputs) == 1 else f"{output.name}_{name}"
             reported[label] = _scalar(function(truth, output), f"metric {name}")
     return Objective(tuple(truths), reduce(add, parts), reported)
 
 
-def per_output(given: object, count: int, what: str) -> list[object]:
+def per_output(given: Any, count: int, what: str) -> list[Any]:
     """One entry for each output, from a list of them or from one for all."""
     if not isinstance(given, (list, tuple)):
         return [given] * count
@@ -60,11 +59,11 @@ def per_output(given: object, count: int, what: str) -> list[object]:
     return list(given)
 
 
-def guessed_truth(output: Node, loss: Measure) -> Input:
+def guessed_truth(output: Node, loss: Loss) -> Input:
     """The truth that a loss probably takes before data are there: of the output's shape, or else class numbers."""
     truth = Input(output.shape, "y_true", output.dtype)
     try:
-        losses.get(loss)(truth, output)
+        loss(truth, output)
     except GraphnnError:
         return Input(output.shape[:-1], "y_true", "int32")
     return truth
