@@ -124,7 +124,8 @@ class _Whole:
             scale = float(np.sum(np.abs(slope * direction)))
             ahead, behind = (self.moved(name, sign * STEP * direction) for sign in (1, -1))
             expected = float((ahead - behind) / (2 * STEP))
-        error = abs(derived - expected) / max(scale, abs(expected), 1e-12)
+        noise = float(abs(self.found[self.lowered.names[self.loss]])) * 2.0**-50 / STEP
+        error = abs(derived - expected) / max(scale, abs(expected), noise / TOLERANCE, 1e-300)
         formula = f"the whole graph of {self.loss.name}"
         ok = error <= TOLERANCE
         return Verdict(
