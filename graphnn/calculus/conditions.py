@@ -7,7 +7,7 @@ from functools import reduce
 
 from compiler.expression import Call, Expr, Index, Number, Size, Symbol
 
-__all__ = ["conjuncts", "excess", "is_integer", "joined", "negate"]
+__all__ = ["conjuncts", "excess", "is_equality", "is_integer", "joined", "negate"]
 
 _NEGATED = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
 
@@ -36,6 +36,11 @@ def negate(c: Expr) -> Expr:
 def joined(conditions: Sequence[Expr]) -> Expr:
     """All conditions, at least one, in one."""
     return reduce(lambda a, b: Call("and", (a, b)), conditions)
+
+
+def is_equality(c: Expr) -> bool:
+    """Is it ``a == b``?"""
+    return isinstance(c, Call) and c.function == "=="
 
 
 def is_integer(e: Expr) -> bool:

@@ -66,6 +66,10 @@ class _Derivation:
         self.equations = [_prepared(e) for e in resolved.equations]
         parts = [p for e in self.equations for p in (e.value, *e.subscripts)]
         whole = {name for part in parts for name in whole_reads(part)}
+        places = [e for part in parts for e in elements(part)]
+        self.data = frozenset(
+            s.tensor for e in places for s in e.subscripts if isinstance(s, Element)
+        )
         real = [n for n in resolved.operands if n not in whole and n in resolved.shapes]
         self.wanted = [n for n in real if wrt is None or n in wrt]
         self.reads = {
@@ -73,6 +77,7 @@ class _Derivation:
             for e in self.equations
         }
         self.active = self.find_active()
+        self.arrives = {n for e in self.equations if e.target in self.active for n in self.reads[e]}
         self.rules = [rule for e in self.equations for rule in (*rules_of(e), *conserved(e))]
         self.rules += [Rule.of_fact(fact) for fact in resolved.facts]
         self.helpers = Helpers(self.shapes)
@@ -104,7 +109,7 @@ class _Derivation:
 
     def differentiate(self, equation: Equation) -> None:
         """Collect the parts of all occurrences in one equation."""
-        scope = Scope(equation.sizes, (), self.steps.note)
+        scope = self.scope(equation)
         found = []
         for part in occurrences(equation, self.active, self.helpers):
             label = f"∂{equation.target}/∂{part.element.tensor}"
@@ -129,8 +134,8 @@ class _Derivation:
     def adjoint(self, equation: Equation) -> Element:
         """The gradient that has arrived: ``d_T``, or ``g_T`` for an output that nothing else reads."""
         name = equation.target
-        read = any(name in names for names in self.reads.values())
-        arrived = seed_name if name in self.resolved.outputs and not read else gradient_name
+        only = name in self.resolved.outputs and name not in self.arrives
+        arrived = seed_name if only else gradient_name
         return Element(arrived(self.resolved, name), equation.subscripts)
 
     # ---- the gradient of each tensor
@@ -143,7 +148,7 @@ class _Derivation:
         """
         own = [p for p in self.parts[name] if p.slope != ZERO]
         output = name in self.resolved.outputs
-        if output and not own:
+        if output and name not in self.arrives:
             return []
         groups: dict[tuple[tuple[int, Expr], ...], list[Part]] = {}
         for part in own:
@@ -204,7 +209,7 @@ class _Derivation:
         equal = tuple(Call("==", (a, j)) for a, j in zip(subscripts, place, strict=True) if a != j)
         guarded = tuple(multiply(t, Term(Fraction(1), (), equal)) for t in pieces)
         whole = self.equation(name, place, ZERO)
-        scope = Scope(whole.sizes, (), self.steps.note)
+        scope = self.scope(whole)
         chained = Reduce("sum", expression(guarded), loops) if loops else expression(guarded)
         self.steps.record(replace(whole, value=chained), "chain rule")
         value = simplify(expression(summation(guarded, loops, scope)), scope)
@@ -223,8 +228,10 @@ class _Derivation:
     # ---- the whole
 
     def tidied(self, e: Equation) -> Equation:
-        value = tidied(e.value, self.rules, Scope(e.sizes, (), self.steps.note))
-        return replace(e, value=value)
+        return replace(e, value=tidied(e.value, self.rules, self.scope(e)))
+
+    def scope(self, e: Equation) -> Scope:
+        return Scope(e.sizes, (), self.data, self.steps.note)
 
     def assembled(self, equations: list[Equation]) -> Resolved:
         for name in self.resolved.outputs:

@@ -15,7 +15,7 @@ trusted to be in range, as the run time checks it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -35,22 +35,24 @@ from compiler.expression import (
     substitute,
     walk,
 )
-from compiler.integers import Polynomial, is_nonnegative, polynomial, simplify_integer
+from compiler.integers import is_nonnegative, polynomial, simplify_integer
 
-from .algebra import ONE, ZERO, Sum, Term, collect, expression, multiply, product, size_of, terms
-from .binding import bind, depends, fresh, opened
-from .conditions import conjuncts, excess, joined, negate
+from .algebra import ZERO, Sum, Term, collect, expression, multiply, product, size_of, terms
+from .binding import bind, depends, opened
+from .conditions import conjuncts, excess, is_equality, is_integer, joined, negate
+from .elimination import Solution, solutions
 
-__all__ = ["Scope", "decide", "simplify", "solutions", "summation"]
+__all__ = ["Scope", "decide", "simplify", "summation"]
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What is known at a place: the sizes of its indices, and expressions that are not negative there."""
+    """What is known at a place: sizes of indices, what is not negative, and the tensors that are checked subscripts."""
 
     sizes: Mapping[Index, Expr]
     known: tuple[Expr, ...] = ()
-    note: Callable[[str], None] = field(default=lambda law: None, compare=False)
+    data: frozenset[str] = frozenset()
+    note: Callable[..., None] = field(default=lambda *laws: None, compare=False)
 
     def bind(self, binders: tuple[Binder, ...]) -> Scope:
         sized = {i: n for i, n in binders if n is not None}
@@ -107,6 +109,8 @@ def decide(c: Expr, scope: Scope) -> Expr | bool:
         case Call("!=", _):
             opposite = decide(negate(c), scope)
             return not opposite if isinstance(opposite, bool) else negate(opposite)
+        case Call(">=" | "<", (Element(tensor, _), b)) if tensor in scope.data and is_integer(b):
+            return True
         case Call(function, (a, b)) if excess(c) is not None:
             c = Call(function, (scope.integer(a), scope.integer(b)))
             need = excess(c) or ()
@@ -131,117 +135,6 @@ _TURNED = str.maketrans("<>", "><")
 
 
 # ---- eliminating indices
-
-
-@dataclass(frozen=True)
-class Solution:
-    """One way to satisfy an equality: what the indices are, under which conditions, with which new index."""
-
-    law: str
-    values: dict[Expr, Expr]
-    conditions: tuple[Expr, ...]
-    added: tuple[Binder, ...] = ()
-    hard: int = 0
-
-
-def _whole(value: Fraction | int) -> Expr:
-    return Number(Fraction(value))
-
-
-def _range(at: Expr, size: Expr) -> tuple[Expr, ...]:
-    """0 <= at < size; an element used as a subscript is trusted."""
-    if any(elements(at)):
-        return ()
-    return Call(">=", (at, ZERO)), Call("<", (at, size))
-
-
-def solutions(c: Expr, binders: tuple[Binder, ...]) -> Iterator[Solution]:
-    """Every way in which the equality ``c`` determines a binder (or several, as digits)."""
-    if not (isinstance(c, Call) and c.function == "=="):
-        return
-    p = polynomial(c.arguments[0]) - polynomial(c.arguments[1])
-    inside = {i for a in p.atoms() if not isinstance(a, Index) for i in free_indices(a)}
-    plain = [b for b in binders if b.index in p.atoms() and b.index not in inside]
-    digits = None if any(elements(c)) else _digits(p, plain)
-    if digits is not None:
-        yield digits
-        return
-    for index, size in plain:
-        assert size is not None
-        factor, rest = p.coefficient(index), p.without(index)
-        if not factor.is_constant or index in rest.atoms():
-            continue
-        m = factor.constant
-        value = rest.scaled(Fraction(-1) if m > 0 else Fraction(1)).expression()
-        if abs(m) == 1:
-            yield Solution("delta", {index: value}, _range(value, size))
-            continue
-        at, left = Call("//", (value, _whole(abs(m)))), Call("%", (value, _whole(abs(m))))
-        yield Solution("stride", {index: at}, (Call("==", (left, ZERO)), *_range(at, size)), hard=1)
-    if not plain:
-        yield from _divided(p, binders)
-
-
-def _digits(p: Polynomial, plain: list[Binder]) -> Solution | None:
-    """``e == (h*|i| + i)*|j| + j`` writes e in a mixed radix: h, i, j are its digits."""
-    if len(plain) < 2:
-        return None
-    rest, factors = p, []
-    for index, size in plain:
-        assert size is not None
-        factors.append((p.coefficient(index), index, size))
-        rest = rest.without(index)
-    sign = Fraction(1)
-    if any(c < 0 for f, _, _ in factors for _, c in f.terms):
-        sign = Fraction(-1)
-    value, step, values = rest.scaled(-sign).expression(), polynomial(ONE), dict[Expr, Expr]()
-    conditions: tuple[Expr, ...] = ()
-    left = [(f.scaled(sign), index, size) for f, index, size in factors]
-    while left:
-        found = next((k for k, (f, _, _) in enumerate(left) if not (f - step).terms), None)
-        if found is None:
-            return None
-        _, index, size = left.pop(found)
-        digit: Expr = value if step == polynomial(ONE) else Call("//", (value, step.expression()))
-        if left:
-            digit = Call("%", (digit, size))
-        else:
-            conditions = (Call(">=", (value, ZERO)), Call("<", (digit, size)))
-        values[index] = digit
-        step = step * polynomial(size)
-    return Solution("digits", values, conditions)
-
-
-def _divided(p: Polynomial, binders: tuple[Binder, ...]) -> Iterator[Solution]:
-    """An index inside a quotient or a remainder by a number."""
-    for atom, c in ((m[0], c) for m, c in p.terms if len(m) == 1 and abs(c) == 1):
-        if not (isinstance(atom, Call) and atom.function in ("//", "%")):
-            continue
-        inner, divisor = polynomial(atom.arguments[0]), atom.arguments[1]
-        rest = p.without(atom)
-        for index, size in binders:
-            step = inner.coefficient(index)
-            others = {
-                i for a in (*rest.atoms(), *inner.without(index).atoms()) for i in free_indices(a)
-            }
-            if not step.is_constant or abs(step.constant) != 1 or index in others:
-                continue
-            assert size is not None
-            value, extra = rest.scaled(-c).expression(), fresh()
-            before = inner.without(index).expression()
-            if atom.function == "//":
-                whole, new = divisor * value + extra, Binder(extra, divisor)
-                conditions: tuple[Expr, ...] = ()
-            elif inner.without(index).terms:
-                continue
-            else:
-                count = simplify_integer((size + divisor - 1) // divisor, {})
-                whole, new = divisor * extra + value, Binder(extra, count)
-                conditions = _range(value, divisor)
-            at = whole - before if step.constant == 1 else before - whole
-            law = "quotient" if atom.function == "//" else "remainder"
-            yield Solution(law, {index: at}, (*conditions, *_range(at, size)), (new,), hard=1)
-            return
 
 
 def _weight(binders: tuple[Binder, ...], scope: Scope) -> float:
@@ -278,23 +171,28 @@ def _eliminate(
 
 
 def _put(t: Term, way: Solution, scope: Scope) -> Term:
-    """``t`` with the solution's values, its conditions decided."""
+    """``t`` with the solution's values; conditions other than equalities are decided when the way is chosen."""
     body = expression((t._replace(conditions=()),))
-    found = simplify(substitute(body, way.values), scope)
-    moved = [substitute(c, way.values) for c in t.conditions]
+    single = product([terms(simplify(substitute(body, way.values), scope))])
+    conditions = (*way.conditions, *(substitute(c, way.values) for c in t.conditions))
+    guard = _settled(Term(Fraction(1), (), conditions), scope, equalities=True)
+    return multiply(*single, guard) if single else Term(Fraction(0))
+
+
+def _settled(t: Term, scope: Scope, equalities: bool = False) -> Term:
+    """``t`` with its conditions decided, equalities first: what they say helps with the others."""
     conditions: list[Expr] = []
-    for c in (*way.conditions, *moved):
-        answer = decide(c, scope.given(joined(conditions)) if conditions else scope)
+    equal: list[Expr] = []
+    for c in sorted(t.conditions, key=lambda c: not is_equality(c)):
+        answer: Expr | bool = c
+        if is_equality(c) or not equalities:
+            answer = decide(c, scope.given(joined(equal)) if equal else scope)
         if answer is False:
             return Term(Fraction(0))
         if answer is not True:
             conditions += conjuncts(answer)
-    single = product([terms(found)])
-    return (
-        multiply(single[0], Term(Fraction(1), (), tuple(conditions)))
-        if single
-        else Term(Fraction(0))
-    )
+            equal += [answer] if is_equality(answer) else []
+    return t._replace(conditions=tuple(conditions))
 
 
 # ---- sums
@@ -309,8 +207,8 @@ def summation(total: Sum, binders: tuple[Binder, ...], scope: Scope) -> Sum:
         if not laws:
             rest.append(t)
             continue
-        for law in laws:
-            scope.note(law)
+        scope.note(*laws)
+        final = _settled(final, scope.bind(loops))
         if final.coefficient:
             result += _close((final,), loops)
     return collect([*result, *_close(tuple(rest), binders)])
@@ -384,7 +282,7 @@ def simplify(e: Expr, scope: Scope) -> Expr:
             branch = _same(answer, simplify(a, scope.given(answer)), scope)
             return expression(terms(Call("where", (answer, branch, simplify(b, scope)))))
         case Call("//" | "%", _):
-            return simplify_integer(e, scope.sizes)
+            return scope.integer(rebuild(e, lambda child: simplify(child, scope)))
     done = rebuild(e, lambda child: simplify(child, scope))
     return expression(terms(done)) if isinstance(done, Call) else done
 

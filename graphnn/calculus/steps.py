@@ -24,9 +24,9 @@ class Steps:
     recorded: list[Step] = field(default_factory=list)
     laws: dict[str, None] = field(default_factory=dict)
 
-    def note(self, law: str) -> None:
-        """A law that is being used."""
-        self.laws[law] = None
+    def note(self, *laws: str) -> None:
+        """Laws that are being used."""
+        self.laws |= dict.fromkeys(laws)
 
     def record(self, equation: Equation, law: str | None = None) -> None:
         """The equation that the laws noted since the last step, or this one, have made; none used: no step."""

@@ -11,8 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from compiler.expression import (
+    FUNCTIONS,
     Binder,
     Call,
     Element,
@@ -43,6 +45,8 @@ from .measure import cost, divisors
 from .scalar import defined
 
 __all__ = ["Rule", "conserved", "rules_of", "through", "tidied"]
+
+LARGE = 250  # an expression that costs more is left as it is: correct, and soon derived
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +217,8 @@ def _factor(
 def through(e: Expr, rules: Sequence[Rule], scope: Scope) -> Expr:
     """``e`` by way of results already computed, and of definitions, in its cheapest form."""
     plain = expression(terms(e))
+    if cost(plain) > LARGE:
+        return plain
     best = min(
         (_by_rules(form, rules, scope) for form in dict.fromkeys((plain, cheapest(plain)))),
         key=cost,
@@ -227,10 +233,22 @@ def _by_rules(e: Expr, rules: Sequence[Rule], scope: Scope) -> Expr:
     return e
 
 
+@lru_cache(maxsize=1 << 12)
+def _words(e: Expr) -> frozenset[str]:
+    """Tensors, functions and reductions in ``e``: a pattern with another one cannot match."""
+    named = {n.tensor for n in walk(e) if isinstance(n, Element)}
+    named |= {n.function for n in walk(e) if isinstance(n, Call) and n.function in FUNCTIONS}
+    return frozenset(named | {n.kind for n in walk(e) if isinstance(n, Reduce)})
+
+
 def _better(e: Expr, rule: Rule, scope: Scope) -> Expr:
+    if not any(_words(pattern) <= _words(e) for pattern, _, _ in rule.pairs):
+        return e
     before = terms(e)
     after = _applied(rule, before, scope)
     if after == before:
+        if not any(isinstance(pattern, Reduce) for pattern, _, _ in rule.pairs):
+            return e
         spread = _split(before, scope)
         after = _applied(rule, spread, scope)
         if after == spread:
@@ -284,6 +302,8 @@ def _split(total: Sum, scope: Scope) -> Sum:
 def tidied(e: Expr, rules: Sequence[Rule], scope: Scope) -> Expr:
     """``e`` simplified and taken through the rules, also after its sums have been split."""
     plain = through(simplify(e, scope), rules, scope)
+    if cost(plain) > LARGE:
+        return plain
     spread = _split(terms(plain), scope)
     if spread == terms(plain):
         return plain
