@@ -4,9 +4,10 @@ Before:   y[n, h] = sum[i](x[n, h + i - 1]*K[i])          every read of x must b
 After:    x.wide[n, h] = x[n, h]                          x.wide lies in memory with one zero before and behind each row
           y[n, h] = sum[i](x.wide[n, h + i - 1]*K[i])
 
-A local tensor just gets its borders; an input or parameter is copied first, if it is read within a reduction, often
-enough to pay for the copy. The borders are never written, only zeroed when the memory is made. Declines where the
-borders would be larger than the tensor, and for tensors whose memory belongs to the caller otherwise.
+A local tensor just gets its borders; an input or parameter is copied first, and an output is computed in such a
+tensor and copied from it, if reads within reductions are enough to pay for the copy. The borders are never written,
+only zeroed when the memory is made. Declines where the borders would be larger than the tensor, and for new values of
+states, which want to replace the old ones where they lie.
 """
 
 from __future__ import annotations
@@ -58,17 +59,18 @@ def halo(system: System) -> tuple[System, dict[str, Borders]]:
             continue
         if tensor.role == "local":
             borders[name] = wide
-        elif tensor.role != "output" and sum(r.times for r in reads) >= _WORTH * volume:
+        elif sum(r.times for r in reads) >= _WORTH * volume:
             added.append(replace(tensor, name=f"{name}.wide", role="local"))
             borders[added[-1].name] = wide
     return _with_copies(system, added), borders
 
 
 def _with_copies(system: System, added: list[Tensor]) -> System:
-    """Every read of a tensor that has a copy reads the copy."""
+    """Every read of a tensor that has a copy reads the copy; an output is computed there and copied from it."""
     if not added:
         return system
     sources = {t.name.removesuffix(".wide"): t.name for t in added}
+    outputs = {name: sources[name] for name in system.names("output") if name in sources}
 
     def renamed(e: Expr) -> Expr:
         e = rebuild(e, renamed)
@@ -77,16 +79,25 @@ def _with_copies(system: System, added: list[Tensor]) -> System:
         return e
 
     equations = [
-        replace(e, value=renamed(e.value), subscripts=tuple(renamed(s) for s in e.subscripts))
+        replace(
+            e,
+            target=outputs.get(e.target, e.target),
+            value=renamed(e.value),
+            subscripts=tuple(renamed(s) for s in e.subscripts),
+        )
         for e in system.equations
     ]
-    copies = []
-    for tensor in added:
-        indices = tuple(Binder(Index(f"i{k}"), expr(n)) for k, n in enumerate(tensor.shape))
-        places = tuple(index for index, _ in indices)
-        value = Element(tensor.name.removesuffix(".wide"), places)
-        copies.append(Equation(tensor.name, places, indices, value, origin="borders"))
+    copies = [
+        _copy(t, name, wide) if name in outputs else _copy(t, wide, name)
+        for t, (name, wide) in zip(added, sources.items(), strict=True)
+    ]
     return System((*system.tensors, *added), (*copies, *equations), system.updates)
+
+
+def _copy(tensor: Tensor, target: str, source: str) -> Equation:
+    indices = tuple(Binder(Index(f"i{k}"), expr(n)) for k, n in enumerate(tensor.shape))
+    places = tuple(index for index, _ in indices)
+    return Equation(target, places, indices, Element(source, places), origin="borders")
 
 
 def _reads(equation: Equation, tensors: Mapping[str, Tensor]) -> Iterator[_Read]:

@@ -197,9 +197,9 @@ class _Writer:
     ) -> list[str]:
         """Accumulators around another fold wait on the stack: the registers belong to the inner one."""
         places = []
-        for type_, start in carried:
+        for type_, first in carried:
             places.append(self.a.stack(type_, 1))
-            self.a.line(f"store {type_} {start}, ptr {places[-1]}")
+            self.a.line(f"store {type_} {first}, ptr {places[-1]}")
 
         def values() -> list[str]:
             pairs = zip(carried, places, strict=True)
@@ -207,8 +207,8 @@ class _Writer:
 
         def remembering(_: States) -> list[str]:
             results = turn(values)
-            for (type_, _), place, result in zip(carried, places, results, strict=True):
-                self.a.line(f"store {type_} {result}, ptr {place}")
+            for place, result, start in zip(places, results, carried, strict=True):
+                self.a.line(f"store {start[0]} {result}, ptr {place}")
             return []
 
         self._nest(fold, ranges, [], remembering)

@@ -29,7 +29,7 @@ from .expression import Binder, Element, Expr, Index, Number, expr, fresh_index,
 from .integers import integer_difference, normalize, polynomial
 from .system import Equation, System, Tensor, reads
 
-__all__ = ["Recurrence", "Step", "Window", "equations", "order", "step_lines"]
+__all__ = ["Recurrence", "Step", "Window", "cycles", "equations", "order", "step_lines"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,17 @@ Axes = Mapping[str, int]  # the axis that carries, of each tensor in a cycle
 def order(system: System) -> tuple[Step, ...]:
     """The equations of a system as a program, with zeros first where a target is not defined everywhere."""
     return _order([_Placed(e) for e in (*_zeros(system), *system.equations)], ())
+
+
+def cycles(system: System) -> list[list[Equation]]:
+    """Sets of equations that read one another."""
+    graph = _dependences(system.equations, ())
+    parts = [sorted(part) for part in nx.strongly_connected_components(graph)]
+    return [
+        [system.equations[node] for node in part]
+        for part in sorted(parts)
+        if len(part) > 1 or graph.has_edge(part[0], part[0])
+    ]
 
 
 def equations(steps: Sequence[Step]) -> Iterator[Equation]:

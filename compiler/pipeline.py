@@ -20,6 +20,7 @@ from .loops import Kernel
 from .lower import Storage, lower
 from .options import Options, Settings
 from .order import Recurrence, order, step_lines
+from .outside import outside
 from .plan import copies, in_place, plan, with_own_values
 from .program import Program, decode, encode, limits
 from .run import Executable
@@ -34,6 +35,7 @@ STAGES = (
     "system",
     "stabilize",
     "hoist",
+    "outside",
     "halo",
     "order",
     "fuse",
@@ -93,8 +95,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     shared = hoist(stable)
     texts["hoist"] = lambda: str(shared)
 
+    # Before the order fixes what is inside a loop: all that need not be.
+    loosened = outside(shared)
+    texts["outside"] = lambda: str(loosened)
+
     # The last stage that may add equations: copies for what is read beyond its edge.
-    padded, borders = halo(shared)
+    padded, borders = halo(loosened)
     texts["halo"] = lambda: str(padded)
 
     # Only now an order: the stages before may add, merge and drop equations freely, as those stand in none.

@@ -119,6 +119,16 @@ def test_halo_copies_an_input_that_is_read_often() -> None:
     assert [str(e).split(" ")[0] for e in system.equations] == ["x.wide[i0:9]", "y[i:9]"]
 
 
+def test_halo_computes_an_output_inside_borders() -> None:
+    """An output that its own recurrence reads is copied from a tensor with borders."""
+    inner = reduction("sum", element("y", ROW - 1, "j") * element("U", "j", "k"), j=4)
+    tensors = (tensor("U", 4, 4), tensor("y", 9, 4, role="output"))
+    own = equation(element("y", "i", "k"), inner + expr(1), i=9, k=4)
+    system, borders = halo(System(tensors, (own,)))
+    assert borders["y.wide"] == ((1, 0), (0, 0))
+    assert [e.target for e in system.equations] == ["y", "y.wide"]
+
+
 def test_halo_declines_when_borders_outgrow_the_tensor() -> None:
     """Borders larger than what they surround cost more than checks."""
     value = reduction("sum", element("x", ROW - Index("j")), j=50)

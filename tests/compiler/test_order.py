@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from compiler.errors import CompilerError
 from compiler.expression import Call, Index
 from compiler.order import Recurrence, Window, equations, order, step_lines
+from compiler.outside import outside
 from compiler.system import System
 
 from .build import element, equation, reduction, tensor
@@ -133,3 +136,20 @@ def test_order_declines_when_no_index_carries_the_cycle() -> None:
     )
     with pytest.raises(CompilerError, match=r"a\[i.*b\[i"):
         order(system)
+
+
+def test_outside_computes_at_once_what_the_cycle_does_not_need() -> None:
+    """A product with the inputs leaves the loop, the one with the state stays."""
+    system = _recurrent(1)
+    h = element("h", "t", "k")
+    product = reduction("sum", element("x", "t", "j") * element("U", "j", "k"), j=4)
+    state = reduction("sum", element("h", T - 1, "j") * element("U", "j", "k"), j=4)
+    own = equation(h, product + state, t=5, k=4)
+    loosened = outside(replace(system, equations=(own,)))
+    assert [e.target for e in equations(order(loosened))][-2:] == ["h.outside", "h"]
+    assert str(loosened.equations[1].value).count("Reduce") == 1
+
+
+def test_outside_declines_for_what_has_no_reduction() -> None:
+    """A product of two numbers costs less than the memory for it."""
+    assert outside(_recurrent(1)) == _recurrent(1)
