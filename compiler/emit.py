@@ -1,6 +1,6 @@
 """Emit: kernels as LLVM assembly, and the function that calls them in order.
 
-    define internal void @kernel_2(ptr %a0, ptr %a1, i64 %t0)    one per kernel; equal kernels are written once
+    define hidden void @kernel_2(ptr %a0, ptr %a1, i64 %t0)    one per kernel; equal kernels are written once
     define void @step(ptr %context)                              addresses from the table, recurrences, calls
 
 Kernels are functions of their own, called and never inlined: a call costs a nanosecond, a copy costs compile time.
@@ -21,15 +21,27 @@ from .target import Target
 __all__ = ["SYMBOL", "emit"]
 
 SYMBOL = "step"
+_MODULE = 100_000  # characters of a module; by size, not by threads, so that the objects do not depend on those
 
 
-def emit(parts: Sequence[Any], plan: Plan, dtypes: Mapping[str, str], target: Target) -> str:
-    """One module with the function `SYMBOL`."""
+def emit(
+    parts: Sequence[Any], plan: Plan, dtypes: Mapping[str, str], target: Target
+) -> tuple[str, ...]:
+    """Modules with the kernels, which can be compiled side by side, and last the one with the function `SYMBOL`."""
     writer = _Writer(plan, dtypes, target)
     writer.steps(parts, {})
     writer.step.line("ret void")
     step = writer.step.function(f"void @{SYMBOL}(ptr %context)")
-    return module([*writer.assemblers, writer.step], [*writer.functions, step])
+    modules: list[list[int]] = [[]]
+    for k in range(len(writer.functions)):
+        if sum(len(writer.functions[n]) for n in modules[-1]) > _MODULE:
+            modules.append([])
+        modules[-1].append(k)
+    texts = [
+        module([writer.assemblers[k] for k in own], [writer.functions[k] for k in own])
+        for own in modules
+    ]
+    return (*texts, module([writer.step], [step]))
 
 
 class _Writer:
@@ -78,6 +90,8 @@ class _Writer:
             self.names[text] = name
             self.assemblers.append(assembler)
             self.functions.append(text.replace("@kernel(", f"@{name}(", 1))
+            types = ["ptr"] * len(kernel.tensors) + ["i64"] * len(kernel.outer)
+            self.step.declare(f"declare hidden void @{name}({', '.join(types)})")
         return self.names[text]
 
     def recurrence(self, part: Recurrence, places: Mapping[str, str]) -> None:

@@ -55,7 +55,7 @@ def kernel_function(
     writer.a.line("ret void")
     parameters = [f"ptr {p}" for p in writer.values.pointers.values()]
     parameters += [f"i64 %t{k}" for k in range(len(kernel.outer))]
-    signature = f"internal void @{name}({', '.join(parameters)})"
+    signature = f"hidden void @{name}({', '.join(parameters)})"
     return writer.a.function(signature, "nounwind noinline"), writer.a
 
 

@@ -129,9 +129,9 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     texts["plan"] = lambda: str(placed)
 
     # Text, not an object model: it is three times faster to write, and it is what one reads when one asks.
-    assembly = emit(parts, placed, {t.name: t.dtype for t in padded.tensors}, target)
-    texts["emit"] = lambda: assembly
-    texts["assembly"] = lambda: jit.assembly(assembly, target)
+    modules = emit(parts, placed, {t.name: t.dtype for t in padded.tensors}, target)
+    texts["emit"] = lambda: "\n".join(modules)
+    texts["assembly"] = lambda: "\n".join(jit.assembly(module, target) for module in modules)
 
     program = Program(
         slots=placed.slots,
@@ -139,22 +139,23 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
         zeros=placed.zeros,
         states=tuple(state for state, _ in system.updates),
         limits=limits(system),
-        objects=_objects(assembly, settings),
+        objects=_objects(modules, settings),
     )
     return program, explanation
 
 
-def _objects(assembly: str, settings: Settings) -> tuple[bytes, ...]:
-    """Object code, kept by the text that it was made from."""
-    cache = opened(settings.cache)
-    key = module_key(assembly, settings.target, jit.versions())
-    stored = cache.get(key) if cache else None
-    if stored is not None:
-        return (stored,)
-    objects = jit.compile_modules([assembly], settings.target, settings.threads)
-    if cache:
-        cache.put(key, objects[0])
-    return objects
+def _objects(modules: Sequence[str], settings: Settings) -> tuple[bytes, ...]:
+    """Object code of each module, kept by the text that it was made from."""
+    cache, versions = opened(settings.cache), jit.versions()
+    keys = [module_key(text, settings.target, versions) for text in modules]
+    found = {key: data for key in keys if cache and (data := cache.get(key)) is not None}
+    missing = {key: text for key, text in zip(keys, modules, strict=True) if key not in found}
+    made = jit.compile_modules(list(missing.values()), settings.target, settings.threads)
+    for key, data in zip(missing, made, strict=True):
+        found[key] = data
+        if cache:
+            cache.put(key, data)
+    return tuple(found[key] for key in keys)
 
 
 def _lowered(

@@ -60,7 +60,7 @@ def test_equal_kernels_are_written_once() -> None:
         tuple(own),
     )
     text = _stage(system, "emit")
-    assert text.count("define internal") == 1
+    assert text.count("define hidden") == 1
     assert text.count("call void @kernel") == 21
 
 
