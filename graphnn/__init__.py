@@ -43,7 +43,7 @@ from .functions import (
     sum,
     transpose,
 )
-from .gradients import compute_gradients
+from .gradients import compute_gradients, derivation
 from .graph.graph import Graph
 from .graph.node import Input, Node, Parameter
 from .graph.operation import Operation, op
@@ -95,6 +95,7 @@ __all__ = [
     "compute_gradients",
     "concat",
     "cos",
+    "derivation",
     "divide",
     "draw",
     "erf",

@@ -7,6 +7,7 @@ no derivative stands here; see `graphnn.calculus`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from compiler.expression import Element
 
@@ -17,9 +18,12 @@ from .graph.application import Application, Result
 from .graph.graph import Graph
 from .graph.node import Constant, Node, graph_role, require_node
 from .graph.operation import Operation, op
-from .notation import Formula, expand, is_generic, reads_bundle, select
+from .notation import Formula, expand, is_generic, reads_bundle, select, symbolic
 
-__all__ = ["compute_gradients", "derived_formulas"]
+if TYPE_CHECKING:
+    from .calculus.derivation import Derivation
+
+__all__ = ["compute_gradients", "derivation", "derived_formulas"]
 
 
 def compute_gradients(loss: Node, wrt: Iterable[Node] | None = None) -> dict[Node, Node]:
@@ -174,3 +178,33 @@ def _zero(node: Node) -> Node:
     assert isinstance(result, Result)
     result.name = f"d_{node.name}"
     return result
+
+
+def derivation(
+    what: Operation | Node, wrt: str | Node | Sequence[str | Node] | None = None
+) -> Derivation:
+    """The steps from an operation's formula to its gradients, each with the name of the law used.
+
+    ``what`` is an operation, or a node that one computes; ``wrt`` names operands of the formula, or gives nodes, by
+    default all that have a gradient. The result prints, and typesets itself in Jupyter. Raises `GraphnnError`.
+
+    >>> print(derivation(op("y[...] = exp(x[...])**2"), "x"))  # doctest: +ELLIPSIS
+    y[...] = exp(x[...])**2 ...
+    """
+    from .calculus.derivation import derivation as derived  # lazy: imports sympy
+
+    if isinstance(what, Result):
+        formula, operands = what.application.formula, what.application.operands
+    elif isinstance(what, Operation):
+        formula, operands = what.formula, {}
+    else:
+        raise GraphnnError(f"expected an operation or a computed node, got {what!r}")
+    if wrt is None:
+        return derived(symbolic(formula))
+    names = []
+    for each in [wrt] if isinstance(wrt, (str, Node)) else wrt:
+        found = [k for k, node in operands.items() if node is each]
+        if isinstance(each, Node) and not found:
+            raise GraphnnError(f"{each.name} is no operand of {formula.text}")
+        names += found or [str(each)]
+    return derived(symbolic(formula), names)
