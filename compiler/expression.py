@@ -27,6 +27,7 @@ __all__ = [
     "COMPARISONS",
     "ELLIPSIS",
     "FUNCTIONS",
+    "GROUP",
     "LOGICAL",
     "REDUCTIONS",
     "Binder",
@@ -52,10 +53,12 @@ __all__ = [
 ]
 
 ELLIPSIS = "..."
+GROUP = "group"  # Call(GROUP, indices): their row-major position, written [n, i]; no System has one
 ARITHMETIC = ("+", "-", "*", "/", "//", "%", "**", "neg")
 COMPARISONS = ("<", "<=", ">", ">=", "==", "!=")
 LOGICAL = ("and", "or", "not")
-# Scalar functions and how many arguments each takes (None: two or more).
+# Scalar functions and how many arguments each takes (None: two or more). uniform(key, counter, position) is a random
+# number in [0, 1) that three integers determine, see philox.py.
 FUNCTIONS: Mapping[str, int | None] = {
     "where": 3,
     "max": None,
@@ -74,6 +77,7 @@ FUNCTIONS: Mapping[str, int | None] = {
     "sign": 1,
     "floor": 1,
     "round": 1,
+    "uniform": 3,
 }
 # "max" splits a tie evenly in its gradient, "firstmax" gives all to the first in index order; values are equal.
 REDUCTIONS = ("sum", "mean", "max", "min", "firstmax", "firstmin", "prod", "argmax", "argmin")
@@ -293,9 +297,7 @@ def substitute(e: Expr, values: Mapping[Expr, Expr]) -> Expr:
 def canonical(e: Expr, depth: int = 0) -> Expr:
     """Bound indices renamed by nesting depth, so that expressions equal up to their names compare equal."""
     if isinstance(e, Reduce):
-        names: dict[Expr, Expr] = {
-            b.index: Index(f"#{depth}.{k}") for k, b in enumerate(e.binders)
-        }
+        names: dict[Expr, Expr] = {b.index: Index(f"#{depth}.{k}") for k, b in enumerate(e.binders)}
         binders = tuple(
             Binder(names[i], None if n is None else canonical(n, depth)) for i, n in e.binders
         )

@@ -50,7 +50,19 @@ from .system import Equation, System, Tensor, reads
 
 __all__ = ["hoist"]
 
-EXPENSIVE = ("exp", "log", "expm1", "log1p", "sqrt", "sin", "cos", "tanh", "sigmoid", "erf")
+EXPENSIVE = (
+    "exp",
+    "log",
+    "expm1",
+    "log1p",
+    "sqrt",
+    "sin",
+    "cos",
+    "tanh",
+    "sigmoid",
+    "erf",
+    "uniform",
+)
 Key = tuple[object, ...]
 
 

@@ -239,16 +239,20 @@ class _Machine:
             result[target] = value[inside]
 
     def reals(self, equation: Equation) -> Reals:
-        """The kind of reals an equation computes with: the target's, else the widest it reads."""
-        if self.everywhere is not None:
-            return self.everywhere
+        """The kind of reals an equation computes with: the target's, else the widest it reads.
+
+        In any precision its random numbers stay those of its own float type.
+        """
         own = self.tensors[equation.target].dtype
         read = (
             [own]
             if own.startswith("float")
             else [self.tensors[e.tensor].dtype for e in reads(equation)]
         )
-        return FLOAT64 if "float64" in read else FLOAT32
+        usual = FLOAT64 if "float64" in read else FLOAT32
+        if self.everywhere is None:
+            return usual
+        return replace(self.everywhere, random_bits=usual.random_bits)
 
 
 def _listed(equations: Sequence[Equation]) -> str:

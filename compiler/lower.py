@@ -169,6 +169,8 @@ class _Lowering:
                 return self.element(e)
             case Reduce():
                 return self.reduction(e)
+            case Call("uniform", arguments):  # affine, so that collapse sees through the position
+                return Apply("uniform", tuple(self.place(a)[0] for a in arguments), self.real)
             case Call(function, arguments):
                 return self.call(function, [self.value(a) for a in arguments])
         raise CompilerError(f"{e!r} has no value")

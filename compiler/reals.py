@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from .philox import uniform
+
 __all__ = ["FLOAT32", "FLOAT64", "Array", "Reals", "apply", "multiprecision", "reduce_last"]
 
 Array = np.ndarray[Any, Any]
@@ -27,12 +29,13 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Reals:
-    """One kind of real numbers: their dtype, a number from a fraction, the functions of them."""
+    """One kind of real numbers: their dtype, a number from a fraction, their functions, the bits of a random one."""
 
     dtype: np.dtype[Any]
     number: Callable[[Fraction], Any]
     functions: Mapping[str, Function]
     reductions: Mapping[str, Function]
+    random_bits: int
 
     def array(self, values: Array) -> Array:
         """Booleans, integers or other reals as reals of this kind."""
@@ -91,6 +94,9 @@ def apply(function: str, arguments: Sequence[Array], reals: Reals) -> Array:
         return np.asarray(np.where(arguments[0].astype(bool), left, right))
     if function in _COMPARE:
         return np.asarray(_COMPARE[function](*_alike(arguments, reals)), bool)
+    if function == "uniform":
+        key, counter, position = arguments
+        return reals.array(uniform(key, counter, position, reals.random_bits))
     if function in _INTEGER and all(a.dtype.kind in "bi" for a in arguments):
         table, same = _INTEGER, [np.asarray(a, np.int64) for a in arguments]
     else:
@@ -182,8 +188,8 @@ _FLOAT_REDUCTIONS: Mapping[str, Function] = {
     "argmax": lambda a: a.argmax(-1),
     "argmin": lambda a: a.argmin(-1),
 }
-FLOAT32 = Reals(np.dtype(np.float32), float, _FLOAT, _FLOAT_REDUCTIONS)
-FLOAT64 = Reals(np.dtype(np.float64), float, _FLOAT, _FLOAT_REDUCTIONS)
+FLOAT32 = Reals(np.dtype(np.float32), float, _FLOAT, _FLOAT_REDUCTIONS, 24)
+FLOAT64 = Reals(np.dtype(np.float64), float, _FLOAT, _FLOAT_REDUCTIONS, 53)
 
 
 # --- any number of digits -------------------------------------------------------------------------
@@ -298,4 +304,5 @@ def multiprecision() -> Reals:
         lambda value: mp.mpf(value.numerator) / value.denominator,
         functions,
         reductions,
+        53,
     )

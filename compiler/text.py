@@ -11,7 +11,19 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from .expression import Call, Constant, Element, Expr, Index, Number, Reduce, Size, Symbol, elements
+from .expression import (
+    GROUP,
+    Call,
+    Constant,
+    Element,
+    Expr,
+    Index,
+    Number,
+    Reduce,
+    Size,
+    Symbol,
+    elements,
+)
 
 if TYPE_CHECKING:
     from .system import Equation, System
@@ -118,6 +130,8 @@ class _Printer:
         raise TypeError(f"not an expression: {e!r}")
 
     def call(self, function: str, arguments: tuple[Expr, ...]) -> tuple[str, int]:
+        if function == GROUP:
+            return f"[{', '.join(self.show(a)[0] for a in arguments)}]", _ATOM
         strength = _STRENGTH.get(function)
         if strength is None:
             return f"{function}({', '.join(self.show(a)[0] for a in arguments)})", _ATOM

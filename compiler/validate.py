@@ -27,7 +27,9 @@ from .expression import (
     Size,
     Symbol,
 )
+from .simplify import kind_of
 from .system import DTYPES, ROLES, Equation, System, Tensor
+from .text import expression_text
 
 __all__ = ["validate"]
 
@@ -124,7 +126,20 @@ def _fault(e: Expr, known: Mapping[Index, None], tensors: Mapping[str, Tensor]) 
             for index, size in binders:
                 if not _is_size(size):
                     return f"index {index.name} has no size"
-    return next((fault for fault in (_fault(c, known, tensors) for c in inner) if fault), "")
+    fault = next((fault for fault in (_fault(c, known, tensors) for c in inner) if fault), "")
+    if not fault and isinstance(e, Call) and e.function == "uniform":
+        return _argument_fault(e.arguments, tensors)
+    return fault
+
+
+def _argument_fault(arguments: tuple[Expr, ...], tensors: Mapping[str, Tensor]) -> str:
+    """What is wrong with the arguments of ``uniform``."""
+    for argument in arguments:
+        if kind_of(argument, tensors) != "integer":
+            return f"uniform takes integers, {expression_text(argument)} is none"
+        if isinstance(argument, Number) and not -(2**63) <= argument.value < 2**63:
+            return f"{expression_text(argument)} does not fit into 64 bits"
+    return ""
 
 
 def _count_is_right(function: str, count: int) -> bool:

@@ -14,6 +14,7 @@ from .lanes import Lane, Lanes
 from .loops import Affine, Apply, Literal, Load, Store
 from .nodes import Node, Nodes
 from .scalars import apply, convert, read_memory, write_memory
+from .vectorphilox import uniform
 
 __all__ = ["BYTES", "Values"]
 
@@ -66,6 +67,9 @@ class Values:
             case Apply("convert" | "wrap" as function, (argument,)):
                 inner = self.operand(node.inner[0], lane, wide)
                 return convert(self.a, function, inner, argument.type, type_)
+            case Apply("uniform"):
+                numbers = [self.operand(n, lane, wide) for n in node.inner]
+                return uniform(self.a, type_, numbers)
             case Apply(function, arguments):
                 of = vector(arguments[-1].type, self.lanes.width if wide else 1)
                 every = tuple(self.operand(n, lane, wide) for n in node.inner)

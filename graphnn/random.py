@@ -1,13 +1,9 @@
-"""Random numbers that are a function of (seed, stream, position): Philox 4x32-10, in NumPy's integers.
-
-    words = philox(counter, key)        four 32-bit words for each counter of four, under a key of two
+"""Random arrays that are a function of (seed, stream, shape), drawn by the compiler's generator, Philox.
 
 A counter-based generator has no state to carry on: element k of stream s is the same number however
 many others are drawn, in whatever order, on however many threads. The key is the seed; a stream is
 one drawn tensor (a weight's first values, the order of one epoch), numbered since `set_seed`.
 NumPy's and Python's own generators are neither used nor moved.
-
-Source: Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011.
 """
 
 from __future__ import annotations
@@ -18,21 +14,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from compiler.philox import BLOCK, halves, philox, unit
+
 from .errors import GraphnnError
 
-__all__ = ["next_stream", "permutation", "philox", "set_seed", "truncated_normal", "uniform"]
+__all__ = ["next_stream", "permutation", "set_seed", "truncated_normal", "uniform"]
 
 Stream = tuple[int, int]  # seed, number since the seed was set
 
-_ROUNDS = 10
-_BLOCK = 1 << 14  # counters worked on at a time: they stay in cache
-_MULTIPLIERS = np.uint64(0xD2511F53), np.uint64(0xCD9E8D57)
-_WEYL = (
-    np.uint64(0x9E3779B9),
-    np.uint64(0xBB67AE85),
-)  # golden ratio, sqrt(3) - 1: added to the key each round
-_LOW = np.uint64(0xFFFFFFFF)
-_SHIFT = np.uint64(32)
+_BITS = 53  # of a uniform number
 
 
 class _Streams:
@@ -52,33 +42,12 @@ def next_stream(seed: int | None = None) -> Stream:
     return (_Streams.seed, next(_Streams.numbers)) if seed is None else (int(seed), 0)
 
 
-def philox(counter: Sequence[np.ndarray], key: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """Philox 4x32-10: four words for each position of the four counter arrays (all uint64 below 2**32)."""
-    a, b, c, d = counter
-    k, m = np.uint64(key[0]), np.uint64(key[1])
-    for _ in range(_ROUNDS):
-        p, q = _MULTIPLIERS[0] * a, _MULTIPLIERS[1] * c
-        a, b, c, d = (q >> _SHIFT) ^ b ^ k, q & _LOW, (p >> _SHIFT) ^ d ^ m, p & _LOW
-        k, m = (k + _WEYL[0]) & _LOW, (m + _WEYL[1]) & _LOW
-    return a, b, c, d
-
-
 def _words(positions: np.ndarray, stream: Stream, part: int = 0) -> tuple[np.ndarray, ...]:
     """Four words for each position of a stream; ``part`` tells further words for the same position apart."""
     seed, number = stream
-    same = np.zeros_like(positions)
-    counter = (
-        positions & _LOW,
-        (positions >> _SHIFT) | np.uint64(part << 16),
-        same + np.uint64(number & 0xFFFFFFFF),
-        same + np.uint64(number >> 32),
-    )
-    return philox(counter, (seed & 0xFFFFFFFF, seed >> 32))
-
-
-def _unit(high: np.ndarray, low: np.ndarray) -> np.ndarray:
-    """Two words as a float64 in [0, 1), of 53 bits."""
-    return ((high << np.uint64(21)) | (low >> np.uint64(11))).astype(np.float64) * 2.0**-53
+    low, high = halves(positions)
+    counter = low, high | np.uint64(part << 16), *halves(np.full_like(positions, number))
+    return philox(counter, halves(np.array(seed, np.uint64)))
 
 
 def uniform(shape: Sequence[int], low: float, high: float, stream: Stream) -> np.ndarray:
@@ -90,11 +59,11 @@ def uniform(shape: Sequence[int], low: float, high: float, stream: Stream) -> np
     """
     count = math.prod(shape)
     pairs = np.empty((-(-count // 2), 2))
-    for start in range(0, len(pairs), _BLOCK):
-        positions = np.arange(start, min(start + _BLOCK, len(pairs)), dtype=np.uint64)
+    for start in range(0, len(pairs), BLOCK):
+        positions = np.arange(start, min(start + BLOCK, len(pairs)), dtype=np.uint64)
         a, b, c, d = _words(positions, stream)
-        block = pairs[start : start + _BLOCK]
-        block[:, 0], block[:, 1] = _unit(a, b), _unit(c, d)
+        block = pairs[start : start + BLOCK]
+        block[:, 0], block[:, 1] = unit(a, b, _BITS), unit(c, d, _BITS)
     pairs *= high - low
     pairs += low
     return pairs.reshape(-1)[:count].reshape(tuple(shape))
@@ -122,14 +91,14 @@ def truncated_normal(
 def _normal(positions: np.ndarray, stream: Stream, part: int = 0) -> np.ndarray:
     """Box and Muller's transform of two uniform numbers."""
     a, b, c, d = _words(positions, stream, part)
-    radius = np.sqrt(-2 * np.log(1 - _unit(a, b)))
-    return radius * np.cos(2 * math.pi * _unit(c, d))
+    radius = np.sqrt(-2 * np.log(1 - unit(a, b, _BITS)))
+    return radius * np.cos(2 * math.pi * unit(c, d, _BITS))
 
 
 def permutation(count: int, stream: Stream) -> np.ndarray:
     """The numbers 0 .. count - 1 in random order: sorted by 64 random bits each, ties by position."""
     a, b, _, _ = _words(_positions((count,)), stream)
-    return np.argsort((a << _SHIFT) | b, kind="stable")
+    return np.argsort((a << np.uint64(32)) | b, kind="stable")
 
 
 def _positions(shape: Sequence[int]) -> np.ndarray:
