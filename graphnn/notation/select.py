@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from .formula import Formula, Line
-from .parse import tensors_of
+from .names import tensors_of
 
 __all__ = ["select"]
 
