@@ -1,10 +1,11 @@
-"""The catalogue: every operation graphnn knows, each defined once, by its formula, where it belongs.
+"""The catalogue: every operation, defined once, by its formula, where it belongs.
 
     relu = define("relu", "y[...] = max(0, x[...])", samples=[{"x": (3, 5)}])
 
-What `define` returns is an `Operation`, ready to be applied; what it records is walked by the tests (derived gradient =
-central difference, compiled = interpreted, prints = goldens), by the ready derivations and by the guide. Adding an operation
-is adding such a line to the module it belongs to, nothing else.
+What `define` returns is an `Operation`, ready to be applied; what it records is walked by the tests
+(derived gradient = central difference, compiled = interpreted, prints = goldens), by the ready
+derivations and by the guide. Adding an operation is adding such a line to the module it belongs to,
+nothing else.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ from .graph.operation import Operation, op
 
 __all__ = ["CATALOGUE", "Entry", "define", "with_attributes"]
 
-# What values an operand takes in samples: "real"; "positive"; "unit", between 0 and 1; "distribution", positive and of sum 1
-# along the last axis; "distinct", reals without ties; or an int n: whole numbers 0 .. n - 1.
+# What values an operand takes in samples: "real"; "positive"; "unit", between 0 and 1;
+# "distribution", positive and of sum 1 along the last axis; "distinct", reals without ties; or an
+# int n: whole numbers 0 .. n - 1.
 Domain = str | int
 Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An operation with what is needed to try it out: sample shapes, the domains of its operands, its source."""
+    """An operation with what is needed to try it out: sample shapes, domains, its source."""
 
     operation: Operation
     samples: tuple[Mapping[str, Shape], ...]
@@ -64,7 +66,7 @@ def define(
     source: str = "",
     **attributes: int | float,
 ) -> Operation:
-    """Record an operation and return it. ``samples`` are operand shapes to try it with, ``variants`` other attributes."""
+    """Record and return an operation; ``samples``: operand shapes, ``variants``: attributes."""
     if name in CATALOGUE:
         raise GraphnnError(f"the catalogue has an operation {name} already")
     operation = op(text, name, outputs, dtype, **attributes)

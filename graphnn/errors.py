@@ -1,14 +1,14 @@
 """Every error graphnn raises on purpose.
 
-All derive from `GraphnnError`, which is a ValueError: what went wrong is a value the caller gave. Low levels raise the short
-cause; the public call adds the context once with ``add_note``.
+All derive from `GraphnnError`, which is a ValueError: what went wrong is a value the caller gave.
+Low levels raise the short cause; the public call adds the context once with ``add_note``.
 """
 
 from __future__ import annotations
 
 from compiler.errors import CompilerError
 
-__all__ = ["CompilerError", "DtypeError", "GraphnnError", "NotationError", "ShapeError"]
+__all__ = ["CompilerError", "DtypeError", "FormatError", "GraphnnError", "NotationError", "ShapeError"]
 
 
 class GraphnnError(ValueError):
@@ -18,7 +18,9 @@ class GraphnnError(ValueError):
 class NotationError(GraphnnError):
     """A formula that cannot be read; the message points into its text."""
 
-    def __init__(self, message: str, line: str = "", number: int = 1, column: int | None = None) -> None:
+    def __init__(
+        self, message: str, line: str = "", number: int = 1, column: int | None = None
+    ) -> None:
         where = f"line {number}" + ("" if column is None else f", column {column + 1}")
         text = f"{where}: {message}"
         if line:
@@ -34,3 +36,7 @@ class ShapeError(GraphnnError):
 
 class DtypeError(GraphnnError, TypeError):
     """A dtype where another is needed."""
+
+
+class FormatError(GraphnnError):
+    """A file that is damaged, unfinished, hostile or of an unknown kind; nothing of it was used."""

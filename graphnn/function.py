@@ -1,7 +1,8 @@
-"""Function: a graph compiled to one native call, and `evaluate`, the same by the reference interpreter.
+"""Function: a graph compiled to one native call; `evaluate`: the same, interpreted.
 
-A function is compiled once for each set of sizes it meets (the batch, as a rule: the full one and the last, smaller one).
-Parameters are never copied: the native step works in `Parameter.value` itself.
+A function is compiled once for each set of sizes it meets (the batch, as a rule: the full one and
+the last, smaller one). Parameters are never copied: the native step works in `Parameter.value`
+itself.
 """
 
 from __future__ import annotations
@@ -37,8 +38,8 @@ def function(
 ) -> Function:
     """Compile ``outputs`` (and ``updates``) as a function of arrays for ``inputs``.
 
-    ``training`` None means training behaviour if there are updates, else inference. Raises `GraphnnError` when an
-    input that the graph needs is not listed.
+    ``training`` None means training behaviour if there are updates, else inference. Raises
+    `GraphnnError` when an input that the graph needs is not listed.
 
     >>> x = Input((None, 3))
     >>> double = function([x], 2 * x)
@@ -82,7 +83,7 @@ class Function:
         self._compiled: dict[tuple[tuple[int, ...], ...], _Compiled] = {}
 
     def _add_changes(self) -> None:
-        """Statistics and counters move with every training step; what they need may bring in more of them."""
+        """Statistics and counters move with every training step; they may bring in others."""
         while not set(self.graph.changes) <= set(self.updates):
             self.updates = {**self.graph.changes, **self.updates}
             self.graph = Graph([*self.outputs, *self.updates.values()], self.training)
@@ -90,7 +91,8 @@ class Function:
     def __call__(self, *arrays: object) -> np.ndarray | list[np.ndarray]:
         """Fresh arrays for the outputs; parameters take their new values if there are updates.
 
-        Raises `ShapeError`, `DtypeError` or IndexError (a label or token out of range) before anything is written.
+        Raises `ShapeError`, `DtypeError` or IndexError (a label or token out of range) before
+        anything is written.
         """
         values = [np.asarray(a) for a in arrays]
         compiled = self.prepare(values)
@@ -115,7 +117,7 @@ class Function:
         return known
 
     def check(self, arrays: Sequence[np.ndarray], rows: int) -> None:
-        """IndexError if a label or token is out of range in arrays of samples that come ``rows`` at a time."""
+        """IndexError if a label or token is out of range; samples come ``rows`` at a time."""
         compiled = self.prepare([array[:rows] for array in arrays])
         for name, array in zip(compiled.inputs, arrays, strict=True):
             if name is not None:
@@ -133,7 +135,7 @@ class Function:
         return _Compiled(executable, inputs, tuple(lowered.names[node] for node in self.outputs))
 
     def explain(self, stage: str | None = None) -> str:
-        """The compiler's stages as text, for the sizes met last (or, where all sizes are fixed, at once)."""
+        """The compiler's stages as text, for the sizes met last."""
         if not self._compiled:
             sizes = {n: 1 for node in self.inputs for n in node.dims if isinstance(n, Symbol)}
             if sizes:
@@ -154,7 +156,7 @@ class Explainable(Protocol):
 
 
 def explain(what: Explainable, stage: str | None = None) -> str:
-    """The stages from equations to assembly as text, for a compiled function or a model; or one of them."""
+    """The stages from equations to assembly as text, or one of them, of a function or a model."""
     return what.explain(stage)
 
 
@@ -174,7 +176,7 @@ def _computed(node: Node) -> Node:
 
 
 def bind_sizes(inputs: Sequence[Input], arrays: Sequence[np.ndarray]) -> dict[Symbol, int]:
-    """The open sizes that these arrays settle. Raises `ShapeError` with the input, what was expected and what was given."""
+    """The open sizes that these arrays settle. Raises `ShapeError`: input, expected, got."""
     sizes: dict[Symbol, int] = {}
     owner: dict[Symbol, str] = {}
     for node, array in zip(inputs, arrays, strict=True):
@@ -197,7 +199,9 @@ def bind_sizes(inputs: Sequence[Input], arrays: Sequence[np.ndarray]) -> dict[Sy
 
 
 def converted(array: np.ndarray, node: Node) -> np.ndarray:
-    """The array in the node's dtype: any real number for a float, whole numbers for an integer input."""
+    """The array in the node's dtype: any real number for a float, whole numbers for an integer
+    input.
+    """
     wanted = np.dtype(node.dtype)
     if array.dtype == wanted:
         return array
@@ -216,9 +220,11 @@ def evaluate(
     precision: str | int | None = None,
     training: bool = False,
 ) -> np.ndarray | list[np.ndarray]:
-    """The value of a node (or several) by the slow reference interpreter: the same meaning, no compiler.
+    """The value of a node (or several) by the slow reference interpreter: the same meaning, no
+    compiler.
 
-    ``values`` gives an array for each input. ``precision`` "float64" or a number of decimal digits computes more exactly.
+    ``values`` gives an array for each input. ``precision`` "float64" or a number of decimal digits
+    computes more exactly.
     """
     single = isinstance(node, Node)
     wanted = [_computed(n) for n in ([node] if isinstance(node, Node) else node)]

@@ -1,7 +1,7 @@
-"""Functions on nodes as NumPy has them: arithmetic with broadcasting, exp, log, sum over axes, reshape, transpose, concat.
+"""Functions on nodes as NumPy has them: arithmetic, exp, log, sum over axes, reshape, concat.
 
-Each is an operation of the catalogue, or, where axes and sizes decide, a formula written for just those. Importing this
-module gives nodes their operators.
+Each is an operation of the catalogue, or, where axes and sizes decide, a formula written for just
+those. Importing this module gives nodes their operators.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ _SCALED = [{"a": (3, 5), "b": ()}]
 
 
 def _binary(name: str, text: str, **domains: str) -> Callable[[object, object], Node]:
-    """An operation of two tensors, and two more for a number on either side: those keep ``...`` for every rank."""
+    """An operation of two tensors, and two more for a number on either side: those keep ``...`` for
+    every rank.
+    """
     both = define(name, text, samples=_PAIR, domains=domains)
     right = define(f"{name}_number", text.replace("b[...]", "b"), samples=_SCALED, domains=domains)
     left = define(
@@ -116,7 +118,9 @@ _power = _binary("power", "y[...] = a[...]**b[...]", a="positive")
 
 
 def power(a: object, b: object) -> Node:
-    """``a**b``; a whole number as exponent is written into the formula, so that its gradient is a polynomial."""
+    """``a**b``; a whole number as exponent is written into the formula, so that its gradient is a
+    polynomial.
+    """
     if (
         isinstance(b, (int, float))
         and not isinstance(b, bool)

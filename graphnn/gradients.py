@@ -1,7 +1,7 @@
-"""Gradients of a graph: for each application, from the loss back, the operation that calculus derived from its formula.
+"""Gradients of a graph: from the loss back, the operations derived from each formula.
 
-What comes out are ordinary nodes: they print, draw, compile and can be differentiated again. Nothing is computed here and
-no derivative stands here; see `graphnn.calculus`.
+What comes out are ordinary nodes: they print, draw, compile and can be differentiated again.
+Nothing is computed here and no derivative stands here; see `graphnn.calculus`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,10 @@ __all__ = ["compute_gradients", "derivation", "derived_formulas"]
 def compute_gradients(loss: Node, wrt: Iterable[Node] | None = None) -> dict[Node, Node]:
     """``d loss / d w`` for each parameter ``w``, as nodes of the graph.
 
-    ``loss`` is a scalar float node. ``wrt`` lists parameters or other nodes, by default all trainable parameters the loss
-    depends on; one that it does not depend on gets an explicit zero. Raises `ShapeError` for a loss that is not a
-    scalar, `DtypeError` for the gradient of an integer tensor.
+    ``loss`` is a scalar float node. ``wrt`` lists parameters or other nodes, by default all
+    trainable parameters the loss depends on; one that it does not depend on gets an explicit zero.
+    Raises `ShapeError` for a loss that is not a scalar, `DtypeError` for the gradient of an integer
+    tensor.
     """
     require_node(loss, "the loss")
     if loss.ndim:
@@ -185,8 +186,9 @@ def derivation(
 ) -> Derivation:
     """The steps from an operation's formula to its gradients, each with the name of the law used.
 
-    ``what`` is an operation, or a node that one computes; ``wrt`` names operands of the formula, or gives nodes, by
-    default all that have a gradient. The result prints, and typesets itself in Jupyter. Raises `GraphnnError`.
+    ``what`` is an operation, or a node that one computes; ``wrt`` names operands of the formula, or
+    gives nodes, by default all that have a gradient. The result prints, and typesets itself in
+    Jupyter. Raises `GraphnnError`.
 
     >>> print(derivation(op("y[...] = exp(x[...])**2"), "x"))  # doctest: +ELLIPSIS
     y[...] = exp(x[...])**2 ...

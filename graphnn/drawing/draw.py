@@ -1,4 +1,4 @@
-"""`draw`: a picture of a node, a model or the updates of an optimizer: forward, with gradients, or the whole step."""
+"""`draw`: a picture of a node, a model or updates: forward, with gradients, or the whole step."""
 
 from __future__ import annotations
 
@@ -21,16 +21,21 @@ def draw(
 ) -> Drawing:
     """A picture of ``what``: a node, a list of nodes, a model, or an optimizer's updates.
 
-    ``graph`` is "forward"; "gradient", the forward graph with the gradients of all parameters beside it; or "train", with
-    the updates as well (of a compiled model). ``formulas`` shows them in the boxes; ``depth`` draws each layer deeper
-    than that as one box. The result saves itself as .svg, .png, .pdf, .dot or .html and shows itself in Jupyter.
+    ``graph`` is "forward"; "gradient", the forward graph with the gradients of all parameters
+    beside it; or "train", with the updates as well (of a compiled model). ``formulas`` shows them
+    in the boxes; ``depth`` draws each layer deeper than that as one box. The result saves itself as
+    .svg, .png, .pdf, .dot or .html and shows itself in Jupyter.
     """
     if graph not in GRAPHS:
         raise GraphnnError(f"graph is one of {', '.join(GRAPHS)}, got {graph!r}")
     nodes, loss, title = _subject(what, graph)
     if graph == "gradient" and loss is not None:
         nodes = [loss, *compute_gradients(loss).values()]
-    return Drawing(picture(Graph(nodes, training=graph != "forward"), title, loss), formulas=formulas, depth=depth)
+    return Drawing(
+        picture(Graph(nodes, training=graph != "forward"), title, loss),
+        formulas=formulas,
+        depth=depth,
+    )
 
 
 def _subject(what: object, graph: str) -> tuple[list[Node], Node | None, str]:

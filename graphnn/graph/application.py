@@ -24,9 +24,10 @@ __all__ = ["Application", "Result", "ShownFormula"]
 
 @dataclass(eq=False, frozen=True)
 class Application:
-    """One use of an operation. ``formula`` is what stands there after broadcasting, ``resolved`` its equations
-    with sizes; ``role`` its part in a training step; ``differentiates`` the application it is the gradient of; ``results``
-    holds the node of each target that was asked for."""
+    """One use of an operation. ``formula`` is what stands there after broadcasting, ``resolved``
+    its equations with sizes; ``role`` its part in a training step; ``differentiates`` the
+    application it is the gradient of; ``results`` holds the node of each target that was asked
+    for."""
 
     operation: Operation
     operands: Mapping[str, Node]
@@ -79,7 +80,9 @@ class Result(Node):
 
 @dataclass(frozen=True, slots=True)
 class ShownFormula:
-    """Equations to look at: text when printed, ``latex`` for typesetting, typeset by itself in Jupyter."""
+    """Equations to look at: text when printed, ``latex`` for typesetting, typeset by itself in
+    Jupyter.
+    """
 
     equations: tuple[Equation, ...]
     shapes: Mapping[str, tuple[Expr, ...]]

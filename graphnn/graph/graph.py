@@ -1,7 +1,8 @@
-"""Graph: the nodes that some outputs need, in a networkx directed graph, each with its equations in the graph's own names.
+"""Graph: the nodes that some outputs need, and their equations in the graph's own names.
 
-A training step is one graph like any other: loss, gradients and updates are nodes, so ancestors, order, isomorphism and
-export come from networkx, and printing, drawing and compiling need no special case.
+A training step is one graph like any other: loss, gradients and updates are nodes, so ancestors,
+order, isomorphism and export come from networkx, and printing, drawing and compiling need no
+special case.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ __all__ = ["Graph"]
 class Graph:
     """Everything that ``outputs`` depend on, in ``training`` or in inference.
 
-    ``nodes`` in topological order; ``network`` the networkx graph (edges run with the data); ``symbols`` the name of each
-    node in equations; ``names`` for each application the graph's name of every tensor in its formula.
+    ``nodes`` in topological order; ``network`` the networkx graph (edges run with the data);
+    ``symbols`` the name of each node in equations; ``names`` for each application the graph's name
+    of every tensor in its formula.
     """
 
     def __init__(self, outputs: Iterable[Node], training: bool = False) -> None:
@@ -43,13 +45,17 @@ class Graph:
         self.names = {a: self._tensor_names(a) for a in self.applications}
 
     def chosen(self, node: Node) -> Node:
-        """The node that stands for ``node`` in this graph: of a choice, the side that this graph is made for."""
+        """The node that stands for ``node`` in this graph: of a choice, the side that this graph is
+        made for.
+        """
         while isinstance(node, Choice):
             node = node.training if self.training else node.inference
         return node
 
     def _topological(self) -> tuple[tuple[Node, ...], list[Choice]]:
-        """Nodes, operands before their readers, and the choices met; iterative, so that depth is no limit."""
+        """Nodes, operands before their readers, and the choices met; iterative, so that depth is no
+        limit.
+        """
         done: dict[Node, None] = {}
         choices: dict[Choice, None] = {}
         stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(self.outputs)]
@@ -101,7 +107,9 @@ class Graph:
     def equations(
         self, application: Application, resolved: Resolved | None = None
     ) -> list[Equation]:
-        """The equations of one application in the graph's names, with its attributes and scalar constants put in."""
+        """The equations of one application in the graph's names, with its attributes and scalar
+        constants put in.
+        """
         return named_equations(application, self.names[application], resolved)
 
     def __str__(self) -> str:

@@ -1,9 +1,11 @@
 """Nodes: tensors of a static graph, each of which knows the formula it comes from.
 
-    Node := Input | Parameter | Constant | Result       (a Result is made by applying an operation, see `application`)
+    Node := Input | Parameter | Constant | Result       (a Result is made by applying an operation,
+                                                        see `application`)
 
-A shape holds ints and, where a size is not fixed yet, symbols: the batch is ``N`` for every input. `Node.shape` shows those
-as None. Nodes are compared by identity; arithmetic on them builds new ones (see `graphnn.functions`).
+A shape holds ints and, where a size is not fixed yet, symbols: the batch is ``N`` for every input.
+`Node.shape` shows those as None. Nodes are compared by identity; arithmetic on them builds new ones
+(see `graphnn.functions`).
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ def unique_name(base: str) -> str:
 
 @contextmanager
 def layer_scope(name: str, owner: object = None) -> Iterator[None]:
-    """Nodes made inside belong to the layer ``name`` (a cluster in pictures, a prefix of their names)."""
+    """Nodes made inside belong to the layer ``name`` (a cluster in pictures, a prefix of their
+    names).
+    """
     _scopes.append((name, owner))
     try:
         yield
@@ -112,8 +116,8 @@ def aligned_array(shape: Sequence[int], dtype: str) -> np.ndarray:
 
 @dataclass(eq=False)
 class Node:
-    """A tensor of the graph: ``name``, ``dims`` (ints and symbols as expressions), ``dtype``, ``scope`` (its layers),
-    ``owner`` (the use of a layer that made it)."""
+    """A tensor of the graph: ``name``, ``dims`` (ints and symbols as expressions), ``dtype``,
+    ``scope`` (its layers), ``owner`` (the use of a layer that made it)."""
 
     name: str
     dims: tuple[Expr, ...]
@@ -170,7 +174,9 @@ class Input(Node):
 
 
 class Parameter(Node):
-    """A tensor that is kept between calls: a weight, a moment, a counter. ``value`` is its memory, trained in place."""
+    """A tensor that is kept between calls: a weight, a moment, a counter. ``value`` is its memory,
+    trained in place.
+    """
 
     def __init__(self, value: np.ndarray, name: str, *, trainable: bool = True) -> None:
         array = np.asarray(value)
@@ -219,9 +225,11 @@ class Constant(Node):
 
 
 class Choice(Node):
-    """A node that is computed one way in training and another in inference; `Graph` follows the one that it is made for.
+    """A node that is computed one way in training and another in inference; `Graph` follows the one
+    that it is made for.
 
-    ``changes`` are the new values that parameters take with each training step: moving statistics, counters.
+    ``changes`` are the new values that parameters take with each training step: moving statistics,
+    counters.
     """
 
     def __init__(

@@ -3,7 +3,8 @@
     silu = op("y[...] = x[...] / (1 + exp(-x[...]))")
     y = silu(x)
 
-Shape, dtype, gradient, picture and kernel of the result follow from the formula; nothing else is ever written for it.
+Shape, dtype, gradient, picture and kernel of the result follow from the formula; nothing else is
+ever written for it.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from ..notation import (
 from .application import Application, Result
 from .node import Constant, Node, current_scope, unique_name
 
-__all__ = ["Operation", "bound_text", "op", "resolve_cached"]
+__all__ = ["Operation", "bound_text", "dtypes_of", "op", "resolve_cached"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,9 @@ class Operation:
     dtype: str | None = None
 
     def __call__(self, *positional: object, **named: object) -> Result | tuple[Result, ...]:
-        """The node (or nodes) of the outputs for these operands, in order of first appearance or by name."""
+        """The node (or nodes) of the outputs for these operands, in order of first appearance or by
+        name.
+        """
         application = self.apply(self.bind(positional, named))
         results = tuple(application.result(t) for t in application.formula.outputs)
         return results[0] if len(results) == 1 else results
@@ -81,9 +84,11 @@ class Operation:
         dtypes: Mapping[str, str] | None = None,
         differentiates: Application | None = None,
     ) -> Application:
-        """The application on these operands; raises with the node, the formula and the operands' types.
+        """The application on these operands; raises with the node, the formula and the operands'
+        types.
 
-        ``dtypes`` gives the dtype of targets that are not to have the one that follows from the operands.
+        ``dtypes`` gives the dtype of targets that are not to have the one that follows from the
+        operands.
         """
         name = name or unique_name(self.name)
         try:
@@ -93,7 +98,7 @@ class Operation:
                 formula = expand(formula, shapes)
             resolved = resolve_cached(formula, tuple(shapes.items()))
             given = {k: node.dtype for k, node in operands.items()}
-            found = _dtypes(resolved, given, self.dtype, dtypes or {})
+            found = dtypes_of(resolved, given, self.dtype, dtypes or {})
         except (ShapeError, DtypeError, NotationError) as error:
             types = ", ".join(f"{k} = {node.name}: {node.type}" for k, node in operands.items())
             kind = DtypeError if isinstance(error, DtypeError) else ShapeError
@@ -119,9 +124,9 @@ def op(
 ) -> Operation:
     """A new operation from its formula.
 
-    ``text`` is one line of index notation, or several. ``attributes`` are numbers that the formula names. ``outputs`` are
-    the results, by default every target that no later line reads. ``dtype`` of the results, by default that of the operands.
-    Raises `NotationError`.
+    ``text`` is one line of index notation, or several. ``attributes`` are numbers that the formula
+    names. ``outputs`` are the results, by default every target that no later line reads. ``dtype``
+    of the results, by default that of the operands. Raises `NotationError`.
 
     >>> swish = op("y[...] = x[...] / (1 + exp(-beta*x[...]))", beta=1.5)
     >>> swish.formula.operands
@@ -146,12 +151,16 @@ def resolve_cached(formula: Formula, shapes: tuple[tuple[str, tuple[Expr, ...]],
 
 
 def bound_text(formula: Formula) -> str:
-    """The formula as one canonical text, integer attributes put in: the key under which its derivation is kept."""
+    """The formula as one canonical text, integer attributes put in: the key under which its
+    derivation is kept.
+    """
     return resolved_text(symbolic(formula))
 
 
 def _derivable(formula: Formula, shapes: Mapping[str, tuple[Expr, ...]]) -> bool:
-    """Can ``...`` stay one bundle? Not where operands are broadcast or the bundle is fused into a group."""
+    """Can ``...`` stay one bundle? Not where operands are broadcast or the bundle is fused into a
+    group.
+    """
     if broadcasts(formula, shapes):
         return False
     try:
@@ -192,12 +201,13 @@ def _as_node(value: object, operand: str, nodes: list[Node], operation: str) -> 
     return Constant(array)
 
 
-def _dtypes(
+def dtypes_of(
     resolved: Resolved,
     given: Mapping[str, str],
     wanted: str | None,
     exceptions: Mapping[str, str],
 ) -> dict[str, str]:
+    """The dtype of each tensor of a formula: given, excepted, ``wanted``, or as the equations say."""
     known = dict(given)
     for equation in resolved.equations:
         found = exceptions.get(equation.target) or wanted or result_dtype(equation.value, known)
@@ -208,8 +218,8 @@ def _dtypes(
 def result_dtype(value: Expr, dtypes: Mapping[str, str]) -> str:
     """The dtype of a formula's value.
 
-    Comparisons are bool, argmax is int32; otherwise the float dtype among the operands (float32 and float64 do not
-    mix), else the widest integer dtype among the values, else float32.
+    Comparisons are bool, argmax is int32; otherwise the float dtype among the operands (float32 and
+    float64 do not mix), else the widest integer dtype among the values, else float32.
     """
     if isinstance(value, Call) and value.function in (*COMPARISONS, *LOGICAL):
         return "bool"
@@ -225,7 +235,9 @@ def result_dtype(value: Expr, dtypes: Mapping[str, str]) -> str:
 
 
 def _read_dtypes(e: Expr, dtypes: Mapping[str, str], conditions: bool) -> list[str]:
-    """Dtypes of the elements read, without those inside subscripts, with or without those inside conditions."""
+    """Dtypes of the elements read, without those inside subscripts, with or without those inside
+    conditions.
+    """
     if isinstance(e, Element):
         return [dtypes[e.tensor]] if e.tensor in dtypes else []
     if isinstance(e, Call) and e.function in COMPARISONS and not conditions:

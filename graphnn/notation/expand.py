@@ -1,8 +1,9 @@
 """The rule for ``...`` and for broadcasting: a rank-generic formula becomes one with plain indices.
 
-In one application of a formula ``...`` stands for one bundle of indices, as many as the operand with most axes has there. The
-operands' bundles are aligned at the right, as in NumPy: an axis that is missing, or that is 1 where another operand's is
-larger, is read at 0 (a missing one has no subscript at all).
+In one application of a formula ``...`` stands for one bundle of indices, as many as the operand
+with most axes has there. The operands' bundles are aligned at the right, as in NumPy: an axis that
+is missing, or that is 1 where another operand's is larger, is read at 0 (a missing one has no
+subscript at all).
 
     y[...] = a[...] + b[...]     with a (64, 10), b (10,)     is     y[n, i] = a[n, i] + b[i]
     y[..., i] = x[..., i]/s[...] with x (64, 8, 3), s (1, 8)  is     y[n, t, i] = x[n, t, i]/s[0, t]
@@ -39,7 +40,8 @@ __all__ = ["BUNDLE", "broadcasts", "expand", "is_generic", "reads_bundle"]
 
 BUNDLE = Index(ELLIPSIS)
 Shape = tuple[Expr, ...]
-# Names given to the indices of a bundle, by its length: alone in its subscripts, or with others beside it.
+# Names given to the indices of a bundle, by its length: alone in its subscripts, or with others
+# beside it.
 _ALONE = {1: "n", 2: "ni", 3: "nti", 4: "nhwc"}
 _BESIDE = {1: "n", 2: "nt", 3: "nhw"}
 _SPARE = "abdefgjklmpqruvz"
@@ -57,7 +59,9 @@ def reads_bundle(formula: Formula) -> bool:
 
 
 def expand(formula: Formula, shapes: Mapping[str, Sequence[Expr]]) -> Formula:
-    """The formula for operands of these shapes, without ``...``. Raises `ShapeError` where ranks do not fit."""
+    """The formula for operands of these shapes, without ``...``. Raises `ShapeError` where ranks do
+    not fit.
+    """
     if not is_generic(formula):
         return formula
     bundles = _bundles(formula, shapes)
@@ -71,7 +75,9 @@ def expand(formula: Formula, shapes: Mapping[str, Sequence[Expr]]) -> Formula:
 
 
 def broadcasts(formula: Formula, shapes: Mapping[str, Sequence[Expr]]) -> bool:
-    """Do the operands' bundles differ, so that the formula must be expanded before anything is derived from it?"""
+    """Do the operands' bundles differ, so that the formula must be expanded before anything is
+    derived from it?
+    """
     bundles = list(_bundles(formula, shapes).values())
     return any(b != bundles[0] for b in bundles)
 
@@ -146,7 +152,7 @@ def _show(size: Expr) -> str:
 
 
 def _names(formula: Formula, length: int, *, alone: bool) -> tuple[Index, ...]:
-    taken = {formula_name for formula_name in (*formula.operands, *formula.outputs)}
+    taken = {*formula.operands, *formula.outputs}
     for e in _expressions(formula):
         for node in walk(e):
             if isinstance(node, Index):
@@ -166,7 +172,9 @@ def _names(formula: Formula, length: int, *, alone: bool) -> tuple[Index, ...]:
 
 
 class _Expansion:
-    """Rewrites expressions, given the names and sizes of the bundle's indices and each operand's own bundle."""
+    """Rewrites expressions, given the names and sizes of the bundle's indices and each operand's
+    own bundle.
+    """
 
     def __init__(
         self,

@@ -1,10 +1,12 @@
-"""A formula written out in scalars: every element a sympy expression in the elements of the operands.
+"""A formula written out in scalars: every element a sympy expression in the elements of the
+operands.
 
     y[n] = sum[i](x[n, i]**2),  x of shape (1, 2)     is     y[0] = x_0_0**2 + x_0_1**2
 
-Each value is carried twice, as an expression and as a number at one sample point; the number decides which branch of a
-``where`` or which side of a ``max`` counts. What is shown with the expressions holds on the whole region of points that take
-the same branches. Recurrences need no order: an element is worked out when it is asked for.
+Each value is carried twice, as an expression and as a number at one sample point; the number
+decides which branch of a ``where`` or which side of a ``max`` counts. What is shown with the
+expressions holds on the whole region of points that take the same branches. Recurrences need no
+order: an element is worked out when it is asked for.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
 }
-# What sympy and mpmath call the functions of the notation; the others are written out in `Scalars.call`.
+# What sympy and mpmath call the functions of the notation; the others are written out in
+# `Scalars.call`.
 _SAME = ("exp", "log", "sqrt", "sin", "cos", "tanh", "erf")
 
 
@@ -240,7 +243,9 @@ def is_zero(e: Any) -> bool | None:
 
 
 def symbol(tensor: str, position: Position, numbers: np.ndarray) -> Scalar:
-    """The element of an operand: a symbol named after its place, or the number itself where it is whole."""
+    """The element of an operand: a symbol named after its place, or the number itself where it is
+    whole.
+    """
     number = mpmath.mpf(float(numbers[position]))
     if numbers.dtype.kind == "i":
         return Scalar(sympy.Integer(int(numbers[position])), number)

@@ -107,7 +107,7 @@ def test_a_subscript_out_of_range_names_its_place():
 
 def test_an_input_that_is_needed_must_be_listed():
     """Found when the function is made."""
-    x, _, y = network()
+    _x, _, y = network()
     with pytest.raises(GraphnnError, match="x.*not among the inputs"):
         function([], y)
 
