@@ -136,7 +136,7 @@ class Model:
         rows = [("Layer (type)", "Output shape", "Parameters")]
         rows += [(f"{n.name} (Input)", _shape_text(n), "0") for n in self.inputs]
         for what in ordered_layers(self.outputs):
-            kind = type(what).__name__ if isinstance(what, Layer) else what.operation.name
+            kind = what.kind if isinstance(what, Layer) else what.operation.name
             own = what.parameters if isinstance(what, Layer) else []
             shape = _shape_text(self._last_node(what))
             rows.append((f"{what.name} ({kind})", shape, f"{_count(own):,}"))
@@ -167,7 +167,7 @@ class Model:
         for application in self.graph.applications:
             owner = next(iter(application.results.values())).owner
             layer = owner.layer if isinstance(owner, LayerCall) else None
-            title = f"{layer.name} ({type(layer).__name__})" if layer else application.name
+            title = f"{layer.name} ({layer.kind})" if layer else application.name
             if title != heading:
                 parts += ["", title]
                 heading = title

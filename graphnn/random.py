@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,28 +19,54 @@ from compiler.philox import BLOCK, halves, philox, unit
 
 from .errors import GraphnnError
 
-__all__ = ["next_stream", "permutation", "set_seed", "truncated_normal", "uniform"]
+__all__ = [
+    "Stream",
+    "Streams",
+    "next_stream",
+    "permutation",
+    "set_seed",
+    "shared_streams",
+    "truncated_normal",
+    "uniform",
+]
 
 Stream = tuple[int, int]  # seed, number since the seed was set
 
 _BITS = 53  # of a uniform number
 
 
-class _Streams:
-    seed = 0
-    numbers = itertools.count()
+@dataclass(slots=True)
+class Streams:
+    """A seed and the number of streams drawn under it: all the state that random numbers have."""
+
+    seed: int = 0
+    number: int = 0
+
+    def next(self) -> Stream:
+        """A stream that nobody has drawn from yet."""
+        self.number += 1
+        return self.seed, self.number - 1
+
+
+_shared = Streams()
 
 
 def set_seed(seed: int) -> None:
-    """Start all randomness anew: two models built after the same `set_seed` are equal and train alike."""
+    """Start all randomness anew: two models built after the same `set_seed` are equal, and train alike."""
+    global _shared
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**64:
         raise GraphnnError(f"a seed is a whole number from 0 to 2**64 - 1, got {seed!r}")
-    _Streams.seed, _Streams.numbers = int(seed), itertools.count()
+    _shared = Streams(int(seed))
+
+
+def shared_streams() -> Streams:
+    """What everything draws from; another object after each `set_seed`."""
+    return _shared
 
 
 def next_stream(seed: int | None = None) -> Stream:
     """A stream that nobody has drawn from since `set_seed`; with a seed of its own, that seed's first."""
-    return (_Streams.seed, next(_Streams.numbers)) if seed is None else (int(seed), 0)
+    return _shared.next() if seed is None else (int(seed), 0)
 
 
 def _words(positions: np.ndarray, stream: Stream, part: int = 0) -> tuple[np.ndarray, ...]:

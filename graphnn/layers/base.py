@@ -103,6 +103,11 @@ class Layer(ABC):
         return parameter
 
     @property
+    def kind(self) -> str:
+        """``Dense``, ``Conv2D``, ...: what prints and summaries call it."""
+        return type(self).__name__
+
+    @property
     def parameters(self) -> list[Parameter]:
         """All of them in the order in which they were added, those that are never learnt last."""
         return [*self._learnt, *self._kept]
@@ -127,7 +132,7 @@ class Layer(ABC):
         assign_all(self.parameters, weights, self.name)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
+        return f"<{self.kind} {self.name}>"
 
 
 def assign_all(parameters: Sequence[Parameter], values: Sequence[np.ndarray], owner: str) -> None:
