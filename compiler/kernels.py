@@ -101,7 +101,9 @@ class _Writer:
                         self.run(inner)
                         return []
 
+                    outside = set(self.defined)
                     self.lanes.loop(range_, [], once)
+                    self.defined = outside
                 case Let(register, value):
                     self.let(register, self.nodes.of(value))
                 case Store():
@@ -148,7 +150,9 @@ class _Writer:
         self.hoist((fold,), {r.index for r in fold.ranges})
         around = any(isinstance(s, Fold) for s in fold.body) and len(carried) > _FEW
         nest = self._nest_in_memory if around else self._nest
+        outside = set(self.defined)
         final = _grouped(slots, nest(fold, list(fold.ranges), carried, turn))
+        self.defined = outside
         results: dict[object, list[list[str]]] = {}  # the states of all own lanes together
         for slot, state in zip(slots, final, strict=True):
             results.setdefault(slot.key, []).append(state)

@@ -33,8 +33,11 @@ __all__ = ["Tile", "choose"]
 
 _CHEAP = ("+", "-", "*", "neg", "max", "min", "where", "abs", "and", "or", "not", "inside", "convert",
           "wrap", "<", "<=", ">", ">=", "==", "!=")  # fmt: skip
-_COSTLY = 12  # instructions of an elementary function, about
+_COSTLY = {"**": 250, "sin": 80, "cos": 80, "erf": 60, "log1p": 50, "expm1": 40, "log": 40, "tanh": 30,
+           "uniform": 100}  # fmt: skip
+_OTHER = 20  # instructions of any other function, about
 _MOST_LANES = 28
+_MOST_CODE = 1200  # instructions after a reduction, for all its lanes: they cost time to compile
 _TURN = 4.0  # cycles that a turn of a loop takes at least: one multiply-add after the other
 
 
@@ -106,7 +109,7 @@ class _Facts:
 def _operations(body: Sequence[Statement]) -> float:
     """Instructions of one lane outside folds, about."""
     return sum(
-        1.0 if v.function in _CHEAP else _COSTLY
+        1.0 if v.function in _CHEAP else _COSTLY.get(v.function, _OTHER)
         for s in body
         if not isinstance(s, Fold)
         for top in values(s)
@@ -282,6 +285,8 @@ def _cycles(
     count = sum(lanes(a.indices) * max(a.cost(along, width), 1.0) for a in heavy)
     feeding = min((lanes(a.indices) for a in heavy if along in a.indices), default=0)
     if accumulators + feeding + 1 > target.registers - 1 and accumulators > 1:
+        return math.inf
+    if accumulators * facts.work > _MOST_CODE and accumulators > 6:
         return math.inf
     turn = max(work / 2, count / 2, (work + count + 2) / 4, _TURN)
     turns = math.prod(r.extent for r in fold.ranges)

@@ -250,6 +250,8 @@ class Values:
         condition = None if store.condition is None else self.nodes.of(store.condition)
         indices = dict.fromkeys((*address.indices, *value.indices))
         wide = self.lanes.vector is not None and self.lanes.vector in indices
+        if store.accumulate:  # as often as there are lanes, whether they differ or not
+            indices |= dict.fromkeys(self.lanes.rows)
         for lane in self.lanes.over(tuple(indices)):
             if wide:
                 self._store_vector(store, address, value, condition, lane)

@@ -14,6 +14,7 @@ from compiler.expression import Call, Constant, Expr, Index, expr
 from compiler.options import Options
 from compiler.pipeline import STAGES
 from compiler.system import System
+from compiler.target import host, named
 
 from ..systems import Case, cases
 from .build import element, equation, matrix_product, reduction, tensor
@@ -23,9 +24,9 @@ WIDTHS = (1, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 65)
 ROW = Index("i")
 
 
-def agree(system: System, arrays: dict[str, Any]) -> None:
+def agree(system: System, arrays: dict[str, Any], options: Options = UNCACHED) -> None:
     """Compiled results are as near to the truth as NumPy's own, up to four times its error."""
-    results = compiler.compile(system, UNCACHED)(arrays)
+    results = compiler.compile(system, options)(arrays)
     plain = compiler.evaluate(system, arrays)
     truth = compiler.evaluate(system, arrays, precision="float64")
     assert list(results) == list(plain)
@@ -54,6 +55,14 @@ def normal(seed: int, *shape: int) -> np.ndarray[Any, Any]:
 def test_random_systems_agree(case: Case) -> None:
     """Any valid system computes what it means."""
     agree(case.system, case.arrays)
+
+
+@pytest.mark.skipif(not host().triple.startswith("x86_64"), reason="runs on these machines only")
+@settings(max_examples=15, deadline=None)
+@given(cases())
+def test_random_systems_agree_with_narrow_vectors(case: Case) -> None:
+    """Four lanes and no fused multiply-add change nothing but the last bits."""
+    agree(case.system, case.arrays, Options(cache="off", target=named("x86-64")))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -110,6 +119,24 @@ def test_reductions_see_every_nan(kind: str, size: int) -> None:
         (equation(element("y", "n"), reduction(kind, element("x", "n", "i"), i=size), n=size),),
     )
     agree(system, {"x": rows})
+
+
+def test_values_without_an_index_agree_in_every_part_of_a_loop() -> None:
+    """What does not change along a loop is computed anew for its masked rest."""
+    value = Call("exp", (element("v"),))
+    equations = (
+        equation(element("z", "i"), value, i=35),
+        equation(element("y", "i"), Call("sqrt", (element("z", "i"),)), i=35),
+    )
+    tensors = (tensor("v"), *(tensor(n, 35, role="output") for n in "zy"))
+    agree(System(tensors, equations), {"v": normal(1)})
+
+
+def test_what_is_added_many_times_counts_many_times() -> None:
+    """An index that stands neither in the place nor in the value repeats the addition."""
+    own = equation(element("y", 1, "e"), element("x", "e"), add=True, n=13, e=3)
+    system = System((tensor("x", 3), tensor("y", 5, 3, role="output")), (own,))
+    agree(system, {"x": normal(1, 3)})
 
 
 @pytest.mark.parametrize("channels", [(1, 5), (3, 16), (17, 33)])
