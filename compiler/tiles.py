@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from .loops import (
     Apply,
     Fold,
+    Literal,
     Statement,
     Store,
     loads,
@@ -31,10 +32,10 @@ from .target import Target
 
 __all__ = ["Tile", "choose"]
 
-_CHEAP = ("+", "-", "*", "neg", "max", "min", "where", "abs", "and", "or", "not", "inside", "convert",
+_CHEAP = ("+", "-", "*", "/", "sqrt", "neg", "max", "min", "where", "abs", "and", "or", "not", "inside", "convert",
           "wrap", "<", "<=", ">", ">=", "==", "!=")  # fmt: skip
 _COSTLY = {"**": 250, "sin": 80, "cos": 80, "erf": 60, "log1p": 50, "expm1": 40, "log": 40, "tanh": 30,
-           "uniform": 100}  # fmt: skip
+           "uniform": 100, "//": 6, "%": 6}  # fmt: skip
 _OTHER = 20  # instructions of any other function, about
 _MOST_LANES = 28
 _MOST_CODE = 1200  # instructions after a reduction, for all its lanes: they cost time to compile
@@ -109,13 +110,20 @@ class _Facts:
 def _operations(body: Sequence[Statement]) -> float:
     """Instructions of one lane outside folds, about."""
     return sum(
-        1.0 if v.function in _CHEAP else _COSTLY.get(v.function, _OTHER)
+        _instructions(v)
         for s in body
         if not isinstance(s, Fold)
         for top in values(s)
         for v in walk(top)
         if isinstance(v, Apply)
     )
+
+
+def _instructions(value: Apply) -> float:
+    match value:
+        case Apply("**", (_, Literal(type="i64"))):
+            return 2
+    return 1 if value.function in _CHEAP else _COSTLY.get(value.function, _OTHER)
 
 
 def choose(
