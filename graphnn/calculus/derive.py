@@ -40,7 +40,7 @@ from .binding import fresh
 from .compose import inlined, pruned, unguarded
 from .laws import Scope, simplify, summation
 from .measure import cost
-from .naming import gradient_name, readable, seed_name
+from .naming import gradient_name, readable, seed_name, unused_name
 from .occurrences import Helpers, Part, occurrences, real_reads, whole_reads
 from .steps import Steps
 from .tidy import Rule, conserved, rules_of, through, tidied
@@ -159,15 +159,27 @@ class _Derivation:
         for constants, group in groups.items():
             place = self.place(name, dict(constants))
             total: Expr = Element(seed_name(self.resolved, name), place) if output else ZERO
+            scattered: list[Equation] = []
             for part in group:
-                value, scattered = self.contract(part, name, place)
+                value, more = self.contract(part, name, place)
                 total = total + value
-                equations += scattered
+                scattered += more
+            total = normal(total)
+            if scattered and total != ZERO:
+                total, scattered = total + self.apart(name, place, scattered), []
             # What is scattered adds to zeros, which also say how large the target is.
-            equations.insert(0, self.equation(name, place, normal(total)))
+            equations += [self.equation(name, place, total), *scattered]
             if len(group) > 1:
                 self.steps.record(equations[0], "occurrences add")
         return equations
+
+    def apart(self, name: str, place: tuple[Expr, ...], scattered: list[Equation]) -> Element:
+        """What is scattered, in a tensor of its own: a gradient that runs backward must find it whole."""
+        helper = unused_name(f"s_{name}", self.shapes)
+        self.shapes[helper] = self.shapes[name]
+        zeros = replace(self.equation(name, place, ZERO), target=helper)
+        self.helpers.equations += [zeros, *(replace(e, target=helper) for e in scattered)]
+        return Element(helper, place)
 
     def covers(self, name: str, places: list[tuple[tuple[int, Expr], ...]]) -> bool:
         """Are these constant subscripts, (axis, value) each, all that their axes have?"""
