@@ -50,7 +50,7 @@ def is_integer(e: Expr) -> bool:
             return e.is_integer
         case Index() | Size() | Symbol():
             return True
-        case Call("+" | "-" | "*" | "//" | "%" | "neg", arguments):
+        case Call("+" | "-" | "*" | "//" | "%" | "neg" | "group", arguments):
             return all(map(is_integer, arguments))
     return False
 

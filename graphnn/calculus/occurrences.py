@@ -132,12 +132,16 @@ def real_reads(e: Expr) -> Iterator[str]:
 
 
 def whole_reads(e: Expr) -> Iterator[str]:
-    """Tensors read as subscripts or as conditions: whole numbers and truth values have no gradient."""
+    """Tensors read as subscripts, as conditions or by ``uniform``: whole numbers and truth values
+    have no gradient.
+    """
     match e:
         case Element(_, subscripts):
             yield from (inner.tensor for s in subscripts for inner in elements(s))
         case Call("where" | "and" | "or" | "not", arguments):
             logical = arguments[:1] if e.function == "where" else arguments
             yield from (a.tensor for a in logical if isinstance(a, Element))
+        case Call("uniform", arguments):
+            yield from (inner.tensor for a in arguments for inner in elements(a))
     for child in children(e):
         yield from whole_reads(child)

@@ -52,7 +52,7 @@ DEFINITIONS: dict[str, Expr] = {
     "log1p": Call("log", (1 + _U,)),
 }
 # Constant between jumps, or whole numbers: nothing is differentiated through these.
-_CONSTANT = ("sign", "floor", "round", "//", "%", *COMPARISONS, *LOGICAL)
+_CONSTANT = ("sign", "floor", "round", "uniform", "//", "%", *COMPARISONS, *LOGICAL)
 _OWN = ("exp", "log", "sqrt", "sin", "cos", "tanh", "erf")  # sympy knows these by the same name
 
 

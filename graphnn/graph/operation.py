@@ -16,8 +16,20 @@ from functools import lru_cache
 
 import numpy as np
 
-from compiler.expression import COMPARISONS, LOGICAL, Call, Element, Expr, Reduce, children
+from compiler.expression import (
+    COMPARISONS,
+    GROUP,
+    LOGICAL,
+    Call,
+    Element,
+    Expr,
+    Reduce,
+    children,
+    elements,
+    walk,
+)
 
+from ..calculus.occurrences import whole_reads
 from ..errors import DtypeError, GraphnnError, NotationError, ShapeError
 from ..notation import (
     Formula,
@@ -72,8 +84,13 @@ class Operation:
             raise GraphnnError(
                 f"{self.name}: operand {missing[0]} is missing; operands are {listing}"
             )
-        nodes = [v for v in given.values() if isinstance(v, Node)]
-        return {name: _as_node(given[name], name, nodes, self.name) for name in wanted}
+        floats = [v.dtype for v in given.values() if isinstance(v, Node) and v.dtype[0] == "f"]
+        parts = [e for line in self.formula.lines for e in (line.value, *line.subscripts)]
+        whole = {operand for part in parts for operand in whole_reads(part)}
+        return {
+            name: _as_node(given[name], name, [] if name in whole else floats, self.name)
+            for name in wanted
+        }
 
     def apply(
         self,
@@ -167,13 +184,9 @@ def _derivable(formula: Formula, shapes: Mapping[str, tuple[Expr, ...]]) -> bool
         symbolic(formula)
     except ShapeError:
         return False
-    return not any(_has_group(e) for line in formula.lines for e in (line.value, *line.subscripts))
-
-
-def _has_group(e: Expr) -> bool:
-    if isinstance(e, Call) and e.function == "group":
-        return True
-    return any(_has_group(child) for child in children(e))
+    places = [s for line in formula.lines for s in line.subscripts]
+    places += [s for line in formula.lines for e in elements(line.value) for s in e.subscripts]
+    return not any(isinstance(n, Call) and n.function == GROUP for s in places for n in walk(s))
 
 
 def _number(name: str, value: object) -> Fraction:
@@ -186,7 +199,8 @@ def _number(name: str, value: object) -> Fraction:
     return value if isinstance(value, Fraction) else Fraction(repr(float(value)))
 
 
-def _as_node(value: object, operand: str, nodes: list[Node], operation: str) -> Node:
+def _as_node(value: object, operand: str, floats: list[str], operation: str) -> Node:
+    """A node, or a constant; a number is of the first of these float dtypes, if there is one."""
     if isinstance(value, Node):
         return value
     array = np.asarray(value)
@@ -195,7 +209,6 @@ def _as_node(value: object, operand: str, nodes: list[Node], operation: str) -> 
         raise GraphnnError(
             f"{operation}: operand {operand} must be a node, array or number, got {kind}"
         )
-    floats = [n.dtype for n in nodes if n.dtype.startswith("float")]
     if array.dtype.kind == "f" or (floats and array.ndim == 0):
         array = array.astype(floats[0] if floats else "float32")
     return Constant(array)
@@ -210,16 +223,29 @@ def dtypes_of(
     """The dtype of each tensor of a formula: given, excepted, ``wanted``, or as the equations say."""
     known = dict(given)
     for equation in resolved.equations:
+        _check_whole((equation.value, *equation.subscripts), known)
         found = exceptions.get(equation.target) or wanted or result_dtype(equation.value, known)
         known.setdefault(equation.target, found)
     return known
+
+
+def _check_whole(parts: tuple[Expr, ...], dtypes: Mapping[str, str]) -> None:
+    """Raise `DtypeError` where a real tensor stands in a subscript or determines random numbers."""
+    for node in (n for part in parts for n in walk(part)):
+        match node:
+            case Element(name, inner) | Call("uniform" as name, inner):
+                read = dict.fromkeys(e.tensor for each in inner for e in elements(each))
+                real = [n for n in read if dtypes.get(n, "").startswith("float")]
+                if real:
+                    raise DtypeError(f"{name} takes integers, but {real[0]} is {dtypes[real[0]]}")
 
 
 def result_dtype(value: Expr, dtypes: Mapping[str, str]) -> str:
     """The dtype of a formula's value.
 
     Comparisons are bool, argmax is int32; otherwise the float dtype among the operands (float32 and
-    float64 do not mix), else the widest integer dtype among the values, else float32.
+    float64 do not mix), else float32 where random numbers are, else the widest integer dtype among
+    the values, else float32.
     """
     if isinstance(value, Call) and value.function in (*COMPARISONS, *LOGICAL):
         return "bool"
@@ -230,8 +256,9 @@ def result_dtype(value: Expr, dtypes: Mapping[str, str]) -> str:
         raise DtypeError(f"{' and '.join(floats)} do not mix: convert one side with gn.cast")
     if floats:
         return next(iter(floats))
-    integers = [d for d in _read_dtypes(value, dtypes, False) if d.startswith("int")]
-    return max(integers) if integers else "float32"
+    read = _read_dtypes(value, dtypes, False)
+    integers = [d for d in read if d.startswith("int")]
+    return max(integers) if integers and "float32" not in read else "float32"
 
 
 def _read_dtypes(e: Expr, dtypes: Mapping[str, str], conditions: bool) -> list[str]:
@@ -242,4 +269,6 @@ def _read_dtypes(e: Expr, dtypes: Mapping[str, str], conditions: bool) -> list[s
         return [dtypes[e.tensor]] if e.tensor in dtypes else []
     if isinstance(e, Call) and e.function in COMPARISONS and not conditions:
         return []
+    if isinstance(e, Call) and e.function == "uniform":
+        return [] if conditions else ["float32"]
     return [d for child in children(e) for d in _read_dtypes(child, dtypes, conditions)]

@@ -20,6 +20,7 @@ from functools import reduce
 
 from compiler.expression import (
     ELLIPSIS,
+    GROUP,
     Binder,
     Call,
     Element,
@@ -121,7 +122,7 @@ def _positions(formula: Formula) -> dict[str, int]:
 
 def _spans(subscript: Expr) -> bool:
     """Is it the bundle, or a group with the bundle in it?"""
-    if isinstance(subscript, Call) and subscript.function == "group":
+    if isinstance(subscript, Call) and subscript.function == GROUP:
         return BUNDLE in subscript.arguments
     return subscript == BUNDLE
 
@@ -224,6 +225,9 @@ class _Expansion:
                 return (
                     Reduce(kind, self.expression(body), inner) if inner else self.expression(body)
                 )
+            case Call("group", arguments):  # a place, not a subscript: among all of the bundle
+                parts = (self.names if a == BUNDLE else (self.expression(a),) for a in arguments)
+                return Call(GROUP, tuple(n for part in parts for n in part))
             case Size(tensor, axis) if axis == ELLIPSIS:
                 start, count = (
                     self.positions.get(tensor, 0),
@@ -237,10 +241,8 @@ class _Expansion:
         """What a subscript becomes: several where it is the bundle, one otherwise."""
         if e == BUNDLE:
             return self.bundle(tensor)
-        if isinstance(e, Call) and e.function == "group":
-            return (
-                Call("group", tuple(n for a in e.arguments for n in self.subscript(a, tensor))),
-            )
+        if isinstance(e, Call) and e.function == GROUP:
+            return (Call(GROUP, tuple(n for a in e.arguments for n in self.subscript(a, tensor))),)
         return (self.expression(e),)
 
     def bundle(self, tensor: str) -> tuple[Expr, ...]:

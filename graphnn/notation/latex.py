@@ -20,6 +20,7 @@ from fractions import Fraction
 
 from compiler.expression import (
     ELLIPSIS,
+    GROUP,
     Binder,
     Call,
     Constant,
@@ -321,6 +322,10 @@ def _function(function: str, arguments: tuple[Expr, ...]) -> _Part:
             return _beside(power, " - ", _Part("1"), _SUM)
         case "log1p":
             return _function("log", (Number(Fraction(1)) + arguments[0],))
+        case "uniform":
+            is_group = isinstance(arguments[2], Call) and arguments[2].function == GROUP
+            place = (parts[2] if is_group else _bracket(parts[2])).latex
+            return _Part(rf"\mathrm{{uniform}}_{{{parts[0].latex},{parts[1].latex}}}{place}")
         case "sqrt":
             return _Part(rf"\sqrt{{{parts[0].latex}}}", is_tall=True)
         case "abs":

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from compiler.expression import (
     FUNCTIONS,
+    GROUP,
     REDUCTIONS,
     Call,
     Element,
@@ -24,7 +25,6 @@ from compiler.expression import (
 from ..errors import NotationError
 
 __all__ = [
-    "GROUP",
     "MAX_DIGITS",
     "is_reserved",
     "is_whole",
@@ -33,7 +33,6 @@ __all__ = [
     "written_number",
 ]
 
-GROUP = "group"  # Call(GROUP, indices): several indices fused row-major into one subscript
 MAX_CHARACTERS = 20_000
 MAX_DEPTH = 60
 MAX_DIGITS = 40

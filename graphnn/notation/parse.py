@@ -4,13 +4,15 @@
     equation  := target ("=" | "+=") expr
     target    := name [ "[" item {"," item} "]" ]             no brackets = a scalar
     item      := index | index ":" size | "..." | "[" index {"," index} "]" | integer expression
-    expr      := number | pi | inf | index | attribute | scalar | element | reduction | call
+    expr      := number | pi | inf | index | group | attribute | scalar | element | reduction | call
                | expr (+ - * / ** // %) expr | - expr | expr compare expr | expr and/or expr | not expr
+    group     := "[" (index | "...") {"," ...} "]"            [n, i] is the place n*dim(x, 1) + i
     element   := name "[" (integer expression | "..." | group) {"," ...} "]"
     reduction := kind "[" binder {"," binder} "]" "(" expr ")"
     kind      := sum | mean | max | min | firstmax | firstmin | prod | argmax | argmin
     binder    := index | index ":" size | "..."
     call      := where(c, a, b) | max(a, b, ...) | exp(a) | ... | dim(name, axis)
+               | uniform(key, counter, place)                 random, in [0, 1), see compiler.philox
     name      := identifier | identifier ".new"               the new value of a state
 
 A name that is neither a bound index nor an attribute is a tensor; without brackets it is a scalar one.
@@ -26,6 +28,7 @@ from fractions import Fraction
 from compiler.expression import (
     ELLIPSIS,
     FUNCTIONS,
+    GROUP,
     REDUCTIONS,
     Binder,
     Call,
@@ -44,7 +47,6 @@ from compiler.expression import (
 from ..errors import NotationError
 from .formula import Fact, Formula, Line
 from .limits import (
-    GROUP,
     MAX_DIGITS,
     is_reserved,
     is_whole,
@@ -281,6 +283,8 @@ class _Reader:
                 return self.call(head, arguments, node)
             case ast.Subscript():
                 return self.element(node)
+            case ast.List(elts=[_, *_] as items):
+                return Call(GROUP, tuple(map(self.group_item, items)))
             case ast.Name() | ast.Attribute() if name_of(node):
                 return self.name(node)
         raise self.error("this is not part of the notation", node)
@@ -333,8 +337,6 @@ class _Reader:
                         "'...' is not bound: put it on the left side or into a reduction", item
                     )
                 return Index(ELLIPSIS)
-            if isinstance(item, ast.List):
-                return Call(GROUP, tuple(self.group_item(e) for e in item.elts))
             if isinstance(item, (ast.Slice, ast.Starred)):
                 raise self.error(
                     "a subscript is an integer expression; sizes stand with the index", item
@@ -347,9 +349,8 @@ class _Reader:
             self.depth_in_subscript -= 1
 
     def group_item(self, node: ast.expr) -> Expr:
-        if isinstance(node, ast.Slice) and isinstance(node.lower, ast.Name):
-            return self.expression(node.lower)
-        return Index(ELLIPSIS) if is_ellipsis(node) else self.expression(node)
+        is_sized = isinstance(node, ast.Slice) and isinstance(node.lower, ast.Name)
+        return self.subscript(node.lower if is_sized else node)
 
     def reduction(self, head: ast.Subscript, arguments: list[ast.expr], node: ast.expr) -> Expr:
         kind = name_of(head.value)
@@ -378,7 +379,10 @@ class _Reader:
         if len(arguments) != count and not (count is None and len(arguments) >= 2):
             wanted = "two or more arguments" if count is None else f"{count} argument(s)"
             raise self.error(f"{head.id} takes {wanted}, got {len(arguments)}", node)
-        return Call(head.id, tuple(self.expression(a) for a in arguments))
+        values = tuple(self.expression(a) for a in arguments)
+        if head.id == "uniform" and not all(map(is_whole, values)):
+            raise self.error("uniform takes three integer expressions", node)
+        return Call(head.id, values)
 
     def dimension(self, arguments: list[ast.expr], node: ast.expr) -> Expr:
         name = name_of(arguments[0]) if len(arguments) == 2 else None

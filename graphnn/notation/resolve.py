@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from compiler.expression import (
+    GROUP,
     Binder,
     Call,
     Element,
@@ -40,7 +41,6 @@ from compiler.text import expression_text
 from ..errors import NotationError, ShapeError
 from .expand import BUNDLE, expand
 from .formula import Fact, Formula, Line, Resolved
-from .parse import GROUP
 
 __all__ = ["SizeMismatchError", "resolve", "symbolic"]
 
@@ -374,15 +374,17 @@ class _Ranges:
         return count
 
     def grouped(self, e: Expr) -> Expr:
-        """Several indices fused row-major: [a, b, c] is (a*|b| + b)*|c| + c."""
-        if not (isinstance(e, Call) and e.function == GROUP):
-            return e
+        """A subscript that is a group becomes the place it stands for."""
+        return self.place(e.arguments, {}) if isinstance(e, Call) and e.function == GROUP else e
+
+    def place(self, indices: Sequence[Expr], digits: Mapping[Expr, Expr]) -> Expr:
+        """Indices fused row-major: [a, b, c] is (a*|b| + b)*|c| + c; ``digits`` spells some."""
         total: Expr = Number(Fraction(0))
-        for argument in e.arguments:
-            size = self.sizes[argument] if isinstance(argument, Index) else None
+        for index in indices:
+            size = self.sizes[index] if isinstance(index, Index) else None
             if size is None:
                 raise self.error(ShapeError, "a group [a, b] fuses plain indices")
-            total = total * size + argument
+            total = total * size + digits.get(index, index)
         return normalize(total)
 
     def finish(self, e: Expr) -> Expr:
@@ -397,4 +399,7 @@ class _Ranges:
                 return Element(
                     tensor, tuple(simplify_integer(self.finish(s), self.sizes) for s in grouped)
                 )
+            case Call("group", indices):  # the place in a bundle has no simpler form than [...]
+                bundles = (i for i in indices if self.names.get(i, i) == BUNDLE)
+                return self.place(indices, {i: Call(GROUP, (i,)) for i in bundles})
         return rebuild(e, self.finish)

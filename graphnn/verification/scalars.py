@@ -22,6 +22,7 @@ import numpy as np
 import sympy
 
 from compiler.expression import Call, Constant, Element, Expr, Index, Number, Reduce, Symbol
+from compiler.philox import uniform
 from compiler.system import Equation
 
 from ..notation import Resolved
@@ -148,6 +149,9 @@ class Scalars:
             return values[_best(function == "max", values)]
         if function in ("abs", "sign", "floor", "round"):
             return _piece(function, values[0])
+        if function == "uniform":
+            drawn = float(uniform(*(int(v.number) for v in values), bits=53))
+            return Scalar(sympy.Rational(drawn), mpmath.mpf(drawn))
         symbolic = _apply(function, [v.symbolic for v in values], sympy)
         number = _apply(function, [v.number for v in values], mpmath)
         return Scalar(symbolic, number)
