@@ -88,6 +88,8 @@ def _solved(
     name: Expr, value: Expr, indices: tuple[Binder, ...], law: str = "through the output"
 ) -> Iterator[Rule]:
     total = terms(value)
+    if len(total) > 1:
+        yield from _exponentiated(name, total, indices)
     if len(total) != 1:
         return
     ((coefficient, factors, conditions),) = total
@@ -109,6 +111,20 @@ def _solved(
                 (kernel, q, tuple(t._replace(coefficient=t.coefficient * scale) for t in left))
             )
         yield Rule(name, tuple(pairs), indices, conditions, not others and p > 0, law)
+
+
+def _exponentiated(name: Expr, total: Sum, indices: tuple[Binder, ...]) -> Iterator[Rule]:
+    """``y = a - log(s)`` as ``exp(a) = exp(y)*s``."""
+    for t in total:
+        match t:
+            case Term(
+                Fraction(numerator=-1, denominator=1),
+                ((Call("log", (s,)), Fraction(numerator=1)),),
+                (),
+            ):
+                rest = expression(tuple(other for other in total if other != t))
+                answer = product([terms(Call("exp", (name,))), terms(s)])
+                yield Rule(name, ((Call("exp", (rest,)), Fraction(1), answer),), indices)
 
 
 def conserved(equation: Equation) -> Iterator[Rule]:
@@ -223,7 +239,7 @@ def through(e: Expr, rules: Sequence[Rule], scope: Scope) -> Expr:
         (_by_rules(form, rules, scope) for form in dict.fromkeys((plain, cheapest(plain)))),
         key=cost,
     )
-    folds = [_better(best, rule, scope) for rule in _folds(best)]
+    folds = [_by_rules(_better(best, rule, scope), rules, scope) for rule in _folds(best)]
     return min((best, *folds), key=cost)
 
 

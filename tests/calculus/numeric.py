@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 
 import mpmath
 import numpy as np
@@ -13,11 +14,20 @@ from compiler.expression import Number, Symbol, expr, substitute
 from compiler.interpret import evaluate
 from compiler.system import Equation, System, Tensor
 from graphnn.calculus.derive import derive
+from graphnn.calculus.naming import gradient_name, seed_name
 from graphnn.notation import Formula, Resolved, expand, parse, resolve, resolved_text, symbolic
 
 from .operations import Case
 
-__all__ = ["directional_error", "gradients", "sample", "symbolic_gradient"]
+__all__ = [
+    "DIGITS",
+    "directional_error",
+    "dot",
+    "extrapolated",
+    "gradients",
+    "sample",
+    "symbolic_gradient",
+]
 
 Arrays = Mapping[str, np.ndarray]
 DIGITS = 50
@@ -58,7 +68,7 @@ def gradients(case: Case, arrays: Arrays, seeds: Arrays) -> dict[str, np.ndarray
     shapes = {name: tuple(int(n.value) for n in shape) for name, shape in forward.shapes.items()}
     shapes |= {name: array.shape for name, array in seeds.items()}
     derived = resolve(backward, {name: shapes[name] for name in backward.operands})
-    outputs = [f"d_{name}" for name in case.shapes]
+    outputs = [gradient_name(forward, name) for name in case.shapes]
     tensors = _tensors(forward, case, ()) | {
         name: Tensor(name, array.shape, "float64", "input") for name, array in seeds.items()
     }
@@ -92,11 +102,11 @@ def directional_error(case: Case, seed: int = 0) -> float:
     random = np.random.default_rng(seed + 1)
     arrays = sample(case, seed)
     forward = _resolved(case.text, case, case.shapes)
-    outputs = [e for e in forward.outputs]
+    outputs = list(forward.outputs)
     tensors = _tensors(forward, case, outputs)
     system = _system(tensors, forward.equations, case)
     seeds = {
-        f"g_{name}": np.asarray(random.integers(-16, 16, tensors[name].shape) / 8)
+        seed_name(forward, name): np.asarray(random.integers(-16, 16, tensors[name].shape) / 8)
         for name in outputs
     }
     direction = {
@@ -108,22 +118,26 @@ def directional_error(case: Case, seed: int = 0) -> float:
     def objective(step: float) -> mpmath.mpf:
         moved = {k: a + step * direction[k] if k in direction else a for k, a in arrays.items()}
         values = evaluate(system, moved, precision=DIGITS)
-        return mpmath.fsum(_dot(seeds[f"g_{name}"], values[name]) for name in outputs)
+        return mpmath.fsum(dot(seeds[seed_name(forward, name)], values[name]) for name in outputs)
 
     with mpmath.workdps(DIGITS):
-        steps = [2.0**-k for k in (14, 15, 16, 17)]
-        table = [(objective(h) - objective(-h)) / (2 * mpmath.mpf(h)) for h in steps]
-        for order in range(
-            1, len(table)
-        ):  # Richardson: each round removes the next even power of the step
-            table = [
-                (4**order * b - a) / (4**order - 1) for a, b in zip(table, table[1:], strict=False)
-            ]
+        expected = extrapolated(objective)
         found = gradients(case, arrays, seeds)
-        derived = mpmath.fsum(_dot(v, found[f"d_{name}"]) for name, v in direction.items())
-        return float(abs(derived - table[0]) / (1 + abs(table[0])))
+        names = {name: gradient_name(forward, name) for name in direction}
+        derived = mpmath.fsum(dot(v, found[names[name]]) for name, v in direction.items())
+        return float(abs(derived - expected) / (1 + abs(expected)))
 
 
-def _dot(a: np.ndarray, b: np.ndarray) -> mpmath.mpf:
+def extrapolated(objective: Callable[[float], mpmath.mpf]) -> mpmath.mpf:
+    """The derivative at 0 from central differences; each round removes the next even power of the step."""
+    steps = [2.0**-k for k in (14, 15, 16, 17)]
+    table = [(objective(h) - objective(-h)) / (2 * mpmath.mpf(h)) for h in steps]
+    for order in range(1, len(table)):
+        table = [(4**order * b - a) / (4**order - 1) for a, b in pairwise(table)]
+    result: mpmath.mpf = table[0]
+    return result
+
+
+def dot(a: np.ndarray, b: np.ndarray) -> mpmath.mpf:
     pairs = zip(np.ravel(a).tolist(), np.ravel(b).tolist(), strict=True)
     return mpmath.fsum(mpmath.mpf(x) * y for x, y in pairs)

@@ -41,9 +41,7 @@ s[n, h, t, u] = sum[d](q[n, h, t, d]*k[n, h, u, d]) / sqrt(dim(Wq, 2))
 a[n, h, t, u] = exp(s[n, h, t, u]) / sum[l](exp(s[n, h, t, l]))
 o[n, h, t, d] = sum[u](a[n, h, t, u]*v[n, h, u, d])
 y[n, t, f] = sum[h, d](o[n, h, t, d]*Wo[h, d, f]) + bo[f]"""
-_HEADS = {name: (2, 2, 2) for name in ("Wq", "Wk", "Wv")} | {
-    name: (2, 2) for name in ("bq", "bk", "bv")
-}
+_HEADS = dict.fromkeys(("Wq", "Wk", "Wv"), (2, 2, 2)) | dict.fromkeys(("bq", "bk", "bv"), (2, 2))
 _CAUSAL = """s[n, t, u] = sum[d](q[n, t, d]*k[n, u, d]) / sqrt(dim(q, 2))
 a[n, t, u] = where(u <= t, exp(s[n, t, u]), 0) / sum[l](where(l <= t, exp(s[n, t, l]), 0))
 y[n, t, d] = sum[u](a[n, t, u]*v[n, u, d])"""
@@ -90,6 +88,7 @@ OPERATIONS: dict[str, Case] = {
     ),
     "log softmax": Case("y[..., i] = x[..., i] - log(sum[j](exp(x[..., j])))", _ROW),
     "dense": Case("y[..., o] = sum[i](x[..., i]*W[i, o]) + b[o]", {**_ROW, "W": (5, 3), "b": (3,)}),
+    "matrix product": Case("y[n, o] = sum[i](x[n, i]*W[i, o])", {**_ROW, "W": (5, 3)}),
     "dense tanh": Case("y[..., o] = tanh(sum[i](x[..., i]*W[i, o]))", {**_ROW, "W": (5, 3)}),
     "conv": Case(_CONV, {**_FILTER, "b": (2,)}, {"s": 1}),
     "conv stride 2": Case(_CONV, {**_FILTER, "b": (2,)}, {"s": 2}),
@@ -158,8 +157,8 @@ OPERATIONS: dict[str, Case] = {
         _SOFTMAX + "L = -mean[...](log(p[..., t[...]]))", {"x": (2, 3), "t": (2,)}, whole={"t": 3}
     ),
     "attention": Case(_ATTENTION, {"x": (1, 3, 2), **_HEADS, "Wo": (2, 2, 2), "bo": (2,)}),
-    "causal attention": Case(_CAUSAL, {name: (1, 3, 2) for name in "qkv"}),
-    "masked attention": Case(_MASKED, {name: (1, 3, 2) for name in "qkv"}),
+    "causal attention": Case(_CAUSAL, dict.fromkeys("qkv", (1, 3, 2))),
+    "masked attention": Case(_MASKED, dict.fromkeys("qkv", (1, 3, 2))),
     "simple rnn": Case(_RNN, {"x": (2, 3, 2), "W": (2, 2), "U": (2, 2), "b": (2,)}),
     "lstm": Case(_LSTM, _CELL),
     "lstm with state": Case(_LSTM_STATE, {**_CELL, "h0": (2, 2), "c0": (2, 2)}),
