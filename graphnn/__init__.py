@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from . import activations, initializers, layers, losses, metrics, optimizers
 from .activations import leaky_relu, linear, relu, sigmoid, softmax, tanh
 from .drawing.draw import draw
-from .errors import CompilerError, DtypeError, GraphnnError, NotationError, ShapeError
+from .errors import CompilerError, DtypeError, FormatError, GraphnnError, NotationError, ShapeError
 from .function import Function, evaluate, explain, function
 from .functions import (
     abs,
@@ -48,6 +48,7 @@ from .graph.graph import Graph
 from .graph.node import Input, Node, Parameter
 from .graph.operation import Operation, op
 from .layers.base import Layer
+from .loading import load_model
 from .losses import (
     binary_crossentropy,
     categorical_crossentropy,
@@ -70,6 +71,7 @@ __all__ = [
     "Callback",
     "CompilerError",
     "DtypeError",
+    "FormatError",
     "Function",
     "Graph",
     "GraphnnError",
@@ -107,6 +109,7 @@ __all__ = [
     "layers",
     "leaky_relu",
     "linear",
+    "load_model",
     "log",
     "losses",
     "matmul",

@@ -11,6 +11,7 @@ another, of the same nodes, which writes no weight.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -21,6 +22,8 @@ import numpy as np
 from . import losses, optimizers
 from . import metrics as metrics_module
 from .errors import GraphnnError
+from .files.model_file import save_model
+from .files.weights import load_weights, save_weights
 from .function import Function
 from .gradients import compute_gradients
 from .graph.application import Application
@@ -31,6 +34,7 @@ from .layers.order import ordered_layers, ordered_parameters
 from .losses import Loss
 from .metrics import Metric
 from .optimizers import Optimizer, Updates
+from .random import Source
 from .training.callbacks import Callback, History
 from .training.data import Samples, arrays_of, fitting, truth_input
 from .training.loop import run, train
@@ -41,7 +45,7 @@ __all__ = ["Model"]
 
 
 @dataclass(frozen=True, slots=True)
-class _Compiled:
+class Settings:
     """What `Model.compile` was told."""
 
     optimizer: Optimizer
@@ -92,7 +96,8 @@ class Model:
     ) -> None:
         self.name = name or unique_name("model")
         self.stop_training = False
-        self._compiled: _Compiled | None = None
+        self.settings: Settings | None = None
+        self.random = Source()
         self._define(inputs, outputs)
 
     def _define(self, inputs: Node | Sequence[Node], outputs: Node | Sequence[Node]) -> None:
@@ -197,7 +202,7 @@ class Model:
         measures: list[Any] = per_output(wanted, count, "metrics") if nested else [wanted] * count
         chosen = [losses.get(each) for each in per_output(loss, count, "loss")]
         named = [[metrics_module.get(each) for each in several] for several in measures]
-        self._compiled = _Compiled(optimizers.get(optimizer), chosen, named)
+        self.settings = Settings(optimizers.get(optimizer), chosen, named)
         self._steps = {}
 
     @property
@@ -294,6 +299,32 @@ class Model:
         found = [np.concatenate([part[k] for part in parts]) for k in range(len(self.outputs))]
         return found[0] if self.single_output else found
 
+    # --- files ---------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything to one file, of any name: graph, weights, optimizer, random streams.
+
+        `load_model` reads it, without the Python that built the model. Raises OSError, and then the
+        old file is as it was.
+        """
+        save_model(self, path)
+
+    def save_weights(self, path: str | os.PathLike[str]) -> None:
+        """Write the weights alone: as .npz if the path ends so, else as safetensors."""
+        save_weights(self, path)
+
+    def load_weights(self, path: str | os.PathLike[str]) -> None:
+        """Read the weights from such a file, or from one of `save`; none is written unless all fit.
+
+        Raises `FormatError`, `GraphnnError` for other names, `ShapeError` for other shapes.
+        """
+        load_weights(self, path)
+
+    @property
+    def truths(self) -> list[tuple[Input, ...]]:
+        """The inputs for the truth, one tuple for each kind of labels met so far."""
+        return [steps.objective.truths for steps in self._steps.values()]
+
     def explain(self, stage: str | None = None) -> str:
         """The compiler's stages for the training step, or for inference if nothing was trained yet."""
         trained = [steps.train for steps in self._steps.values() if "train" in vars(steps)]
@@ -305,10 +336,10 @@ class Model:
     def _meet(self, x: object) -> None:
         """Data are about to be used: a model that is not defined yet may take its input's shape from them."""
 
-    def _settings(self) -> _Compiled:
-        if self._compiled is None:
+    def _settings(self) -> Settings:
+        if self.settings is None:
             raise GraphnnError(f"{self.name} is not compiled: call compile(optimizer, loss) first")
-        return self._compiled
+        return self.settings
 
     def _samples(self, x: object, y: object, batch_size: int | None) -> tuple[_Steps, Samples]:
         """The steps for labels of this kind, and the samples, found to fit."""

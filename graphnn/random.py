@@ -20,12 +20,12 @@ from compiler.philox import BLOCK, halves, philox, unit
 from .errors import GraphnnError
 
 __all__ = [
+    "Source",
     "Stream",
     "Streams",
     "next_stream",
     "permutation",
     "set_seed",
-    "shared_streams",
     "truncated_normal",
     "uniform",
 ]
@@ -59,9 +59,15 @@ def set_seed(seed: int) -> None:
     _shared = Streams(int(seed))
 
 
-def shared_streams() -> Streams:
-    """What everything draws from; another object after each `set_seed`."""
-    return _shared
+class Source:
+    """Streams of one's own until `set_seed` is called, from then on those that all draw from."""
+
+    def __init__(self, own: Streams | None = None) -> None:
+        self._own, self._shared_then = own or _shared, _shared
+
+    @property
+    def streams(self) -> Streams:
+        return self._own if self._shared_then is _shared else _shared
 
 
 def next_stream(seed: int | None = None) -> Stream:

@@ -27,9 +27,9 @@ LAYERS = (
     ("catalogue",),
     ("activations", "functions", "initializers"),
     ("gradients", "function", "layers", "losses", "metrics", "optimizers"),
-    ("drawing", "training", "verification"),
+    ("drawing", "files", "training", "verification"),
     ("model",),
-    ("sequential",),
+    ("loading", "sequential"),
     ("__init__",),
 )
 # Where a foreign library, and only there, may be imported.

@@ -25,7 +25,7 @@ from ..graph.node import Node, Parameter, layer_scope, require_node, unique_name
 from ..graph.operation import Operation
 from ..initializers import Initializer
 
-__all__ = ["Layer", "LayerCall", "assign_all", "fixed_size", "pair", "positive"]
+__all__ = ["Layer", "LayerCall", "assign_all", "fixed_size", "pair", "positive", "snake_case"]
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -42,7 +42,7 @@ class Layer(ABC):
     input_dtype = "float32"  # of the input that a Sequential model makes for its first layer
 
     def __init__(self, name: str | None = None, trainable: bool = True) -> None:
-        self.name = name or unique_name(_snake_case(type(self).__name__))
+        self.name = name or unique_name(snake_case(type(self).__name__))
         self.built = False
         self._learnt: list[Parameter] = []
         self._kept: list[Parameter] = []
@@ -99,8 +99,12 @@ class Layer(ABC):
             )
         learnt = trainable and self._trainable
         parameter = Parameter(np.asarray(value, dtype), f"{self.name}.{name}", trainable=learnt)
-        (self._learnt if trainable else self._kept).append(parameter)
+        self.adopt(parameter, trainable)
         return parameter
+
+    def adopt(self, parameter: Parameter, trainable: bool = True) -> None:
+        """Count a parameter among the layer's own."""
+        (self._learnt if trainable else self._kept).append(parameter)
 
     @property
     def kind(self) -> str:
@@ -111,6 +115,11 @@ class Layer(ABC):
     def parameters(self) -> list[Parameter]:
         """All of them in the order in which they were added, those that are never learnt last."""
         return [*self._learnt, *self._kept]
+
+    @property
+    def learnt(self) -> list[Parameter]:
+        """Those that are learnt unless the layer is frozen."""
+        return list(self._learnt)
 
     @property
     def trainable(self) -> bool:
@@ -180,5 +189,6 @@ def _flat(inputs: tuple[Node | Sequence[Node], ...]) -> list[Node]:
     return found
 
 
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])", "_", name).lower()
+def snake_case(name: str) -> str:
+    """``MaxPool2D`` as ``max_pool2d``, the name of such a layer that is not given one."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])", "_", name).lower()

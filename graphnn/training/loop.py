@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..function import Function
-from ..random import next_stream, permutation
+from ..random import permutation
 from .callbacks import Callback, History
 from .data import Samples
 from .progress import Progress
@@ -74,7 +74,7 @@ def train(
     logs: dict[str, float] = {}
     for epoch in range(epochs):
         tell("on_epoch_begin", epoch, {})
-        order = permutation(samples.count, next_stream()) if shuffle else None
+        order = permutation(samples.count, model.random.streams.next()) if shuffle else None
         averages = Averages(names)
         for number, batch in enumerate(samples.batches(batch_size, order)):
             tell("on_train_batch_begin", number, {})

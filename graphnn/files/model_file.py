@@ -1,0 +1,77 @@
+"""A whole model in one file: its graph with all formulas as text, its weights, and the state of its training.
+
+The file is one of safetensors, so that other tools read the weights; the graph stands as JSON among
+its metadata. See `encode` for what it says.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING
+
+from .. import losses
+from ..errors import FormatError, GraphnnError
+from ..training.objective import guessed_truth
+from .container import pack, parse_json, read_container
+from .decode import decode
+from .encode import encode
+from .limits import DEFAULT, Limits
+from .measures import described_measure, metric
+from .replace import replace_file
+from .saved import Saved, Training
+from .weights import weight_names
+
+if TYPE_CHECKING:
+    from ..model import Model
+
+__all__ = ["read_model", "save_model"]
+
+_FORMAT = "graphnn model"
+_GRAPH = "graph"
+
+
+def save_model(model: Model, path: str | os.PathLike[str]) -> None:
+    """Write the model to a file, which is replaced as a whole or not at all. Raises OSError."""
+    if not model.outputs:
+        raise GraphnnError(f"{model.name} has no layers yet: there is nothing to save")
+    saved = Saved(
+        model.name,
+        model.inputs,
+        model.outputs,
+        model.single_output,
+        _training(model),
+        model.random.streams,
+    )
+    graph, arrays = encode(saved, weight_names(model.layers, model.weights))
+    text = json.dumps(graph, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    replace_file(path, pack(arrays, {"format": _FORMAT, _GRAPH: text}))
+
+
+def read_model(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Saved:
+    """What `save_model` wrote, in the same nodes. Raises OSError, `FormatError`."""
+    contents = read_container(path, limits)
+    try:
+        if contents.metadata.get("format") != _FORMAT:
+            raise FormatError("no model of graphnn; weights alone are read by model.load_weights")
+        if not contents.is_checked:
+            raise FormatError("damaged: its digest is missing")
+        graph = parse_json(contents.metadata.get(_GRAPH, ""), "the graph")
+        return decode(graph, contents.arrays, limits)
+    except FormatError as error:
+        raise FormatError(f"{os.fspath(path)}: {error}") from None
+
+
+def _training(model: Model) -> Training | None:
+    """What `Model.compile` was told."""
+    if model.settings is None:
+        return None
+    found_losses, found_metrics = [], []
+    each = zip(model.outputs, model.settings.losses, model.settings.metrics, strict=True)
+    for place, (output, loss, measures) in enumerate(each):
+        truths = [several[place] for several in model.truths]
+        at = output, truths or [guessed_truth(output, loss)]
+        label = getattr(loss, "__name__", "loss")
+        found_losses.append(described_measure(label, loss, losses.get, *at))
+        found_metrics.append([described_measure(m, f, metric, *at) for m, f in measures])
+    return Training(model.settings.optimizer, found_losses, found_metrics)

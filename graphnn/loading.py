@@ -1,0 +1,46 @@
+"""A model from its file, without any Python of whoever made it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from . import losses
+from .errors import FormatError, GraphnnError
+from .files.limits import DEFAULT, Limits
+from .files.measures import measure_function, metric
+from .files.model_file import read_model
+from .files.saved import Measure
+from .graph.node import Node
+from .model import Model
+from .random import Source
+
+__all__ = ["load_model"]
+
+
+def load_model(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Model:
+    """The model that `Model.save` wrote: it predicts, and goes on with training where it stopped.
+
+    Nothing in the file is run; ``limits`` bounds what it may ask for. Raises OSError if there is no
+    such file, `FormatError` if it is damaged or of another kind.
+    """
+    saved = read_model(path, limits)
+    try:
+        outputs = saved.outputs[0] if saved.single_output else saved.outputs
+        model = Model(saved.inputs, outputs, saved.name)
+        model.random = Source(saved.streams)
+        if saved.training is not None:
+            model.compile(
+                saved.training.optimizer,
+                [measure_function(each, losses.get) for each in saved.training.losses],
+                [[_metric(each) for each in several] for several in saved.training.metrics],
+            )
+    except GraphnnError as error:
+        raise FormatError(f"{os.fspath(path)}: {error}") from None
+    return model
+
+
+def _metric(measure: Measure) -> str | Callable[..., Node]:
+    """A metric of graphnn by its name, under which it is reported."""
+    function = measure_function(measure, metric)
+    return function if measure.templates or measure.options else measure.label
