@@ -6,13 +6,13 @@ Each stage takes a valid program and leaves one, and each can be printed: ``exec
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 from . import jit
 from .cache import module_key, opened, program_key
 from .emit import emit
-from .errors import CompilerError
+from .explain import Explanation
 from .fuse import Fusion, fuse, fusion_lines
 from .halo import halo
 from .hoist import hoist
@@ -29,7 +29,7 @@ from .stabilize import stabilize
 from .system import System
 from .validate import validate
 
-__all__ = ["STAGES", "Explanation", "compile_system", "stages"]
+__all__ = ["STAGES", "compile_system", "stages"]
 
 STAGES = (
     "system",
@@ -47,28 +47,14 @@ STAGES = (
 )
 
 
-@dataclass
-class Explanation:
-    """What each stage left behind, as text when somebody asks."""
-
-    texts: dict[str, Callable[[], str]] = field(default_factory=dict)
-
-    def __call__(self, stage: str | None = None) -> str:
-        """The text of one stage, or of all under headings."""
-        if stage is None:
-            return "\n".join(f"=== {name} ===\n{text()}\n" for name, text in self.texts.items())
-        if stage not in self.texts:
-            raise CompilerError(f"unknown stage {stage!r}: expected one of {', '.join(STAGES)}")
-        return self.texts[stage]()
-
-
 def compile_system(system: System, options: Options | None = None) -> Executable:
     """A system as an `Executable`: from the cache, or through all stages."""
     settings = (options or Options()).settle()
     validate(system)
     cache, versions = opened(settings.cache), jit.versions()
     key = program_key(system, settings, versions)
-    stored = cache.get(key) if cache else None
+    asked = settings.debug or settings.dump  # then there is something to be shown
+    stored = cache.get(key) if cache and not asked else None
     if stored is not None:
 
         def explain(stage: str | None = None) -> str:
@@ -76,6 +62,7 @@ def compile_system(system: System, options: Options | None = None) -> Executable
 
         return Executable(decode(stored), explain)
     program, explanation = stages(system, settings)
+    explanation.report(settings)
     if cache:
         cache.put(key, encode(program))
     return Executable(program, explanation)
@@ -88,11 +75,11 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     texts["system"] = lambda: str(system)
 
     # First of all, while the formulas still look as they were written: forms that hold in floating point.
-    stable = stabilize(with_own_values(system))
+    stable = stabilize(with_own_values(system), explanation.notes)
     texts["stabilize"] = lambda: str(stable)
 
     # Then sharing, for stable forms have parts in common (a maximum, a sum) that the formulas did not show.
-    shared = hoist(stable)
+    shared = hoist(stable, explanation.notes)
     texts["hoist"] = lambda: str(shared)
 
     # Before the order fixes what is inside a loop: all that need not be.

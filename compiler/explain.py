@@ -1,0 +1,66 @@
+"""What each stage left behind, as text for whoever asks: ``explain``, GRAPHNN_DEBUG, GRAPHNN_DUMP.
+
+GRAPHNN_DEBUG=2   what each stage did, and why it declined
+GRAPHNN_DEBUG=3   the loops, first and last
+GRAPHNN_DEBUG=4   the program after each stage, "unchanged" where it is
+GRAPHNN_DEBUG=5   also the LLVM assembly
+GRAPHNN_DEBUG=6   also the machine's assembly
+GRAPHNN_DUMP=out  every stage in a file of its own: out/00_system.txt, out/01_stabilize.txt, ...
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from .errors import CompilerError
+from .notes import Note
+from .options import Settings
+
+__all__ = ["Explanation"]
+
+NOTES, LOOPS, STAGES, LLVM, MACHINE = 2, 3, 4, 5, 6
+CODE = ("emit", "assembly")
+
+
+@dataclass
+class Explanation:
+    """The text of each stage, made when it is asked for, and the stages' notes."""
+
+    texts: dict[str, Callable[[], str]] = field(default_factory=dict)
+    notes: list[Note] = field(default_factory=list)
+
+    def __call__(self, stage: str | None = None) -> str:
+        """The text of one stage with its notes, or of all under headings."""
+        if stage is None:
+            return "\n".join(f"=== {name} ===\n{self(name)}\n" for name in self.texts)
+        if stage not in self.texts:
+            raise CompilerError(f"unknown stage {stage!r}: expected one of {', '.join(self.texts)}")
+        remarks = [f"# {n.equation}: {n.message}" for n in self.notes if n.stage == stage]
+        return "\n".join([*remarks, self.texts[stage]()])
+
+    def report(self, settings: Settings) -> None:
+        """Print what the debug level asks for, and write the files of a dump."""
+        for part in self._asked(settings.debug):
+            sys.stderr.write(part + "\n")
+        if settings.dump is not None:
+            settings.dump.mkdir(parents=True, exist_ok=True)
+            for number, name in enumerate(self.texts):
+                path = settings.dump / f"{number:02}_{name}.txt"
+                path.write_text(self(name) + "\n", encoding="utf-8")
+
+    def _asked(self, level: int) -> list[str]:
+        parts = []
+        if level >= NOTES:
+            parts += [str(each) for each in self.notes]
+        if level == LOOPS:
+            parts += [f"=== {name} ===\n{self(name)}" for name in ("lower", "schedule")]
+        if level >= STAGES:
+            before = ""
+            for name in self.texts:
+                if name not in CODE or level >= (LLVM if name == "emit" else MACHINE):
+                    text = self.texts[name]()
+                    parts.append(f"=== {name} ===\n{'unchanged' if text == before else text}")
+                    before = text
+        return parts
