@@ -30,6 +30,7 @@ __all__ = [
     "LecunNormal",
     "LecunUniform",
     "Ones",
+    "Orthogonal",
     "RandomNormal",
     "RandomUniform",
     "TruncatedNormal",
@@ -134,6 +135,33 @@ class VarianceScaling:
         return random.truncated_normal(shape, 0.0, deviation, stream).astype(dtype)
 
 
+@dataclass(frozen=True, slots=True)
+class Orthogonal:
+    """``gain`` times a matrix with orthonormal rows, or columns if it has more rows; axes but the last count as one.
+
+    Source: Saxe, McClelland, Ganguli: Exact solutions to the nonlinear dynamics of learning in deep
+    linear neural networks, 2013.
+
+    >>> Q = Orthogonal(seed=1)((3, 5), "float64")
+    >>> bool(abs(Q @ Q.T - np.eye(3)).max() < 1e-12)
+    True
+    """
+
+    gain: float = 1.0
+    seed: int | None = None
+
+    def __call__(self, shape: Sequence[int], dtype: str = "float32") -> np.ndarray:
+        if len(shape) < 2:
+            raise GraphnnError(f"an orthogonal matrix has two axes or more, got {tuple(shape)}")
+        rows, columns = math.prod(shape[:-1]), shape[-1]
+        long, short = max(rows, columns), min(rows, columns)
+        stream = random.next_stream(self.seed)
+        start = random.normal((long, short), 0.0, 1.0, stream).astype("float64")
+        q, r = np.linalg.qr(start)
+        q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # the one factorization whose r is positive
+        return (self.gain * (q if rows >= columns else q.T)).reshape(shape).astype(dtype)
+
+
 GlorotUniform = partial(VarianceScaling, 1.0, "fan_avg", "uniform")
 GlorotNormal = partial(VarianceScaling, 1.0, "fan_avg", "truncated_normal")
 HeUniform = partial(VarianceScaling, 2.0, "fan_in", "uniform")
@@ -159,6 +187,7 @@ _BY_NAME: dict[str, Callable[[], Initializer]] = {
     "lecun_normal": LecunNormal,
     "lecun_uniform": LecunUniform,
     "ones": Ones,
+    "orthogonal": Orthogonal,
     "random_normal": RandomNormal,
     "random_uniform": RandomUniform,
     "truncated_normal": TruncatedNormal,

@@ -4,10 +4,13 @@ from .base import Layer
 from .convolution import Conv2D
 from .core import Activation, Add, Concatenate, Dense, Flatten, Reshape
 from .pooling import MaxPool2D
+from .recurrent import GRU, LSTM, SimpleRNN
 
 MaxPooling2D = MaxPool2D
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "Activation",
     "Add",
     "Concatenate",
@@ -18,4 +21,5 @@ __all__ = [
     "MaxPool2D",
     "MaxPooling2D",
     "Reshape",
+    "SimpleRNN",
 ]

@@ -1,0 +1,372 @@
+"""Recurrent layers: equations that read their own results of the step before.
+
+    h[n, t, u] = tanh(sum[e](x[n, t, e]*K[e, u]) + sum[k](h[n, t - 1, k]*U[k, u]) + b[u])
+
+A sequence is one system of equations, however long it is. What is read before its first step is
+zero, as every read out of range is; an initial state is added there. The gates of a cell stand side
+by side in one axis ``j`` of its weights, gate after gate.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, TypedDict, Unpack
+
+from .. import activations
+from ..activations import Activation
+from ..catalogue import define
+from ..errors import GraphnnError, ShapeError
+from ..graph.node import Node, Parameter
+from ..graph.operation import op
+from ..initializers import Initializer
+from .base import Layer, fixed_size, positive
+from .written import Written, written
+
+__all__ = ["GRU", "LSTM", "SimpleRNN"]
+
+_last = define(
+    "last_step",
+    "y[n, u] = h[n, dim(h, 1) - 1, u]",
+    samples=[{"h": (2, 3, 2)}],
+    group="layer",
+)
+
+
+# --- formulas ---------------------------------------------------------------------------------------------------
+
+
+class _Words:
+    """The parts that the formulas of all cells share, as one variant of a cell has them."""
+
+    def __init__(self, bias: bool = True, start: bool = False, backwards: bool = False) -> None:
+        self.bias, self.start = bias, start
+        self.time = "t:dim(x, 1)" if backwards else "t"
+        self.step = "dim(x, 1) - 1 - t" if backwards else "t"
+
+    def inputs(self, bias: str = "b[j]") -> str:
+        """The input's part of what reaches the gates."""
+        product = f"sum[e](x[n, {self.step}, e]*K[e, j])"
+        return f"{product} + {bias}" if self.bias else product
+
+    def product(self) -> str:
+        """The part of the state of the step before."""
+        product = "sum[k](h[n, t - 1, k]*U[k, j])"
+        first = "where(t == 0, sum[k](h0[n, k]*U[k, j]), 0)"
+        return f"{product} + {first}" if self.start else product
+
+    def before(self, state: str) -> str:
+        """A state at the step before."""
+        old = f"{state}[n, t - 1, u]"
+        return f"({old} + where(t == 0, {state}0[n, u], 0))" if self.start else old
+
+
+def _simple_rnn(words: _Words, activation: Written) -> str:
+    return f"""\
+z[n, {words.time}, j] = {words.inputs()} + {words.product()}
+h[n, t, u] = {activation("z[n, t, u]")}"""
+
+
+def _lstm(words: _Words, activation: Written, gate: Written) -> str:
+    return f"""\
+z[n, {words.time}, j] = {words.inputs()} + {words.product()}
+i[n, t, u:dim(U, 0)] = {gate("z[n, t, u]")}
+f[n, t, u:dim(U, 0)] = {gate("z[n, t, dim(U, 0) + u]")}
+a[n, t, u:dim(U, 0)] = {activation("z[n, t, 2*dim(U, 0) + u]")}
+o[n, t, u:dim(U, 0)] = {gate("z[n, t, 3*dim(U, 0) + u]")}
+c[n, t, u] = f[n, t, u]*{words.before("c")} + i[n, t, u]*a[n, t, u]
+h[n, t, u] = o[n, t, u]*{activation("c[n, t, u]")}"""
+
+
+def _gru(words: _Words, activation: Written, gate: Written) -> str:
+    bias = " + b[1, j]" if words.bias else ""
+    return f"""\
+p[n, {words.time}, j] = {words.inputs("b[0, j]")}
+q[n:dim(x, 0), t:dim(x, 1), j] = {words.product()}{bias}
+z[n, t, u:dim(U, 0)] = {gate("p[n, t, u] + q[n, t, u]")}
+r[n, t, u:dim(U, 0)] = {gate("p[n, t, dim(U, 0) + u] + q[n, t, dim(U, 0) + u]")}
+a[n, t, u:dim(U, 0)] = {activation("p[n, t, 2*dim(U, 0) + u] + r[n, t, u]*q[n, t, 2*dim(U, 0) + u]")}
+h[n, t, u] = z[n, t, u]*{words.before("h")} + (1 - z[n, t, u])*a[n, t, u]"""
+
+
+def _gru_reset_before(words: _Words, activation: Written, gate: Written) -> str:
+    return f"""\
+p[n, {words.time}, j] = {words.inputs()}
+q[n:dim(x, 0), t:dim(x, 1), j:2*dim(U, 0)] = {words.product()}
+z[n, t, u:dim(U, 0)] = {gate("p[n, t, u] + q[n, t, u]")}
+r[n, t, u:dim(U, 0)] = {gate("p[n, t, dim(U, 0) + u] + q[n, t, dim(U, 0) + u]")}
+s[n, t, u] = r[n, t, u]*{words.before("h")}
+a[n, t, u:dim(U, 0)] = {activation("p[n, t, 2*dim(U, 0) + u] + sum[k](s[n, t, k]*U[k, 2*dim(U, 0) + u])")}
+h[n, t, u] = z[n, t, u]*{words.before("h")} + (1 - z[n, t, u])*a[n, t, u]"""
+
+
+def _record(
+    name: str, cell: Callable[..., str], gates: int, bias: tuple[int, ...], states: str, source: str
+) -> None:
+    """The cell as Keras has it by default, and with an initial state, in the catalogue."""
+    usual = [written(activations.get(f)) for f in ("tanh", "sigmoid")[: 1 + (gates > 1)]]
+    shapes = {"x": (2, 3, 2), "K": (2, 2 * gates), "U": (2, 2 * gates), "b": bias}
+    for start in (False, True):
+        own = {f"{state}0": (2, 2) for state in states} if start else {}
+        define(
+            f"{name}_from_state" if start else name,
+            cell(_Words(start=start), *usual),
+            samples=[{**shapes, **own}],
+            outputs=("h",),
+            group="layer",
+            source=source,
+        )
+
+
+_HOCHREITER = (
+    "Hochreiter, Schmidhuber: Long Short-Term Memory, 1997;"
+    " Gers, Schmidhuber, Cummins: Learning to Forget, 2000"
+)
+_CHO = (
+    "Cho et al.: Learning Phrase Representations using RNN Encoder-Decoder"
+    " for Statistical Machine Translation, 2014"
+)
+_record("simple_rnn", _simple_rnn, 1, (2,), "h", "Elman: Finding Structure in Time, 1990")
+_record("lstm", _lstm, 4, (8,), "hc", _HOCHREITER)
+_record("gru", _gru, 3, (2, 6), "h", _CHO)
+_record("gru_reset_before", _gru_reset_before, 3, (6,), "h", _CHO)
+
+
+# --- layers -----------------------------------------------------------------------------------------------------
+
+
+class _Options(TypedDict, total=False):
+    """What every recurrent layer can be told by name."""
+
+    return_sequences: bool
+    return_state: bool
+    go_backwards: bool
+    name: str | None
+    trainable: bool
+
+
+class _Recurrent(Layer):
+    """A cell along sequences (batch, time, features); what all kinds of cells have in common."""
+
+    gates: ClassVar[int]  # blocks of ``units`` columns that stand side by side in the weights
+    states: ClassVar[tuple[str, ...]] = ("h",)
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | Activation | None,
+        use_bias: bool,
+        kernel_initializer: str | Initializer,
+        recurrent_initializer: str | Initializer,
+        bias_initializer: str | Initializer,
+        options: _Options,
+    ) -> None:
+        super().__init__(options.get("name"), options.get("trainable", True))
+        unknown = [key for key in options if key not in _Options.__annotations__]
+        if unknown:
+            raise GraphnnError(f"{self.name}: there is no argument {unknown[0]}")
+        self.units = positive(units, f"{self.name}: units")
+        self.activation = activations.get(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
+        self.recurrent_initializer = recurrent_initializer
+        self.return_sequences = options.get("return_sequences", False)
+        self.return_state = options.get("return_state", False)
+        self.go_backwards = options.get("go_backwards", False)
+        self.kernel: Parameter | None = None
+        self.recurrent_kernel: Parameter | None = None
+        self.bias: Parameter | None = None
+
+    @abstractmethod
+    def text(self, words: _Words) -> str:
+        """The formula of this layer's variant of the cell."""
+
+    @property
+    def bias_shape(self) -> tuple[int, ...]:
+        return (self.gates * self.units,)
+
+    def __call__(
+        self, *inputs: Node | Sequence[Node], initial_state: Node | Sequence[Node] = ()
+    ) -> Any:
+        """The output; with ``return_state`` a list, the states after the last step behind it.
+
+        ``initial_state`` is one node (batch, units) for each state, by default zeros.
+        """
+        return super().__call__(*inputs, initial_state)
+
+    def build(self, *inputs: Node) -> None:
+        x = inputs[0]
+        if x.ndim != 3:
+            raise ShapeError(
+                f"{self.name}: expected sequences (batch, time, features), {x.name} is {x.type}"
+            )
+        wide, features = self.gates * self.units, fixed_size(x, -1, self)
+        self.kernel = self.add_parameter(
+            "kernel", (features, wide), self.kernel_initializer, x.dtype
+        )
+        self.recurrent_kernel = self.add_parameter(
+            "recurrent_kernel", (self.units, wide), self.recurrent_initializer, x.dtype
+        )
+        if self.use_bias:
+            self.bias = self.add_parameter("bias", self.bias_shape, self.bias_initializer, x.dtype)
+
+    def call(self, *inputs: Node) -> Node:
+        x, *start = inputs
+        if start and len(start) != len(self.states):
+            raise GraphnnError(
+                f"{self.name}: the initial state is {' and '.join(self.states)}, got {len(start)}"
+            )
+        text = self.text(_Words(self.use_bias, bool(start), self.go_backwards))
+        operation = op(text, type(self).__name__.lower(), ("h",))
+        parts = {"x": x, "K": self.kernel, "U": self.recurrent_kernel, "b": self.bias}
+        parts |= {f"{state}0": node for state, node in zip(self.states, start, strict=False)}
+        operands = {k: parts[k] for k in operation.formula.operands}
+        application = operation.apply(operation.bind((), operands), name=self.name)
+        sequences = [application.result(state) for state in self.states]
+        if not self.return_state:
+            return sequences[0] if self.return_sequences else self.apply(_last, sequences[0])
+        ends = [self.apply(_last, sequence) for sequence in sequences]
+        for state, end in zip(self.states, ends, strict=True):
+            end.name = f"{self.name}.last_{state}"
+        first = sequences[0] if self.return_sequences else ends[0]
+        return [first, *ends]  # type: ignore[return-value]
+
+
+class SimpleRNN(_Recurrent):
+    """A state that feeds back into itself.
+
+        z[n, t, j] = sum[e](x[n, t, e]*K[e, j]) + sum[k](h[n, t - 1, k]*U[k, j]) + b[j]
+        h[n, t, u] = tanh(z[n, t, u])
+
+    Shapes: x (batch, time, features) -> the last h (batch, ``units``), with ``return_sequences`` all of
+    them (batch, time, units). Weights: kernel K (features, units), recurrent kernel U (units, units),
+    bias b (units,). ``go_backwards`` reads the sequence from its end.
+
+    Source: Elman: Finding Structure in Time, 1990.
+
+    >>> from graphnn.graph.node import Input
+    >>> SimpleRNN(8)(Input((None, 20, 5))).shape
+    (None, 8)
+    """
+
+    gates = 1
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | Activation | None = "tanh",
+        use_bias: bool = True,
+        kernel_initializer: str | Initializer = "glorot_uniform",
+        recurrent_initializer: str | Initializer = "orthogonal",
+        bias_initializer: str | Initializer = "zeros",
+        **options: Unpack[_Options],
+    ) -> None:
+        initializers = kernel_initializer, recurrent_initializer, bias_initializer
+        super().__init__(units, activation, use_bias, *initializers, options)
+
+    def text(self, words: _Words) -> str:
+        return _simple_rnn(words, written(self.activation))
+
+
+class LSTM(_Recurrent):
+    """Long short-term memory: a state ``c`` that gates keep, change and show.
+
+        z[n, t, j] = sum[e](x[n, t, e]*K[e, j]) + sum[k](h[n, t - 1, k]*U[k, j]) + b[j]
+        i[n, t, u] = sigmoid(z[n, t, u])
+        f[n, t, u] = sigmoid(z[n, t, units + u])
+        a[n, t, u] = tanh(z[n, t, 2*units + u])
+        o[n, t, u] = sigmoid(z[n, t, 3*units + u])
+        c[n, t, u] = f[n, t, u]*c[n, t - 1, u] + i[n, t, u]*a[n, t, u]
+        h[n, t, u] = o[n, t, u]*tanh(c[n, t, u])
+
+    Shapes: x (batch, time, features) -> the last h (batch, ``units``), with ``return_sequences`` all of
+    them (batch, time, units). Weights: kernel K (features, 4*units), recurrent kernel U (units,
+    4*units), bias b (4*units,), the gates in the order i, f, a, o. ``unit_forget_bias`` starts with 1
+    as the bias of f. ``return_state`` gives [output, h, c]; ``go_backwards`` reads from the end.
+
+    Sources: Hochreiter, Schmidhuber: Long Short-Term Memory, 1997; Gers, Schmidhuber, Cummins: Learning
+    to Forget, 2000.
+
+    >>> from graphnn.graph.node import Input
+    >>> LSTM(8, return_sequences=True)(Input((None, 20, 5))).shape
+    (None, 20, 8)
+    """
+
+    gates = 4
+    states = ("h", "c")
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | Activation | None = "tanh",
+        recurrent_activation: str | Activation | None = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: str | Initializer = "glorot_uniform",
+        recurrent_initializer: str | Initializer = "orthogonal",
+        bias_initializer: str | Initializer = "zeros",
+        unit_forget_bias: bool = True,
+        **options: Unpack[_Options],
+    ) -> None:
+        initializers = kernel_initializer, recurrent_initializer, bias_initializer
+        super().__init__(units, activation, use_bias, *initializers, options)
+        self.recurrent_activation = activations.get(recurrent_activation)
+        self.unit_forget_bias = unit_forget_bias
+
+    def build(self, *inputs: Node) -> None:
+        super().build(*inputs)
+        if self.bias is not None and self.unit_forget_bias:
+            self.bias.value[self.units : 2 * self.units] = 1
+
+    def text(self, words: _Words) -> str:
+        return _lstm(words, written(self.activation), written(self.recurrent_activation))
+
+
+class GRU(_Recurrent):
+    """Gated recurrent unit: ``z`` keeps the state, ``r`` lets it into the candidate ``a``.
+
+        p[n, t, j] = sum[e](x[n, t, e]*K[e, j]) + b[0, j]
+        q[n, t, j] = sum[k](h[n, t - 1, k]*U[k, j]) + b[1, j]
+        z[n, t, u] = sigmoid(p[n, t, u] + q[n, t, u])
+        r[n, t, u] = sigmoid(p[n, t, units + u] + q[n, t, units + u])
+        a[n, t, u] = tanh(p[n, t, 2*units + u] + r[n, t, u]*q[n, t, 2*units + u])
+        h[n, t, u] = z[n, t, u]*h[n, t - 1, u] + (1 - z[n, t, u])*a[n, t, u]
+
+    Shapes: x (batch, time, features) -> the last h (batch, ``units``), with ``return_sequences`` all of
+    them (batch, time, units). Weights: kernel K (features, 3*units), recurrent kernel U (units,
+    3*units), bias b (2, 3*units), in the order z, r, a. ``reset_after=False`` is the paper's cell, where
+    r multiplies the state before U does: a = tanh(p + sum[k](r[n, t, k]*h[n, t - 1, k]*U[k, 2*units + u])),
+    with one bias (3*units,).
+
+    Source: Cho et al.: Learning Phrase Representations using RNN Encoder-Decoder, 2014.
+
+    >>> from graphnn.graph.node import Input
+    >>> GRU(8)(Input((None, 20, 5))).shape
+    (None, 8)
+    """
+
+    gates = 3
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | Activation | None = "tanh",
+        recurrent_activation: str | Activation | None = "sigmoid",
+        use_bias: bool = True,
+        kernel_initializer: str | Initializer = "glorot_uniform",
+        recurrent_initializer: str | Initializer = "orthogonal",
+        bias_initializer: str | Initializer = "zeros",
+        reset_after: bool = True,
+        **options: Unpack[_Options],
+    ) -> None:
+        initializers = kernel_initializer, recurrent_initializer, bias_initializer
+        super().__init__(units, activation, use_bias, *initializers, options)
+        self.recurrent_activation = activations.get(recurrent_activation)
+        self.reset_after = reset_after
+
+    @property
+    def bias_shape(self) -> tuple[int, ...]:
+        return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
+
+    def text(self, words: _Words) -> str:
+        cell = _gru if self.reset_after else _gru_reset_before
+        return cell(words, written(self.activation), written(self.recurrent_activation))
