@@ -126,25 +126,23 @@ def _resolve(formula: Formula, given: Mapping[str, tuple[Expr, ...]]) -> Resolve
     shapes = dict(given)
     equations: dict[int, Equation] = {}
     pending = list(enumerate(formula.lines))
+    patient = True  # an index that another line will give a size is not given one by a window
     while pending:
         waiting = []
         for position, line in pending:
             unfinished = {other.target for k, other in pending if other.target not in given}
-            reader = _Ranges(formula, line, shapes, unfinished)
+            reader = _Ranges(formula, line, shapes, unfinished, patient)
             equation = reader.resolve()
             if equation is None:
                 waiting.append((position, line))
             else:
                 equations[position] = equation
                 _extend(shapes, equation)
-        if len(waiting) == len(pending):
+        if len(waiting) == len(pending) and not patient:
             names = ", ".join(i.name for i in reader.without_range())
-            raise NotationError(
-                f"no range for index {names}: give it as name:size",
-                waiting[0][1].source,
-                waiting[0][1].number,
-            )
-        pending = waiting
+            message = f"no range for index {names}: give it as name:size"
+            raise NotationError(message, waiting[0][1].source, waiting[0][1].number)
+        pending, patient = waiting, len(waiting) < len(pending)
     made = {line.target for line in formula.lines if line.target not in given}
     for line in formula.lines:
         _Ranges(formula, line, shapes, made).check_targets(set(given))
@@ -192,8 +190,10 @@ class _Ranges:
         line: Line,
         shapes: Mapping[str, tuple[Expr, ...]],
         unfinished: set[str],
+        patient: bool = True,
     ) -> None:
         self.formula, self.line, self.shapes, self.unfinished = formula, line, shapes, unfinished
+        self.patient = patient
         self.sizes: dict[Index, Expr] = {}
         self.declared: dict[Index, Expr] = {}
         self.indices: list[Index] = []
@@ -333,7 +333,7 @@ class _Ranges:
             if todo[0] in rest.atoms() or not step.is_constant or step.constant < 1:
                 continue
             span = bounds(rest.expression(), self.sizes)
-            if span is None or (self.stands_alone(todo[0]) and not is_nonnegative(span[0], {})):
+            if span is None or (self.patient and self.stands_alone(todo[0])):
                 continue
             self.sizes[todo[0]] = self.fitting(
                 subscript, element.tensor, todo[0], size, span, step.constant
@@ -343,7 +343,7 @@ class _Ranges:
 
     def stands_alone(self, index: Index) -> bool:
         """Is the index a subscript of a tensor that is not resolved yet, and will tell its size?"""
-        reads = [e for part in (self.value, *self.line.subscripts) for e in elements(part)]
+        reads = (e for part in (self.value, *self.line.subscripts) for e in elements(part))
         return any(e.tensor in self.unfinished and index in e.subscripts for e in reads)
 
     def fitting(
@@ -373,18 +373,16 @@ class _Ranges:
             )
         return count
 
-    def grouped(self, e: Expr) -> Expr:
-        """A subscript that is a group becomes the place it stands for."""
-        return self.place(e.arguments, {}) if isinstance(e, Call) and e.function == GROUP else e
-
-    def place(self, indices: Sequence[Expr], digits: Mapping[Expr, Expr]) -> Expr:
-        """Indices fused row-major: [a, b, c] is (a*|b| + b)*|c| + c; ``digits`` spells some."""
-        total: Expr = Number(Fraction(0))
-        for index in indices:
-            size = self.sizes[index] if isinstance(index, Index) else None
-            if size is None:
+    def grouped(self, e: Expr, keep: bool = False) -> Expr:
+        """A group becomes a place: [a, b, c] is (a*|b| + b)*|c| + c. A bundle may ``keep`` [...]."""
+        if not (isinstance(e, Call) and e.function == GROUP):
+            return e
+        total: Expr = expr(0)
+        for index in e.arguments:
+            if not isinstance(index, Index):
                 raise self.error(ShapeError, "a group [a, b] fuses plain indices")
-            total = total * size + digits.get(index, index)
+            kept = keep and self.names.get(index, index) == BUNDLE
+            total = total * self.sizes[index] + (Call(GROUP, (index,)) if kept else index)
         return normalize(total)
 
     def finish(self, e: Expr) -> Expr:
@@ -395,11 +393,8 @@ class _Ranges:
                 sized = tuple(Binder(back[i], self.sizes[i]) for i, _ in binders)
                 return Reduce(kind, substitute(self.finish(body), dict(back)), sized)
             case Element(tensor, subscripts):
-                grouped = (self.grouped(s) for s in subscripts)
-                return Element(
-                    tensor, tuple(simplify_integer(self.finish(s), self.sizes) for s in grouped)
-                )
-            case Call("group", indices):  # the place in a bundle has no simpler form than [...]
-                bundles = (i for i in indices if self.names.get(i, i) == BUNDLE)
-                return self.place(indices, {i: Call(GROUP, (i,)) for i in bundles})
+                plain = (self.finish(self.grouped(s)) for s in subscripts)
+                return Element(tensor, tuple(simplify_integer(s, self.sizes) for s in plain))
+            case Call("group"):
+                return self.grouped(e, keep=True)
         return rebuild(e, self.finish)

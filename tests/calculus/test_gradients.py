@@ -157,7 +157,8 @@ def test_what_nothing_depends_on_is_zero() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["tanh", "softmax", "matrix product", "conv stride 2", "layer norm", "silu", "simple rnn"]
+    "name",
+    ["tanh", "softmax", "matrix product", "conv stride 2", "layer norm", "silu", "simple rnn"],
 )
 def test_second_derivative(name: str) -> None:
     """Gradients are formulas like any other: differentiated again they agree with 50-digit differences."""
