@@ -14,6 +14,7 @@ from .files.saved import Measure
 from .graph.node import Node
 from .model import Model
 from .random import Source
+from .training.loop import Position
 
 __all__ = ["load_model"]
 
@@ -35,9 +36,16 @@ def load_model(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Model:
                 [measure_function(each, losses.get) for each in saved.training.losses],
                 [[_metric(each) for each in several] for several in saved.training.metrics],
             )
+            model.position = _fitting(saved.position, 1 + sum(map(len, saved.training.metrics)))
     except GraphnnError as error:
         raise FormatError(f"{os.fspath(path)}: {error}") from None
     return model
+
+
+def _fitting(position: Position | None, measures: int) -> Position | None:
+    if position and position.sums is not None and len(position.sums) != measures:
+        raise FormatError(f"expected sums of {measures} measures, got {len(position.sums)}")
+    return position
 
 
 def _metric(measure: Measure) -> str | Callable[..., Node]:

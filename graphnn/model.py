@@ -26,7 +26,6 @@ from .files.model_file import save_model
 from .files.weights import load_weights, save_weights
 from .function import Function
 from .gradients import compute_gradients
-from .graph.application import Application
 from .graph.graph import Graph
 from .graph.node import Input, Node, Parameter, require_node, unique_name
 from .layers.base import Layer, LayerCall, assign_all, positive
@@ -35,9 +34,10 @@ from .losses import Loss
 from .metrics import Metric
 from .optimizers import Optimizer, Updates
 from .random import Source
+from .summary import summary_text
 from .training.callbacks import Callback, History
 from .training.data import Samples, arrays_of, fitting, truth_input
-from .training.loop import run, train
+from .training.loop import Position, run, train
 from .training.objective import Objective, guessed_truth, objective, per_output
 from .training.progress import shown, text, write
 
@@ -98,6 +98,7 @@ class Model:
         self.stop_training = False
         self.settings: Settings | None = None
         self.random = Source()
+        self.position: Position | None = None
         self._define(inputs, outputs)
 
     def _define(self, inputs: Node | Sequence[Node], outputs: Node | Sequence[Node]) -> None:
@@ -138,29 +139,7 @@ class Model:
 
     def summary(self, print_fn: Callable[[str], object] = print) -> None:
         """Print a table of the layers, their output shapes and numbers of parameters."""
-        rows = [("Layer (type)", "Output shape", "Parameters")]
-        rows += [(f"{n.name} (Input)", _shape_text(n), "0") for n in self.inputs]
-        for what in ordered_layers(self.outputs):
-            kind = what.kind if isinstance(what, Layer) else what.operation.name
-            own = what.parameters if isinstance(what, Layer) else []
-            shape = _shape_text(self._last_node(what))
-            rows.append((f"{what.name} ({kind})", shape, f"{_count(own):,}"))
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        line = "-" * (sum(widths) + 4)
-        lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
-        total, learnt = _count(self.weights), _count(self.parameters)
-        totals = f"Parameters: {total:,}, of which {learnt:,} are trainable"
-        print_fn("\n".join([f"Model {self.name}", line, lines[0], line, *lines[1:], line, totals]))
-
-    def _last_node(self, what: Layer | Application) -> Node:
-        """The node that a layer gave when it was used last."""
-        found = [
-            node
-            for node in self.graph.nodes
-            if (isinstance(node.owner, LayerCall) and node.owner.layer is what)
-            or getattr(node, "application", None) is what
-        ]
-        return [node for node in found if not isinstance(node, Parameter)][-1]
+        print_fn(summary_text(self))
 
     def __str__(self) -> str:
         """The inputs, the outputs, and the equations of each layer."""
@@ -203,6 +182,7 @@ class Model:
         chosen = [losses.get(each) for each in per_output(loss, count, "loss")]
         named = [[metrics_module.get(each) for each in several] for several in measures]
         self.settings = Settings(optimizers.get(optimizer), chosen, named)
+        self.position = None
         self._steps = {}
 
     @property
@@ -230,10 +210,13 @@ class Model:
         validation_split: float = 0.0,
         validation_data: tuple[object, object] | None = None,
         shuffle: bool = True,
+        resume: bool = False,
     ) -> History:
         """Train on arrays of samples, ``batch_size`` (32) at a time, and return the `History`.
 
-        ``validation_split`` keeps the last share of the samples for validation. Raises before
+        ``validation_split`` keeps the last share of the samples for validation. ``resume`` goes on
+        where the last `fit` stood, or stood when the model was saved, be it within an epoch: the
+        same arguments then lead to the same result as if there had been no break. Raises before
         anything is trained: `GraphnnError` if the model is not compiled, `ShapeError` and
         `DtypeError` where arrays do not fit, IndexError for labels and tokens out of range.
         """
@@ -259,6 +242,7 @@ class Model:
             batch_size=size,
             epochs=epochs,
             shuffle=shuffle,
+            position=self._start(samples.count, size, resume),
             validate=validate,
             callbacks=list(callbacks or ()),
             style=style,
@@ -354,6 +338,17 @@ class Model:
         arrays = [*given, *truth]
         return steps, fitting(arrays, steps.inputs, batch_size or len(arrays[0]))
 
+    def _start(self, samples: int, batch_size: int, resume: bool) -> Position:
+        """Where training begins; `position` says from then on how far it is."""
+        if not resume or self.position is None:
+            self.position = Position(samples, batch_size)
+        elif (self.position.samples, self.position.batch_size) != (samples, batch_size):
+            raise GraphnnError(
+                f"{self.name} goes on with {self.position.samples} samples in batches of"
+                f" {self.position.batch_size}, got {samples} in batches of {batch_size}"
+            )
+        return self.position
+
     def _default_steps(self) -> _Steps:
         if not self._steps:
             return self._new_steps(list(map(guessed_truth, self.outputs, self._settings().losses)))
@@ -389,11 +384,3 @@ def _pair(validation_data: tuple[object, object]) -> tuple[object, object]:
 def _plain(values: list[float]) -> float | list[float]:
     """The loss alone, or with the metrics."""
     return values if len(values) > 1 else values[0]
-
-
-def _count(parameters: Iterable[Parameter]) -> int:
-    return sum(p.value.size for p in parameters)
-
-
-def _shape_text(node: Node) -> str:
-    return f"({', '.join(str(n) for n in node.shape)})"

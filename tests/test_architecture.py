@@ -27,7 +27,7 @@ LAYERS = (
     ("catalogue",),
     ("activations", "functions", "initializers"),
     ("gradients", "function", "layers", "losses", "metrics", "optimizers"),
-    ("drawing", "files", "training", "verification"),
+    ("drawing", "files", "summary", "training", "verification"),
     ("model",),
     ("loading", "sequential"),
     ("__init__",),

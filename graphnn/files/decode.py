@@ -25,7 +25,8 @@ from ..graph.operation import Operation
 from ..layers.base import LayerCall
 from ..notation import parse, select
 from ..optimizers import Optimizer
-from ..random import Streams
+from ..random import Stream, Streams
+from ..training.loop import Position
 from .encode import VERSION
 from .limits import DEFAULT, Limits
 from .record import Record
@@ -78,7 +79,7 @@ class _Decoder:
         for call, node in last.items():
             assert isinstance(call.layer, SavedLayer)
             call.layer.uses.append((call.inputs, node))
-        top, random = self.top, self.top.record("random")
+        top = self.top
         inputs = [self.a(Input, top, number) for number in top.items("inputs")]
         outputs = [self.at(top, number) for number in top.items("outputs")]
         if not outputs:
@@ -90,7 +91,8 @@ class _Decoder:
             outputs,
             top.flag("single_output"),
             training,
-            Streams(random.natural("seed", 1 << 64), random.natural("number", 1 << 63)),
+            Streams(*_stream(top.record("random"))),
+            self.position(top.record("position")) if top.has("position") else None,
         )
 
     # --- references ----------------------------------------------------------------------------
@@ -164,12 +166,12 @@ class _Decoder:
         node.dims = tuple(dims)
         return node
 
-    def array(self, record: Record) -> np.ndarray:
-        name = record.text("array", self.limits.name)
+    def array(self, record: Record, key: str = "array") -> np.ndarray:
+        name = record.text(key, self.limits.name)
         if name not in self.arrays:
-            raise record.wrong("array", f"the name of a tensor of the file, which {name!r} is not")
+            raise record.wrong(key, f"the name of a tensor of the file, which {name!r} is not")
         if str(self.arrays[name].dtype) not in DTYPES:
-            raise record.wrong("array", f"of a dtype among {', '.join(DTYPES)}")
+            raise record.wrong(key, f"of a dtype among {', '.join(DTYPES)}")
         return self.arrays[name]
 
     def constant(self, record: Record) -> Constant:
@@ -292,6 +294,22 @@ class _Decoder:
             optimizer.states[weight] = states
         return optimizer
 
+    def position(self, record: Record) -> Position:
+        position = Position(
+            record.natural("samples", 1 << 63), record.natural("batch_size", 1 << 63)
+        )
+        position.epoch = record.natural("epoch", 1 << 63)
+        position.batch = record.natural("batch", 1 << 63)
+        if position.batch * position.batch_size >= position.samples + position.batch_size:
+            raise record.wrong("batch", "one of those that the samples make")
+        if record.has("seed"):
+            position.stream = _stream(record)
+        if position.batch:
+            position.sums = self.array(record, "sums")
+            if position.sums.ndim != 1 or position.sums.dtype != np.float64:
+                raise record.wrong("sums", "a row of float64")
+        return position
+
     def scalar(self, record: Record, key: str, dtype: str) -> Parameter:
         parameter = self.a(Parameter, record, record.values.get(key))
         if parameter.dims or parameter.dtype != dtype:
@@ -309,3 +327,7 @@ class _Decoder:
     def template(self, record: Record) -> Template:
         keys = ("truth", "prediction", "value")
         return Template(*(self.at(record, record.values.get(key)) for key in keys))
+
+
+def _stream(record: Record) -> Stream:
+    return record.natural("seed", 1 << 64), record.natural("number", 1 << 63)

@@ -22,6 +22,7 @@ from ..graph.node import Choice, Constant, Input, Node, Parameter
 from ..graph.operation import Operation
 from ..layers.base import Layer, LayerCall
 from ..optimizers import Optimizer
+from ..training.loop import Position
 from .saved import Measure, Saved, Template, exceptions
 from .weights import PRIVATE, unique
 
@@ -54,6 +55,7 @@ class _Encoder:
             "outputs": self.nodes(saved.outputs),
             "single_output": saved.single_output,
             "random": asdict(saved.streams),
+            "position": None if saved.position is None else self.position(saved.position),
             "training": None,
         }
         if saved.training is not None:
@@ -197,6 +199,20 @@ class _Encoder:
                 for weight, states in optimizer.states.items()
             ],
         }
+
+    def position(self, position: Position) -> Json:
+        described: Json = {
+            "samples": position.samples,
+            "batch_size": position.batch_size,
+            "epoch": position.epoch,
+            "batch": position.batch,
+        }
+        if position.stream is not None:
+            described |= dict(zip(("seed", "number"), position.stream, strict=True))
+        if position.sums is not None:
+            described["sums"] = unique(PRIVATE + "sums", self.arrays)
+            self.arrays[described["sums"]] = position.sums
+        return described
 
     def measure(self, measure: Measure) -> Json:
         described: Json = {"label": measure.label, "options": dict(measure.options)}

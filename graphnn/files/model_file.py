@@ -42,6 +42,7 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
         model.single_output,
         _training(model),
         model.random.streams,
+        model.position,
     )
     graph, arrays = encode(saved, weight_names(model.layers, model.weights))
     text = json.dumps(graph, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -16,6 +16,7 @@ from ..graph.operation import dtypes_of
 from ..layers.base import Layer
 from ..optimizers import Optimizer
 from ..random import Streams
+from ..training.loop import Position
 
 __all__ = [
     "Measure",
@@ -66,6 +67,7 @@ class Saved:
     single_output: bool
     training: Training | None
     streams: Streams
+    position: Position | None
 
 
 class SavedLayer(Layer):

@@ -27,9 +27,11 @@ class Samples:
     def rows(self, selection: slice | np.ndarray) -> list[np.ndarray]:
         return [array[selection] for array in self.arrays]
 
-    def batches(self, size: int, order: np.ndarray | None = None) -> Iterator[list[np.ndarray]]:
-        """``size`` rows at a time, the last batch with what remains; in this order of rows."""
-        for start in range(0, self.count, size):
+    def batches(
+        self, size: int, order: np.ndarray | None = None, first: int = 0
+    ) -> Iterator[list[np.ndarray]]:
+        """``size`` rows at a time, the last batch with what remains; in this order, from batch ``first`` on."""
+        for start in range(first * size, self.count, size):
             part = slice(start, start + size)
             yield self.rows(part if order is None else order[part])
 

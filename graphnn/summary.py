@@ -1,0 +1,52 @@
+"""Summary: a table of a model's layers, their output shapes and their numbers of parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from .graph.application import Application
+from .graph.node import Node, Parameter
+from .layers.base import Layer, LayerCall
+from .layers.order import ordered_layers
+
+if TYPE_CHECKING:
+    from .model import Model
+
+__all__ = ["summary_text"]
+
+
+def summary_text(model: Model) -> str:
+    """One line for each input and layer, then the totals."""
+    rows = [("Layer (type)", "Output shape", "Parameters")]
+    rows += [(f"{n.name} (Input)", _shape_text(n), "0") for n in model.inputs]
+    for what in ordered_layers(model.outputs):
+        kind = what.kind if isinstance(what, Layer) else what.operation.name
+        own = what.parameters if isinstance(what, Layer) else []
+        shape = _shape_text(_last_node(model, what))
+        rows.append((f"{what.name} ({kind})", shape, f"{_count(own):,}"))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    line = "-" * (sum(widths) + 4)
+    lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
+    total, learnt = _count(model.weights), _count(model.parameters)
+    totals = f"Parameters: {total:,}, of which {learnt:,} are trainable"
+    return "\n".join([f"Model {model.name}", line, lines[0], line, *lines[1:], line, totals])
+
+
+def _last_node(model: Model, what: Layer | Application) -> Node:
+    """The node that a layer gave when it was used last."""
+    found = [
+        node
+        for node in model.graph.nodes
+        if (isinstance(node.owner, LayerCall) and node.owner.layer is what)
+        or getattr(node, "application", None) is what
+    ]
+    return [node for node in found if not isinstance(node, Parameter)][-1]
+
+
+def _count(parameters: Iterable[Parameter]) -> int:
+    return sum(p.value.size for p in parameters)
+
+
+def _shape_text(node: Node) -> str:
+    return f"({', '.join(str(n) for n in node.shape)})"
