@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 __all__ = [
     "ARITHMETIC",
@@ -267,7 +267,7 @@ def fresh_index(hint: str, taken: Mapping[Index, object] | set[Index]) -> Index:
     return base
 
 
-def substitute(e: Expr, values: Mapping[Expr, Expr]) -> Expr:
+def substitute(e: Expr, values: Mapping[Any, Expr]) -> Expr:
     """Replace leaves or whole sub-expressions; a bound index that would capture is renamed."""
     if not values:
         return e
@@ -297,7 +297,7 @@ def substitute(e: Expr, values: Mapping[Expr, Expr]) -> Expr:
 def canonical(e: Expr, depth: int = 0) -> Expr:
     """Bound indices renamed by nesting depth, so that expressions equal up to their names compare equal."""
     if isinstance(e, Reduce):
-        names: dict[Expr, Expr] = {b.index: Index(f"#{depth}.{k}") for k, b in enumerate(e.binders)}
+        names = {b.index: Index(f"#{depth}.{k}") for k, b in enumerate(e.binders)}
         binders = tuple(
             Binder(names[i], None if n is None else canonical(n, depth)) for i, n in e.binders
         )

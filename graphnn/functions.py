@@ -64,8 +64,9 @@ square = define("square", "y[...] = x[...]**2", samples=_VECTOR)
 negative = define("negative", "y[...] = -x[...]", samples=_VECTOR)
 identity = define("identity", "y[...] = x[...]", samples=_VECTOR)
 
-_PAIR = [{"a": (3, 5), "b": (3, 5)}, {"a": (3, 5), "b": (5,)}, {"a": (3, 1), "b": (2, 1, 5)}]
-_SCALED = [{"a": (3, 5), "b": ()}]
+_PAIR: list[dict[str, tuple[int, ...]]] = [{"a": (3, 5), "b": (3, 5)}, {"a": (3, 5), "b": (5,)}, {"a": (3, 1), "b": (2, 1, 5)}]
+_SCALED: list[dict[str, tuple[int, ...]]] = [{"a": (3, 5), "b": ()}]
+_SCALING: list[dict[str, tuple[int, ...]]] = [{"a": (), "b": (3, 5)}]
 
 
 def _binary(name: str, text: str, **domains: str) -> Callable[[object, object], Node]:
@@ -77,7 +78,7 @@ def _binary(name: str, text: str, **domains: str) -> Callable[[object, object], 
     left = define(
         f"number_{name}",
         text.replace("a[...]", "a"),
-        samples=[{"a": (), "b": (3, 5)}],
+        samples=_SCALING,
         domains=domains,
     )
 
@@ -286,10 +287,11 @@ def concat(nodes: Sequence[Node], axis: int = -1) -> Node:
             raise ShapeError(
                 f"concat: {part.name} has {part.ndim} axes, {parts[0].name} has {len(names)}"
             )
-        for a, (size, first) in enumerate(zip(part.dims, parts[0].dims, strict=True)):
-            if a != place and size != first:
+        for a, (own, first) in enumerate(zip(part.dims, parts[0].dims, strict=True)):
+            if a != place and own != first:
                 raise ShapeError(
-                    f"concat: axis {a} of {part.name}: {part.type} is not that of {parts[0].name}: {parts[0].type}"
+                    f"concat: axis {a} of {part.name}: {part.type}"
+                    f" is not that of {parts[0].name}: {parts[0].type}"
                 )
         left = [*names]
         left[place] = names[place] if start == "0" else f"{start} + {names[place]}"
@@ -315,7 +317,7 @@ def _install_operators() -> None:
     for word, function in table.items():
         setattr(Node, f"__{word}__", function)
         setattr(Node, f"__r{word}__", _reflected(function))
-    Node.__neg__ = lambda self: negative(self)  # type: ignore[attr-defined]
+    setattr(Node, "__neg__", negative)
     Node.__array_ufunc__ = None  # type: ignore[attr-defined]  # NumPy arrays on the left give way
 
 

@@ -115,7 +115,7 @@ def _apply(
     results: dict[str, Node] = {}
     for operand, target in wanted.items():
         source = nodes.get(_copied(formula, target) or "")
-        if source in incoming.values() and source.dtype == dtypes[target]:
+        if source and source in incoming.values() and source.dtype == dtypes[target]:
             results[operand] = source
         else:
             results[operand] = backward.result(target)

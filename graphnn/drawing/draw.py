@@ -50,11 +50,7 @@ def _subject(what: object, graph: str) -> tuple[list[Node], Node | None, str]:
         title = getattr(what, "name", "") or ""
         if graph == "forward":
             return list(what.outputs), None, title
-        loss = getattr(what, "loss_node", None)
-        if loss is None:
-            raise GraphnnError(
-                f'compile the model before drawing its "{graph}" graph: it needs a loss'
-            )
-        updates = list(what.updates.new_values.values()) if graph == "train" else []
-        return [loss, *updates], loss, title
+        loss: Node = getattr(what, "loss_node")  # of a model that is compiled; else it says so  # noqa: B009
+        step = getattr(what, "updates").new_values.values() if graph == "train" else ()  # noqa: B009
+        return [loss, *step], loss, title
     raise GraphnnError(f"expected a node, a model or updates to draw, got {type(what).__name__}")

@@ -349,8 +349,9 @@ class _Reader:
             self.depth_in_subscript -= 1
 
     def group_item(self, node: ast.expr) -> Expr:
-        is_sized = isinstance(node, ast.Slice) and isinstance(node.lower, ast.Name)
-        return self.subscript(node.lower if is_sized else node)
+        if isinstance(node, ast.Slice) and isinstance(node.lower, ast.Name):
+            return self.subscript(node.lower)  # the size was read when the index was bound
+        return self.subscript(node)
 
     def reduction(self, head: ast.Subscript, arguments: list[ast.expr], node: ast.expr) -> Expr:
         kind = name_of(head.value)

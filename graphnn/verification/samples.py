@@ -116,7 +116,7 @@ def _limit(name: str, resolved: Resolved) -> int:
                         if any(e.tensor == name for e in elements(subscript)):
                             limits.append(_whole(size))
                 if isinstance(node, Call) and node.function in COMPARISONS:
-                    limits += [_whole(sizes[i]) for i in children(node) if i in sizes]  # type: ignore[index]
+                    limits += [_whole(sizes[i]) for i in children(node) if i in sizes]
         for place, size in zip(equation.subscripts, resolved.shapes[equation.target], strict=True):
             if any(e.tensor == name for e in elements(place)):
                 limits.append(_whole(size))

@@ -150,7 +150,8 @@ class Scalars:
         if function in ("abs", "sign", "floor", "round"):
             return _piece(function, values[0])
         if function == "uniform":
-            drawn = float(uniform(*(int(v.number) for v in values), bits=53))
+            key, counter, position = (int(v.number) for v in values)
+            drawn = float(uniform(key, counter, position, bits=53))
             return Scalar(sympy.Rational(drawn), mpmath.mpf(drawn))
         symbolic = _apply(function, [v.symbolic for v in values], sympy)
         number = _apply(function, [v.number for v in values], mpmath)
