@@ -210,11 +210,11 @@ def _factor(
         found: dict[Index, Expr] = {}
         if (q / p).denominator != 1 or not _matched(pattern, base, free, found):
             continue
-        given = [substitute(c, dict(found)) for c in rule.conditions]  # type: ignore[arg-type]
+        given = [substitute(c, dict(found)) for c in rule.conditions]
         inside = all(i in found and scope.inside(found[i], n) for i, n in free.items())
         if inside and all(c in holds for c in given):
             implied += given if q / p > 0 else []
-            return power(terms(substitute(expression(answer), dict(found))), q / p)  # type: ignore[arg-type]
+            return power(terms(substitute(expression(answer), dict(found))), q / p)
     answers = {b for _, _, answer in rule.pairs for t in answer for b, _ in t.factors}
     match base:
         case Call() if base in answers:  # what the rule keeps
