@@ -17,14 +17,14 @@ from ..graph.operation import Operation
 from ..initializers import Initializer
 from .base import Layer, fixed_size, pair, positive
 
-__all__ = ["Conv2D", "border", "padding_of"]
+__all__ = ["Conv2D", "border", "image", "padding_of"]
 
 _VALID = "y[n, h, w, o] = sum[i, j, c](x[n, s0*h + d0*i, s1*w + d1*j, c]*K[i, j, c, o])"
 _SAME = (
     "y[n, h:(dim(x, 1) + s0 - 1)//s0, w:(dim(x, 2) + s1 - 1)//s1, o]"
     " = sum[i, j, c](x[n, s0*h + d0*i - p0, s1*w + d1*j - p1, c]*K[i, j, c, o])"
 )
-_SHAPES = {"x": (2, 6, 7, 2), "K": (3, 2, 2, 3)}
+_SHAPES = {"x": (1, 5, 6, 2), "K": (2, 3, 2, 2)}
 _STEPS: dict[str, Any] = {"s0": 1, "s1": 1, "d0": 1, "d1": 1}
 _BORDERS: dict[str, Any] = {"p0": 1, "p1": 0}
 _VARIANTS = [{"s0": 2, "s1": 3}, {"d0": 2}, {"s0": 3, "s1": 2, "d1": 2}]
@@ -36,7 +36,7 @@ def _conv2d(name: str, text: str, **numbers: Any) -> dict[bool, Operation]:
         bias: define(
             name if bias else f"{name}_without_bias",
             text + (" + b[o]" if bias else ""),
-            samples=[{**_SHAPES, "b": (3,)} if bias else _SHAPES],
+            samples=[{**_SHAPES, "b": (2,)} if bias else _SHAPES],
             variants=_VARIANTS,
             group="layer",
             **numbers,
@@ -92,11 +92,7 @@ class Conv2D(Layer):
         self.bias: Parameter | None = None
 
     def build(self, *inputs: Node) -> None:
-        (x,) = inputs
-        if x.ndim != 4:
-            raise ShapeError(
-                f"{self.name}: expected images (batch, height, width, channels), {x.name} is {x.type}"
-            )
+        x = image(inputs, self)
         shape = (*self.kernel_size, fixed_size(x, -1, self), self.filters)
         self.kernel = self.add_parameter("kernel", shape, self.kernel_initializer, x.dtype)
         if self.use_bias:
@@ -112,6 +108,16 @@ class Conv2D(Layer):
             )
         operation = with_attributes(_OPERATIONS[self.padding][self.use_bias], **steps)
         return self.activate(self.apply(operation, x, self.kernel, self.bias), self.activation)
+
+
+def image(inputs: tuple[Node, ...], layer: Layer) -> Node:
+    """The one input, if it has the axes of images."""
+    (x,) = inputs
+    if x.ndim != 4:
+        raise ShapeError(
+            f"{layer.name}: expected images (batch, height, width, channels), {x.name} is {x.type}"
+        )
+    return x
 
 
 def padding_of(padding: str, layer: Layer) -> str:
