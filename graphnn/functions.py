@@ -64,7 +64,11 @@ square = define("square", "y[...] = x[...]**2", samples=_VECTOR)
 negative = define("negative", "y[...] = -x[...]", samples=_VECTOR)
 identity = define("identity", "y[...] = x[...]", samples=_VECTOR)
 
-_PAIR: list[dict[str, tuple[int, ...]]] = [{"a": (3, 5), "b": (3, 5)}, {"a": (3, 5), "b": (5,)}, {"a": (3, 1), "b": (2, 1, 5)}]
+_PAIR: list[dict[str, tuple[int, ...]]] = [
+    {"a": (3, 5), "b": (3, 5)},
+    {"a": (3, 5), "b": (5,)},
+    {"a": (3, 1), "b": (2, 1, 5)},
+]
 _SCALED: list[dict[str, tuple[int, ...]]] = [{"a": (3, 5), "b": ()}]
 _SCALING: list[dict[str, tuple[int, ...]]] = [{"a": (), "b": (3, 5)}]
 
@@ -305,6 +309,11 @@ def _reflected(function: Callable[[object, object], Node]) -> Callable[[Node, ob
     return lambda self, other: function(other, self)
 
 
+def _negated(self: Node) -> Node:
+    """A function, because an operation would not be bound to the node it is looked up on."""
+    return _single(negative(self))
+
+
 def _install_operators() -> None:
     table: dict[str, Callable[[object, object], Node]] = {
         "add": add,
@@ -317,7 +326,7 @@ def _install_operators() -> None:
     for word, function in table.items():
         setattr(Node, f"__{word}__", function)
         setattr(Node, f"__r{word}__", _reflected(function))
-    setattr(Node, "__neg__", negative)
+    setattr(Node, "__neg__", _negated)
     Node.__array_ufunc__ = None  # type: ignore[attr-defined]  # NumPy arrays on the left give way
 
 
