@@ -23,23 +23,24 @@ def picture(graph: Graph, title: str = "", loss: Node | None = None) -> Picture:
     boxes = [_leaf(graph, node) for node in graph.nodes if _is_leaf(node)]
     boxes += [_box(graph, a, loss) for a in graph.applications]
     arrows = [arrow for a in graph.applications for arrow in _arrows(graph, a)]
-    known = {box.id for box in boxes}
-    ends = [(a.differentiates, a) for a in graph.applications if a.differentiates is not None]
-    pairs = [(_id(forward), _id(backward)) for forward, backward in ends]
-    return Picture(
-        tuple(boxes),
-        tuple(arrows),
-        title,
-        tuple(p for p in pairs if p[0] in known and p[1] in known),
-    )
+    pairs = [(_id(graph, a.differentiates), _id(graph, a)) for a in _gradients(graph)]
+    return Picture(tuple(boxes), tuple(arrows), title, tuple(pairs))
 
 
 def _is_leaf(node: Node) -> bool:
     return not isinstance(node, Result) and not (isinstance(node, Constant) and node.is_number)
 
 
-def _id(application: Application) -> str:
-    return f"{application.role}:{application.name}"
+def _gradients(graph: Graph) -> list[Application]:
+    """Gradients of what is in the picture too."""
+    shown = set(graph.applications)
+    return [a for a in graph.applications if a.differentiates in shown]
+
+
+def _id(graph: Graph, application: Application | None) -> str:
+    """The name of its first result: names of applications are not unique, a layer may have several."""
+    assert application is not None
+    return next(graph.symbols[r] for r in application.results.values() if r in graph.symbols)
 
 
 def _leaf(graph: Graph, node: Node) -> Box:
@@ -55,7 +56,7 @@ def _box(graph: Graph, application: Application, loss: Node | None) -> Box:
     types = ", ".join(r.type for r in results)
     lines = "\n".join(map(str, graph.equations(application)))
     return Box(
-        _id(application),
+        _id(graph, application),
         application.name,
         types,
         tuple(equation_latex(e) for e in equations),
@@ -68,12 +69,13 @@ def _box(graph: Graph, application: Application, loss: Node | None) -> Box:
 def _arrows(graph: Graph, application: Application) -> list[Arrow]:
     kind = "forward" if application.role == "forward" else application.role
     arrows: dict[tuple[str, str], Arrow] = {}
-    for operand, node in application.operands.items():
+    for operand, given in application.operands.items():
+        node = graph.chosen(given)
         if isinstance(node, Constant) and node.is_number:
             continue
-        source = _id(node.application) if isinstance(node, Result) else graph.symbols[node]
+        source = _id(graph, node.application) if isinstance(node, Result) else graph.symbols[node]
         label = f"{operand}[{_indices(application, operand, node.dims)}]" if node.dims else operand
-        arrows[source, operand] = Arrow(source, _id(application), label, kind)
+        arrows[source, operand] = Arrow(source, _id(graph, application), label, kind)
     return list(arrows.values())
 
 
