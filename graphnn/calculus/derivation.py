@@ -22,7 +22,7 @@ from .derive import derive
 from .naming import gradient_name, readable
 from .steps import Step, Steps
 
-__all__ = ["Derivation", "derivation"]
+__all__ = ["Derivation", "derivation", "sides"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,10 @@ class Derivation:
     @property
     def latex(self) -> str:
         """The steps below each other, the laws at the right of each."""
-        rows = [f"{_latex(s.equation)} && \\text{{{', '.join(s.laws)}}}" for s in self.steps]
+        rows = []
+        for step in self.steps:
+            left, sign, right = sides(step.equation)
+            rows.append(f"{left} &{sign} {right} && \\text{{{', '.join(step.laws)}}}")
         return r"\begin{aligned} " + r" \\ ".join(rows) + r" \end{aligned}"
 
     def _repr_latex_(self) -> str:
@@ -67,7 +70,8 @@ def derivation(resolved: Resolved, wrt: Collection[str] | None = None) -> Deriva
     return Derivation(tuple(told), shapes)
 
 
-def _latex(e: Equation) -> str:
+def sides(e: Equation) -> tuple[str, str, str]:
+    """An equation of a derivation as LaTeX: what it gives, the sign, the value."""
     sign = r"\mathrel{+}=" if e.accumulate else "="
     if e.target.startswith("∂"):
         above, below = e.target.replace("∂", "").split("/")
@@ -75,4 +79,4 @@ def _latex(e: Equation) -> str:
         left = rf"\frac{{\partial {name_latex(above)}}}{{\partial {element}}}"
     else:
         left = expression_latex(Element(e.target, e.subscripts))
-    return f"{left} &{sign} {expression_latex(e.value)}"
+    return left, sign, expression_latex(e.value)
