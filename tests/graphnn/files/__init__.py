@@ -1,0 +1,1 @@
+"""Files: round trips, resumed training, damage, replacement."""
