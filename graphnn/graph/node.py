@@ -37,6 +37,7 @@ __all__ = [
     "current_role",
     "current_scope",
     "dimension",
+    "fresh_names",
     "graph_role",
     "identifier",
     "layer_scope",
@@ -56,6 +57,18 @@ def unique_name(base: str) -> str:
     full = f"{_scopes[-1][0]}.{base}" if _scopes else base
     number = next(_counters.setdefault(full, itertools.count()))
     return full if number == 0 else f"{full}_{number}"
+
+
+@contextmanager
+def fresh_names() -> Iterator[None]:
+    """Names are counted from the start inside, and afterwards as if nothing had been."""
+    before = dict(_counters)
+    _counters.clear()
+    try:
+        yield
+    finally:
+        _counters.clear()
+        _counters.update(before)
 
 
 @contextmanager
@@ -242,6 +255,18 @@ class Choice(Node):
         super().__init__(training.name, training.dims, training.dtype)
         self.training, self.inference = training, inference
         self.changes = dict(changes or {})
+
+    @property
+    def frozen(self) -> bool:
+        """Does it stand for inference even in training?"""
+        layer = getattr(self.owner, "layer", None)
+        if layer is None or layer.trainable or not self.changes:
+            return False
+        return all(any(p is own for own in layer.parameters) for p in self.changes)
+
+    def side(self, training: bool) -> Node:
+        """The node that stands for this one in a graph for training, or in one for inference."""
+        return self.training if training and not self.frozen else self.inference
 
 
 def check_dtype(dtype: str, name: str) -> None:
