@@ -191,6 +191,7 @@ _BY_NAME: dict[str, Callable[[], Initializer]] = {
     "random_normal": RandomNormal,
     "random_uniform": RandomUniform,
     "truncated_normal": TruncatedNormal,
+    "uniform": RandomUniform,
     "zeros": Zeros,
 }
 

@@ -35,13 +35,16 @@ def summary_text(model: Model) -> str:
 
 def _last_node(model: Model, what: Layer | Application) -> Node:
     """The node that a layer gave when it was used last."""
+    graph = model.graph
+    place = {node: k for k, node in enumerate(graph.nodes)}
     found = [
         node
-        for node in model.graph.nodes
+        for node in graph.symbols  # nodes and choices
         if (isinstance(node.owner, LayerCall) and node.owner.layer is what)
         or getattr(node, "application", None) is what
     ]
-    return [node for node in found if not isinstance(node, Parameter)][-1]
+    given = [node for node in found if not isinstance(node, Parameter)]
+    return max(given, key=lambda node: place[graph.chosen(node)])
 
 
 def _count(parameters: Iterable[Parameter]) -> int:

@@ -8,6 +8,7 @@ special case.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 
 import networkx as nx
 
@@ -34,7 +35,7 @@ class Graph:
         self.training = training
         self.outputs = tuple(dict.fromkeys(outputs))
         self.nodes, choices = self._topological()
-        self.changes = {p: new for c in choices for p, new in c.changes.items() if training}
+        self.choices = [c for c in choices if training and not c.frozen]
         self.network = nx.DiGraph()
         self.network.add_nodes_from(self.nodes)
         for node in self.nodes:
@@ -49,8 +50,19 @@ class Graph:
         made for.
         """
         while isinstance(node, Choice):
-            node = node.training if self.training else node.inference
+            node = node.side(self.training)
         return node
+
+    @cached_property
+    def changes(self) -> dict[Parameter, Node]:
+        """The new value of each parameter that a choice changes; of several changes each starts from the one before."""
+        found: dict[Parameter, Node] = {}
+        place = {node: k for k, node in enumerate(self.nodes)}
+        for choice in sorted(self.choices, key=lambda c: place[self.chosen(c)]):
+            for parameter, new in choice.changes.items():
+                before = found.get(parameter)
+                found[parameter] = new if before is None else _starting_from(before, parameter, new)
+        return found
 
     def _topological(self) -> tuple[tuple[Node, ...], list[Choice]]:
         """Nodes, operands before their readers, and the choices met; iterative, so that depth is no
@@ -63,7 +75,7 @@ class Graph:
             node, ready = stack.pop()
             while isinstance(node, Choice):
                 choices[node] = None
-                node = node.training if self.training else node.inference
+                node = node.side(self.training)
             if node in done:
                 continue
             if ready:
@@ -121,3 +133,13 @@ class Graph:
         names = self.names[application]
         shapes = {names[t]: shape for t, shape in application.resolved.shapes.items()}
         return [equation_text(e, shapes) for e in self.equations(application)]
+
+
+def _starting_from(before: Node, parameter: Parameter, new: Node) -> Node:
+    """``new``, a formula of ``parameter``, as a formula of ``before`` in its place."""
+    if not isinstance(new, Result):
+        return new
+    application = new.application
+    operands = {k: before if n is parameter else n for k, n in application.operands.items()}
+    applied = application.operation.apply(operands, name=application.name, scope=application.scope)
+    return applied.result(new.target)

@@ -1,11 +1,19 @@
 """Layers: what makes parameters and applies formulas to nodes; Keras's names, defaults and weight layouts."""
 
+from .attention import MultiHeadAttention
 from .base import Layer
 from .convolution import Conv2D
 from .core import Activation, Add, Concatenate, Dense, Flatten, Reshape
-from .pooling import MaxPool2D
+from .dropout import Dropout
+from .embedding import Embedding
+from .normalization import BatchNormalization, LayerNormalization
+from .pooling import AveragePool2D, GlobalAveragePool2D, MaxPool2D
 from .recurrent import GRU, LSTM, SimpleRNN
 
+AveragePooling2D = AveragePool2D
+BatchNorm = BatchNormalization
+GlobalAveragePooling2D = GlobalAveragePool2D
+LayerNorm = LayerNormalization
 MaxPooling2D = MaxPool2D
 
 __all__ = [
@@ -13,13 +21,24 @@ __all__ = [
     "LSTM",
     "Activation",
     "Add",
+    "AveragePool2D",
+    "AveragePooling2D",
+    "BatchNorm",
+    "BatchNormalization",
     "Concatenate",
     "Conv2D",
     "Dense",
+    "Dropout",
+    "Embedding",
     "Flatten",
+    "GlobalAveragePool2D",
+    "GlobalAveragePooling2D",
     "Layer",
+    "LayerNorm",
+    "LayerNormalization",
     "MaxPool2D",
     "MaxPooling2D",
+    "MultiHeadAttention",
     "Reshape",
     "SimpleRNN",
 ]

@@ -14,6 +14,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,11 +22,22 @@ from .. import initializers
 from ..activations import Activation
 from ..errors import GraphnnError, ShapeError
 from ..graph.application import Result
-from ..graph.node import Node, Parameter, layer_scope, require_node, unique_name
+from ..graph.node import Choice, Node, Parameter, layer_scope, require_node, unique_name
 from ..graph.operation import Operation
 from ..initializers import Initializer
 
-__all__ = ["Layer", "LayerCall", "assign_all", "fixed_size", "pair", "positive", "snake_case"]
+__all__ = [
+    "LETTERS",
+    "Layer",
+    "LayerCall",
+    "assign_all",
+    "fixed_size",
+    "pair",
+    "positive",
+    "snake_case",
+]
+
+LETTERS = "abcdefghijklm"  # indices of formulas that are written for one number of axes
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -47,7 +59,7 @@ class Layer(ABC):
         self._learnt: list[Parameter] = []
         self._kept: list[Parameter] = []
         self._trainable = trainable
-        self._uses = 0
+        self._calls = 0
 
     def build(self, *inputs: Node) -> None:  # noqa: B027 (most layers have no parameters)
         """Make the parameters, once the shapes of the inputs are known; called before the first `call`."""
@@ -58,15 +70,23 @@ class Layer(ABC):
 
     def __call__(self, *inputs: Node | Sequence[Node]) -> Node:
         """The output node. Raises `ShapeError` where an input does not fit: layer, index and sizes are named."""
-        nodes = tuple(require_node(n, f"each input of {self.name}") for n in _flat(inputs))
+        return self.use(_flat(inputs))
+
+    def use(self, inputs: Sequence[Node], **options: Any) -> Node:
+        """The output of `call` with its options, in the name of the layer, which is built before its first use."""
+        nodes = tuple(require_node(n, f"each input of {self.name}") for n in inputs)
         with layer_scope(self.name, LayerCall(self, nodes)):
             if not self.built:
                 self.build(*nodes)
                 self.built = True
-            output = self.call(*nodes)
-        self._uses += 1
-        if isinstance(output, Result) and output not in nodes:
-            output.name = self.name if self._uses == 1 else f"{self.name}.call_{self._uses}"
+            output = self.call(*nodes, **options)
+        self._calls += 1
+        sides = (
+            (output, output.training, output.inference) if isinstance(output, Choice) else (output,)
+        )
+        for node in sides:
+            if isinstance(node, (Choice, Result)) and node not in nodes:
+                node.name = self.name if self._calls == 1 else f"{self.name}.call_{self._calls}"
         return output
 
     def apply(self, operation: Operation, *operands: Node | None) -> Result:
@@ -75,6 +95,11 @@ class Layer(ABC):
         application = operation.apply(operation.bind(given, {}), name=self.name)
         (target,) = application.formula.outputs
         return application.result(target)
+
+    def apply_named(self, operation: Operation, **operands: Node | None) -> Result:
+        """The same with operands by name; those that the formula does not read are left out."""
+        read = operation.formula.operands
+        return self.apply(operation, *(operands[name] for name in read))
 
     def activate(self, z: Node, activation: Activation | None) -> Node:
         """``activation(z)``, where there is one."""
@@ -105,6 +130,11 @@ class Layer(ABC):
     def adopt(self, parameter: Parameter, trainable: bool = True) -> None:
         """Count a parameter among the layer's own."""
         (self._learnt if trainable else self._kept).append(parameter)
+
+    @property
+    def calls(self) -> int:
+        """How often it has been called."""
+        return self._calls
 
     @property
     def kind(self) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from ..graph.application import Application, Result
 from ..graph.graph import Graph
-from ..graph.node import Node, Parameter
+from ..graph.node import Choice, Node, Parameter
 from .base import Layer, LayerCall
 
 __all__ = ["ordered_layers", "ordered_parameters"]
@@ -72,8 +72,13 @@ def _sources(use: Use) -> list[Use]:
 
 def _uses(nodes: Sequence[Node]) -> list[Use]:
     """What made these nodes; inputs, parameters and constants are made by nothing."""
-    return [_use(node) for node in nodes if isinstance(node, Result)]
+    found = (_use(node) for node in nodes)
+    return [use for use in found if use is not None]
 
 
-def _use(node: Result) -> Use:
-    return node.owner if isinstance(node.owner, LayerCall) else node.application
+def _use(node: Node) -> Use | None:
+    if isinstance(node, (Choice, Result)) and isinstance(node.owner, LayerCall):
+        return node.owner
+    if isinstance(node, Choice):
+        return _use(node.inference)
+    return node.application if isinstance(node, Result) else None
