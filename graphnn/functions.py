@@ -326,7 +326,7 @@ def _install_operators() -> None:
     for word, function in table.items():
         setattr(Node, f"__{word}__", function)
         setattr(Node, f"__r{word}__", _reflected(function))
-    setattr(Node, "__neg__", _negated)
+    Node.__neg__ = _negated  # type: ignore[attr-defined]
     Node.__array_ufunc__ = None  # type: ignore[attr-defined]  # NumPy arrays on the left give way
 
 
