@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import os
+import re
+import struct
 import zipfile
 import zlib
 from collections.abc import Container, Mapping, Sequence
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = ["PRIVATE", "load_weights", "save_weights", "unique", "weight_names"]
 
+_LONGEST_HEADER = 10_000
+_HEADER = re.compile(  # what numpy writes, and no more: a header is not evaluated
+    rb"\{'descr': '(?P<dtype>[<>|]([iu][1248]|f[248]|b1))', 'fortran_order': (?P<by_columns>True|False),"
+    rb" 'shape': \((?P<shape>[0-9, ]{0,700})\), \}[ \n]*"
+)
 PRIVATE = "graphnn:"  # begins the names of arrays of a model file that are no weights
 
 
@@ -123,8 +130,15 @@ def _read_npz(
         except GraphnnError:
             raise
         except (
-            *(zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError),
-            *(ValueError, SyntaxError, KeyError, OverflowError, MemoryError, OSError, TypeError),
+            zipfile.BadZipFile,
+            zlib.error,
+            EOFError,
+            OSError,  # a place that no file has
+            RuntimeError,  # encrypted, or packed in a way that is not known
+            ValueError,  # no text, no number, a name that is none
+            struct.error,
+            OverflowError,
+            MemoryError,
         ) as error:
             raise FormatError(f"{os.fspath(path)}: damaged, or no .npz file: {error}") from None
 
@@ -147,19 +161,23 @@ def _unpacked(
 
 def _read_npy(stream: IO[bytes], parameter: Parameter) -> np.ndarray:
     """One array of the parameter's shape; the header says so before the data are read."""
-    version = np.lib.format.read_magic(stream)
-    if version not in ((1, 0), (2, 0)):
-        raise FormatError(f"{parameter.name}: unknown version {version} of .npy")
-    read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
-    shape, by_columns, dtype = read[version[0]](stream)
+    start = stream.read(8)
+    width = {b"\x93NUMPY\x01\x00": 2, b"\x93NUMPY\x02\x00": 4}.get(start)
+    if width is None:
+        raise FormatError(f"{parameter.name}: no array of numpy, or of an unknown version")
+    length = int.from_bytes(stream.read(width), "little")
+    header = _HEADER.fullmatch(stream.read(min(length, _LONGEST_HEADER)))
+    if header is None:
+        raise FormatError(f"{parameter.name}: the array is damaged, or not one of plain numbers")
+    shape = tuple(int(size) for size in header["shape"].split(b",") if size.strip())
     if shape != parameter.value.shape:
         raise ShapeError(
             f"{parameter.name}: expected an array of shape {parameter.value.shape}, got {shape}"
         )
-    if dtype.kind not in "fiub":
-        raise FormatError(f"{parameter.name}: expected numbers, got {dtype}")
+    dtype = np.dtype(header["dtype"].decode())
     size = parameter.value.size * dtype.itemsize
     data = stream.read(size + 1)
     if len(data) != size:
-        raise FormatError(f"{parameter.name}: {size} bytes expected, got {len(data)} or more")
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if by_columns else "C")
+        raise FormatError(f"{parameter.name}: expected {size} bytes, there are fewer or more")
+    array = np.frombuffer(data, dtype)
+    return array.reshape(shape, order="F" if header["by_columns"] == b"True" else "C")
