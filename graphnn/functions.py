@@ -323,10 +323,11 @@ def _install_operators() -> None:
         "pow": power,
         "matmul": matmul,
     }
+    methods: dict[str, Callable[..., Node]] = {"neg": _negated}
     for word, function in table.items():
-        setattr(Node, f"__{word}__", function)
-        setattr(Node, f"__r{word}__", _reflected(function))
-    Node.__neg__ = _negated  # type: ignore[attr-defined]
+        methods |= {word: function, f"r{word}": _reflected(function)}
+    for word, method in methods.items():
+        setattr(Node, f"__{word}__", method)
     Node.__array_ufunc__ = None  # type: ignore[attr-defined]  # NumPy arrays on the left give way
 
 
