@@ -1,12 +1,13 @@
 """Random numbers that are a function of where they stand: Philox 4x32-10, in NumPy's integers.
 
-    philox(counter, key)                        four 32-bit words for a counter of four, under a key of two
-    uniform(key, counter, position, bits)       their first ``bits`` bits as a fraction in [0, 1)
+    philox(counter, key)                      four 32-bit words of a counter of four, a key of two
+    uniform(key, counter, position, bits)     their first ``bits`` bits as a fraction in [0, 1)
 
-Such a generator has no state to carry on: the number at a place is the same however many others are drawn, in
-whatever order, on however many threads; what needs it twice computes it twice. The three integers of `uniform` are
-taken as 64 bits each: the key's two words, and the counter's four, those of the position first. A float32 has 24 bits,
-a float64 has 53 of the same number: both are exact. `vectorphilox` is the same in machine code.
+Such a generator has no state to carry on: the number at a place is the same however many others are
+drawn, in whatever order, on however many threads; what needs it twice computes it twice. The three
+integers of `uniform` are taken as 64 bits each: the key's two words, and the counter's four, those
+of the position first. A float32 has 24 bits, a float64 has 53 of the same number: both are exact.
+`vectorphilox` is the same in machine code.
 
 Source: Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011.
 """
@@ -30,7 +31,9 @@ _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
 def philox(counter: Sequence[Array], key: Sequence[Array | int]) -> tuple[Array, ...]:
-    """Philox 4x32-10: four words for each position of the four counter arrays (all uint64 below 2**32)."""
+    """Philox 4x32-10: four words for each position of the four counter arrays (all uint64 below
+    2**32).
+    """
     a, b, c, d = counter
     k, m = (np.asarray(word, np.uint64) for word in key)
     first, second = map(np.uint64, MULTIPLIERS)

@@ -29,7 +29,9 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True)
 class Reals:
-    """One kind of real numbers: their dtype, a number from a fraction, their functions, the bits of a random one."""
+    """One kind of real numbers: their dtype, a number from a fraction, their functions, the bits of
+    a random one.
+    """
 
     dtype: np.dtype[Any]
     number: Callable[[Fraction], Any]

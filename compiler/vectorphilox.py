@@ -1,7 +1,9 @@
-"""Philox 4x32-10 written inline, for one place or a vector of them of any width; `philox` says what it is.
+"""Philox 4x32-10 written inline, for one place or a vector of them of any width; `philox` says what
+it is.
 
-A word is carried in the low half of a 64-bit lane, whatever stands above it: the product of two low halves, which
-every vector unit has as one instruction, is both of the words that a round needs, one of them already in its place.
+A word is carried in the low half of a 64-bit lane, whatever stands above it: the product of two low
+halves, which every vector unit has as one instruction, is both of the words that a round needs, one
+of them already in its place.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ def _single(word: Value) -> Value:
 
 
 def _double(high: Value, low: Value) -> Value:
-    """53 bits of two words as a double: 32 below 2**20 and 21 below 1/2, where they are the last of the fraction.
+    """53 bits of two words as a double: 32 below 2**20 and 21 below 1/2, where they are the last of
+    the fraction.
 
     Few machines convert 64-bit integers in vectors; this is exact on all.
     """

@@ -148,6 +148,13 @@ def op(
     >>> swish = op("y[...] = x[...] / (1 + exp(-beta*x[...]))", beta=1.5)
     >>> swish.formula.operands
     ('x',)
+
+    Random numbers are a function of three integers, the last of which is a place: ``[...]`` is that
+    of the element. Nothing of them is stored, the gradient draws the same ones again.
+
+    >>> drop = op("y[...] = where(uniform(seed, step, [...]) < keep, x[...]/keep, 0)", keep=0.5)
+    >>> drop.formula.operands
+    ('seed', 'step', 'x')
     """
     numbers = {k: _number(k, v) for k, v in attributes.items()}
     formula = _parse(text, tuple(numbers.items()), outputs)
@@ -230,7 +237,7 @@ def dtypes_of(
 
 
 def _check_whole(parts: tuple[Expr, ...], dtypes: Mapping[str, str]) -> None:
-    """Raise `DtypeError` where a real tensor stands in a subscript or determines random numbers."""
+    """Raise `DtypeError` where a real tensor is a subscript or determines random numbers."""
     for node in (n for part in parts for n in walk(part)):
         match node:
             case Element(name, inner) | Call("uniform" as name, inner):

@@ -1,4 +1,6 @@
-"""Random numbers: the published generator, the same bits in NumPy and in machine code, and no pattern to be seen."""
+"""Random numbers: the published generator, the same bits in NumPy and in machine code, and no
+pattern to be seen.
+"""
 
 from __future__ import annotations
 
@@ -178,7 +180,9 @@ def test_only_integers_are_taken(argument: Expr, cause: str) -> None:
 
 @pytest.mark.parametrize("bits", [24, 53])
 def test_numbers_look_random(bits: int) -> None:
-    """Moments are those of the even distribution; neighbouring places, counters and keys have nothing in common."""
+    """Moments are those of the even distribution; neighbouring places, counters and keys have
+    nothing in common.
+    """
     count = 1 << 18
     places = np.arange(count)
     u = uniform(11, 4, places, bits)

@@ -1,4 +1,6 @@
-"""Random numbers in formulas: written, printed, typeset, differentiated, checked, drawn anew at each step."""
+"""Random numbers in formulas: written, printed, typeset, differentiated, checked, drawn anew at
+each step.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ FORMULAS = {
 
 @pytest.mark.parametrize("text", list(FORMULAS))
 def test_the_mask_stays_in_the_gradient(text: str) -> None:
-    """Random numbers are constants: they stay where they stood, and what draws them has no gradient."""
+    """Random numbers are constants: they stay where they stood, and what draws them has no
+    gradient.
+    """
     assert resolved_text(derive(symbolic(parse(text, KEEP)))) == FORMULAS[text]
 
 
@@ -91,7 +95,9 @@ def test_mistakes_are_pointed_out(text: str, cause: str) -> None:
 def test_the_same_mask_forward_and_backward(
     shape: tuple[int, ...], dtype: str, seed: int, step: int
 ) -> None:
-    """What was dropped gets no gradient, what was kept gets it whole; both are the reference's mask."""
+    """What was dropped gets no gradient, what was kept gets it whole; both are the reference's
+    mask.
+    """
     x = gn.Input(shape, dtype=dtype)
     key, counter = gn.Input((), dtype="int64"), gn.Input((), dtype="int64")
     y = gn.op(MASK, **KEEP)(key, counter, x)
@@ -111,6 +117,25 @@ def test_each_step_has_a_mask_of_its_own() -> None:
     run = gn.function([counter, x], gn.op(MASK, **KEEP)(3, counter, x))
     first, second, again = (run(step, np.ones(50, "float32")) for step in (0, 1, 0))
     assert np.array_equal(first, again) and not np.array_equal(first, second)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y[n] = sum[i](x[n, i]*uniform(s, 1, [n, i]))",
+        "y[i] = sum[n](x[n, i]*uniform(s, 1, [n, i]))",
+        "y[n, o] = sum[i](x[n, i]*where(uniform(s, 2, [n, o, i]) < 0.5, x[o, i], 0))",
+        "y[n, i] = max[k:3](uniform(s, k, [n, i]))*x[n, i]",
+        "y[t, i] = 0.5*y[t-1, i]*where(uniform(s, t, i) < 0.5, 1, 0) + x[t, i]",
+    ],
+)
+def test_compiled_is_interpreted(text: str) -> None:
+    """In sums, maxima and recurrences the kernels draw the numbers that the interpreter draws."""
+    x = gn.Input((17, 37))
+    y = gn.op(text)(x=x, s=-5)
+    value = np.random.default_rng(0).normal(size=(17, 37)).astype("float32")
+    found, expected = gn.function([x], y)(value), gn.evaluate(y, {x: value})
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_gradients_are_proved() -> None:
