@@ -7,7 +7,8 @@ After:    for i in range(0, 50176):
               y[i] = max(0, x[i])
 
 An outer index ``a`` and an inner one ``b`` of extent B are one index if wherever either appears, a's coefficient
-is B times b's. Parallel loops may come in any order, so all pairs are tried; the ranges of a fold keep theirs.
+is B times b's. Parallel loops may come in any order, so all pairs are tried; so may the ranges of a fold, unless it
+looks for the first place of a maximum.
 Loops of one turn vanish. Declines wherever some address sees the two differently.
 """
 
@@ -54,7 +55,8 @@ def _fold(statement: Statement) -> Statement:
     if not isinstance(statement, Fold):
         return statement
     ranges, (only,) = _without_single(list(statement.ranges), (statement,))
-    ranges, (only,) = _merged(ranges, (only,), any_order=False)
+    ordered = any(a.position is not None for a in statement.accumulators)
+    ranges, (only,) = _merged(ranges, (only,), any_order=not ordered)
     assert isinstance(only, Fold)
     return replace(only, ranges=tuple(ranges), body=tuple(_fold(s) for s in only.body))
 

@@ -15,8 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .expression import Binder, Element, Expr, Index, Reduce, substitute, walk
-from .integers import integer_difference
+from .expression import Binder, Element, Expr, Index, Reduce, expr, substitute, walk
+from .integers import bounds, integer_difference
 from .order import Recurrence, Window
 from .system import Equation, System, reads
 
@@ -105,13 +105,11 @@ def _join(host: Fusion, equation: Equation) -> Fusion | str:
     """The kernel with one more equation, or why not."""
     if equation.accumulate or any(e.accumulate for e in host.equations):
         return "it adds into places that may coincide"
-    writers = {e.target: e for e in host.equations}
-    if equation.target in writers:
-        return f"{equation.target} is already written there"
     if _reduces(equation) and any(map(_reduces, host.equations)):
         return "both reduce"
-    tensors = {e.tensor for each in (*host.equations, equation) for e in reads(each)}
-    if len(tensors) + len(writers) >= MOST_TENSORS:
+    members = (*host.equations, equation)
+    tensors = {e.tensor for each in members for e in reads(each)} | {e.target for e in members}
+    if len(tensors) > MOST_TENSORS:
         return "too many tensors"
     renamed = _matching(host, equation)
     if isinstance(renamed, str):
@@ -122,9 +120,13 @@ def _join(host: Fusion, equation: Equation) -> Fusion | str:
         subscripts=tuple(substitute(s, renamed) for s in equation.subscripts),
         value=substitute(equation.value, renamed),
     )
-    for element in reads(joined):
-        if element.tensor in writers and not _is_settled(element, writers[element.tensor]):
-            return f"{element.tensor} is read at another place"
+    for writer in host.equations:
+        own = Element(joined.target, joined.subscripts)
+        if writer.target == joined.target and not _is_elsewhere(own, writer):
+            return f"{equation.target} is already written there"
+        for element in reads(joined):
+            if element.tensor == writer.target and not _is_settled(element, writer):
+                return f"{element.tensor} is read at another place"
     return replace(host, equations=(*host.equations, joined))
 
 
@@ -134,16 +136,15 @@ def _reduces(equation: Equation) -> bool:
 
 def _matching(host: Fusion, equation: Equation) -> dict[Expr, Expr] | str:
     """The host's index for each index of the equation, told by what it reads of the host."""
-    writers = {e.target: e for e in host.equations}
     own, extents = equation.extents, host.equations[0].extents
     found: dict[Expr, Expr] = {}
-    for element in reads(equation):
-        if element.tensor in writers:
-            for s, t in zip(element.subscripts, writers[element.tensor].subscripts, strict=True):
-                if isinstance(s, Index) and isinstance(t, Index) and s in own and t in extents:
-                    if own[s] != extents[t]:
-                        return f"{s.name} runs over {own[s]} places, {t.name} over {extents[t]}"
-                    found.setdefault(s, t)
+    pairs = [(e, w) for e in reads(equation) for w in host.equations if e.tensor == w.target]
+    for element, writer in pairs:
+        for s, t in zip(element.subscripts, writer.subscripts, strict=True):
+            if isinstance(s, Index) and isinstance(t, Index) and s in own and t in extents:
+                if own[s] != extents[t]:
+                    return f"{s.name} runs over {own[s]} places, {t.name} over {extents[t]}"
+                found.setdefault(s, t)
     if len(found) != len(own) or len(set(found.values())) != len(extents):
         return "the index spaces differ"
     return found
@@ -151,14 +152,22 @@ def _matching(host: Fusion, equation: Equation) -> dict[Expr, Expr] | str:
 
 def _is_settled(element: Element, writer: Equation) -> bool:
     """Read where it is written (a register), or surely elsewhere (an earlier turn of the recurrence)."""
-    if element.subscripts == writer.subscripts:
-        return True
-    own = writer.extents
-    pairs = zip(element.subscripts, writer.subscripts, strict=True)
-    return any(
-        integer_difference(s, t) not in (None, 0) and not any(i in own for i in walk(t))
-        for s, t in pairs
-    )
+    return element.subscripts == writer.subscripts or _is_elsewhere(element, writer)
+
+
+def _is_elsewhere(element: Element, writer: Equation) -> bool:
+    """Is the element none that the writer writes, as the two keep a distance along some axis?"""
+    own = writer.sizes
+    for s, t in zip(element.subscripts, writer.subscripts, strict=True):
+        distance = integer_difference(s, t)
+        outer = {i: expr(1) for i in walk(t) if isinstance(i, Index) and i not in own}
+        span = bounds(t, {**own, **outer})
+        if distance is None or span is None:
+            continue
+        reach = integer_difference(span[1], span[0])
+        if reach is not None and abs(distance) > reach:
+            return True
+    return False
 
 
 # --- what need not be stored -------------------------------------------------------------------------------------

@@ -69,10 +69,11 @@ _ARGUMENTS_MAY_BE_INTEGER = ("+", "-", "*", "//", "%", "neg", "abs", "max", "min
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """How a tensor lies in memory: row-major, with ``borders`` (before, after) of zeros along each axis."""
+    """How a tensor lies in memory: its ``axes``, outermost first, each with zeros before and after (``borders``)."""
 
     tensor: Tensor
     borders: tuple[tuple[int, int], ...]
+    axes: tuple[int, ...]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -85,8 +86,11 @@ class Storage:
     @property
     def strides(self) -> tuple[int, ...]:
         """In elements."""
-        shape = self.shape
-        return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))
+        shape, strides, step = self.shape, [0] * len(self.axes), 1
+        for axis in reversed(self.axes):
+            strides[axis] = step
+            step *= shape[axis]
+        return tuple(strides)
 
     @property
     def origin(self) -> int:

@@ -29,7 +29,16 @@ from .expression import Binder, Element, Expr, Index, Number, expr, fresh_index,
 from .integers import integer_difference, normalize, polynomial
 from .system import Equation, System, Tensor, reads
 
-__all__ = ["Recurrence", "Step", "Window", "cycles", "equations", "order", "step_lines"]
+__all__ = [
+    "Recurrence",
+    "Step",
+    "Window",
+    "carriers",
+    "cycles",
+    "equations",
+    "order",
+    "step_lines",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,19 +234,24 @@ def _may_meet(writer: Equation, element: Element, axes: Axes) -> bool:
 def _recurrence(placed: Sequence[_Placed], carried: Sequence[Axes]) -> Recurrence:
     """The loop that solves equations which read one another."""
     cycle = [p.equation for p in placed]
-    names = list(dict.fromkeys(e.target for e in cycle))
-    first = cycle[0]
-    for axis in range(len(first.subscripts)):
-        axes = _spread(cycle, names, first.target, axis)
-        lags = None if axes is None else _lags(cycle, axes)
-        if axes is None or lags is None or not any(lags):
-            continue
+    for axes, lags in carriers(cycle):
         if all(lag >= 0 for lag in lags) or all(lag <= 0 for lag in lags):
             return _loop(placed, axes, carried, backward=any(lag < 0 for lag in lags))
     listed = "; ".join(str(e) + (f" ({e.origin})" if e.origin else "") for e in cycle)
     raise CompilerError(
         f"these equations read one another in a cycle, and no index carries it in one direction: {listed}"
     )
+
+
+def carriers(cycle: Sequence[Equation]) -> Iterator[tuple[Axes, list[int]]]:
+    """Axes along which the equations of a cycle read what others define, at constant lags that are not all zero."""
+    names = list(dict.fromkeys(e.target for e in cycle))
+    first = cycle[0]
+    for axis in range(len(first.subscripts)):
+        axes = _spread(cycle, names, first.target, axis)
+        lags = None if axes is None else _lags(cycle, axes)
+        if axes is not None and lags is not None and any(lags):
+            yield axes, lags
 
 
 def _moving(subscript: Expr, own: Mapping[Index, object]) -> tuple[Index, int, int] | None:

@@ -16,6 +16,7 @@ from .explain import Explanation
 from .fuse import Fusion, fuse, fusion_lines
 from .halo import halo
 from .hoist import hoist
+from .layout import layout
 from .loops import Kernel
 from .lower import Storage, lower
 from .options import Options, Settings
@@ -25,8 +26,10 @@ from .plan import copies, in_place, plan, with_own_values
 from .program import Program, decode, encode, limits
 from .run import Executable
 from .schedule import schedule
+from .split import split
 from .stabilize import stabilize
 from .system import System
+from .turn import turn
 from .validate import validate
 
 __all__ = ["STAGES", "compile_system", "stages"]
@@ -34,8 +37,10 @@ __all__ = ["STAGES", "compile_system", "stages"]
 STAGES = (
     "system",
     "stabilize",
+    "split",
     "hoist",
     "outside",
+    "turn",
     "halo",
     "order",
     "fuse",
@@ -78,16 +83,24 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     stable = stabilize(with_own_values(system), explanation.notes)
     texts["stabilize"] = lambda: str(stable)
 
+    # Cut before parts are compared and shared: what is cut off may have been all that differed.
+    pieces = split(stable, explanation.notes)
+    texts["split"] = lambda: str(pieces)
+
     # Then sharing, for stable forms have parts in common (a maximum, a sum) that the formulas did not show.
-    shared = hoist(stable, explanation.notes)
+    shared = hoist(pieces, explanation.notes)
     texts["hoist"] = lambda: str(shared)
 
     # Before the order fixes what is inside a loop: all that need not be.
     loosened = outside(shared)
     texts["outside"] = lambda: str(loosened)
 
+    # Where an operand lies the wrong way, in a loop or not, is known when all contractions stand where they will be.
+    turned = turn(loosened, explanation.notes)
+    texts["turn"] = lambda: str(turned)
+
     # The last stage that may add equations: copies for what is read beyond its edge.
-    padded, borders = halo(loosened)
+    padded, borders = halo(turned)
     texts["halo"] = lambda: str(padded)
 
     # Only now an order: the stages before may add, merge and drop equations freely, as those stand in none.
@@ -99,7 +112,8 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     texts["fuse"] = lambda: "\n".join(fusion_lines(fused))
 
     # How tensors lie in memory decides the addresses, so it is settled before there are any.
-    storages = {t.name: Storage(t, borders[t.name]) for t in padded.tensors}
+    axes = layout(steps, padded)
+    storages = {t.name: Storage(t, borders[t.name], axes[t.name]) for t in padded.tensors}
     lowered = _lowered(fused, storages)
     texts["lower"] = lambda: _text(lowered)
 

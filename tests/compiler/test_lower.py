@@ -16,7 +16,12 @@ ROW = Index("i")
 
 
 def _lowered(tensors: tuple[Tensor, ...], own: Equation, **borders: tuple[int, int]) -> Kernel:
-    storages = {t.name: Storage(t, (borders.get(t.name, (0, 0)),) * len(t.shape)) for t in tensors}
+    storages = {
+        t.name: Storage(
+            t, (borders.get(t.name, (0, 0)),) * len(t.shape), tuple(range(len(t.shape)))
+        )
+        for t in tensors
+    }
     return lower(Fusion(own.indices, (own,)), "kernel", storages, {})
 
 

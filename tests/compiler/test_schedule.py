@@ -18,7 +18,9 @@ WIDE, NARROW = named("x86-64-v4"), named("x86-64-v3")
 def _scheduled(
     tensors: tuple[Tensor, ...], own: Equation, target: object = WIDE, once: str = ""
 ) -> Kernel:
-    storages = {t.name: Storage(t, ((0, 0),) * len(t.shape)) for t in tensors}
+    storages = {
+        t.name: Storage(t, ((0, 0),) * len(t.shape), tuple(range(len(t.shape)))) for t in tensors
+    }
     kernel = lower(Fusion(own.indices, (own,)), "kernel", storages, {})
     return schedule(kernel, target, frozenset([once]))  # type: ignore[arg-type]
 
