@@ -9,100 +9,44 @@ optimizer, so that one of your own is a line:
     signs = Optimizer("w.new[...] = w[...] - a*sign(g[...])", learning_rate=0.001)
 
 The learning rate is a tensor of the graph, the number of steps done is another: neither needs
-anything compiled again.
+anything compiled again, nor does a schedule (`graphnn.schedules`), a formula in that number.
+
+Every optimizer takes Keras's ``weight_decay`` (decoupled: ``w - rate*weight_decay*w`` is what is
+updated) and one of ``clipvalue``, ``clipnorm`` (of each gradient) and ``global_clipnorm`` (of all
+gradients together). All formulas stand in `graphnn.rules`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from typing import TypedDict, Unpack
 
 import numpy as np
 
-from .catalogue import define, with_attributes
+from . import rules, schedules
+from .catalogue import with_attributes
 from .errors import GraphnnError, ShapeError
-from .functions import cast
+from .functions import add, cast
 from .graph.application import Result
 from .graph.graph import Graph
 from .graph.node import Node, Parameter, unique_name
 from .graph.operation import Operation, op
+from .schedules import Schedule
 
-__all__ = ["SGD", "Adam", "Optimizer", "RMSprop", "Updates", "get"]
-
-_W = {"w": (3, 5), "g": (3, 5), "a": ()}
-_HEAVY_BALL = "m.new[...] = momentum*m[...] - a*g[...]\n"
-_MOVED = ("m.new", "w.new")
-
-_count = define("count", "t.new = t + 1", samples=[{"t": ()}], domains={"t": 10}, group="optimizer")
-_sgd = define("sgd", "w.new[...] = w[...] - a*g[...]", samples=[_W], group="optimizer")
-_momentum = define(
-    "momentum",
-    _HEAVY_BALL + "w.new[...] = w[...] + m.new[...]",
-    samples=[{**_W, "m": (3, 5)}],
-    outputs=_MOVED,
-    momentum=0.9,
-    group="optimizer",
-    source="Polyak: Some methods of speeding up the convergence of iteration methods, 1964",
-)
-_nesterov = define(
-    "nesterov",
-    _HEAVY_BALL + "w.new[...] = w[...] + momentum*m.new[...] - a*g[...]",
-    samples=[{**_W, "m": (3, 5)}],
-    outputs=_MOVED,
-    momentum=0.9,
-    group="optimizer",
-    source="Sutskever, Martens, Dahl, Hinton: On the importance of initialization and momentum, 2013",
-)
-_rmsprop = define(
-    "rmsprop",
-    "v.new[...] = rho*v[...] + (1 - rho)*g[...]**2\n"
-    "w.new[...] = w[...] - a*g[...]/sqrt(v.new[...] + epsilon)",
-    samples=[{**_W, "v": (3, 5)}],
-    domains={"v": "positive"},
-    outputs=("v.new", "w.new"),
-    rho=0.9,
-    epsilon=1e-7,
-    group="optimizer",
-    source="Tieleman, Hinton: Lecture 6.5 of Neural Networks for Machine Learning, 2012",
-)
-_rmsprop_momentum = define(
-    "rmsprop_momentum",
-    "v.new[...] = rho*v[...] + (1 - rho)*g[...]**2\n"
-    "m.new[...] = momentum*m[...] + a*g[...]/sqrt(v.new[...] + epsilon)\n"
-    "w.new[...] = w[...] - m.new[...]",
-    samples=[{**_W, "v": (3, 5), "m": (3, 5)}],
-    domains={"v": "positive"},
-    outputs=("v.new", "m.new", "w.new"),
-    rho=0.9,
-    momentum=0.9,
-    epsilon=1e-7,
-    group="optimizer",
-    source="Tieleman, Hinton: Lecture 6.5 of Neural Networks for Machine Learning, 2012",
-)
-_adam = define(
-    "adam",
-    "m.new[...] = m[...] + (1 - beta_1)*(g[...] - m[...])\n"
-    "v.new[...] = v[...] + (1 - beta_2)*(g[...]**2 - v[...])\n"
-    "w.new[...] = w[...] - a*m.new[...]/(sqrt(v.new[...]) + epsilon)",
-    samples=[{**_W, "m": (3, 5), "v": (3, 5)}],
-    domains={"v": "positive"},
-    outputs=("m.new", "v.new", "w.new"),
-    beta_1=0.9,
-    beta_2=0.999,
-    epsilon=1e-7,
-    group="optimizer",
-    source="Kingma, Ba: Adam: A Method for Stochastic Optimization, 2015",
-)
-_adam_step = define(
-    "adam_step",
-    "a = rate*sqrt(1 - beta_2**t)/(1 - beta_1**t)",
-    samples=[{"rate": (), "t": ()}],
-    domains={"rate": "positive", "t": 10},
-    beta_1=0.9,
-    beta_2=0.999,
-    group="optimizer",
-    source="Kingma, Ba: Adam: A Method for Stochastic Optimization, 2015",
-)
+__all__ = [
+    "SGD",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Common",
+    "Optimizer",
+    "RMSprop",
+    "Updates",
+    "get",
+    "schedules",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +65,21 @@ class Updates:
         return str(Graph(self.new_values.values()))
 
 
+class Clipping(TypedDict, total=False):
+    """How gradients are clipped, and what an optimizer is called."""
+
+    clipnorm: float | None
+    clipvalue: float | None
+    global_clipnorm: float | None
+    name: str
+
+
+class Common(Clipping, total=False):
+    """What every optimizer of Keras's takes besides its own arguments."""
+
+    weight_decay: float | None
+
+
 class Optimizer:
     """Weights to new weights by a formula; see the module's text for what the names in it mean.
 
@@ -134,25 +93,40 @@ class Optimizer:
     def __init__(
         self,
         update: Operation | str,
-        learning_rate: float,
+        learning_rate: float | Schedule,
         step_size: Operation | None = None,
         name: str | None = None,
+        *,
+        weight_decay: float | None = None,
+        clipnorm: float | None = None,
+        clipvalue: float | None = None,
+        global_clipnorm: float | None = None,
     ) -> None:
         self.update = update if isinstance(update, Operation) else _own_update(update)
         self.step_size = step_size
+        self.clipping = rules.clipping(
+            {"clipnorm": clipnorm, "clipvalue": clipvalue, "global_clipnorm": global_clipnorm}
+        )
+        self.decay = rules.decay(weight_decay)
+        self.schedule = learning_rate if isinstance(learning_rate, Schedule) else None
         self.name = name or unique_name(self.update.name)
         self.rate = Parameter(np.zeros((), "float64"), f"{self.name}.rate", trainable=False)
         self.iterations = Parameter(np.zeros((), "int64"), f"{self.name}.t", trainable=False)
         self.states: dict[Parameter, dict[str, Parameter]] = {}
-        self.learning_rate = learning_rate
+        if not isinstance(learning_rate, Schedule):
+            self.learning_rate = learning_rate
 
     @property
     def learning_rate(self) -> float:
-        """May be set at any time; the next step uses it."""
+        """That of the next step. It may be set at any time, unless it follows a schedule."""
+        if self.schedule is not None:
+            return self.schedule(int(self.iterations.value))
         return float(self.rate.value)
 
     @learning_rate.setter
     def learning_rate(self, value: float) -> None:
+        if self.schedule is not None:
+            raise GraphnnError(f"{self.name} follows a schedule: its learning rate cannot be set")
         if not isinstance(value, (int, float, np.number)) or not value >= 0:
             raise GraphnnError(f"the learning rate must be a number from 0 on, got {value!r}")
         self.rate.value[...] = value
@@ -167,26 +141,67 @@ class Optimizer:
         weights = [_checked(node, gradient) for node, gradient in gradients.items()]
         if not weights:
             raise GraphnnError("there are no gradients: the loss depends on no trainable parameter")
-        step = _result(_count(self.iterations), f"{self.iterations.name}.new")
-        new: dict[Parameter, Node] = {self.iterations: step}
-        rate: Node = self.rate
-        if self.step_size is not None:
-            rate = _result(self.step_size(rate=rate, t=step), f"{self.name}.a")
-        steps = {w.dtype: self._step_in(w.dtype, rate) for w in weights}
+        count = _result(rules.COUNT(self.iterations), f"{self.iterations.name}.new")
+        new: dict[Parameter, Node] = {self.iterations: count}
+        rate, step = self._rate_and_step(count)
+        dtypes = list(dict.fromkeys(w.dtype for w in weights))
+        steps = {dtype: self._in(dtype, step) for dtype in dtypes}
+        rates = steps if rate is step else {dtype: self._in(dtype, rate) for dtype in dtypes}
+        clipped = self._clipped({w: gradients[w] for w in weights})
         for weight in weights:
-            new |= self._new_values(weight, gradients[weight], steps[weight.dtype])
+            kept = self._decayed(weight, rates[weight.dtype])
+            new |= self._new_values(weight, kept, clipped[weight], steps[weight.dtype])
         return Updates(new)
 
-    def _step_in(self, dtype: str, rate: Node) -> Node:
-        """The step size, which is computed in float64, for weights of this dtype."""
-        step = cast(rate, dtype)
-        if step is not rate:
-            step.name = f"{self.name}.{dtype}"
-        return step
+    def _rate_and_step(self, count: Node) -> tuple[Node, Node]:
+        """The learning rate and the step size ``a``, both in float64."""
+        rate: Node = self.rate
+        if self.schedule is not None:
+            formula = self.schedule.formula
+            given = {"t": self.iterations} if formula.formula.operands else {}
+            rate = _result(formula(**given), f"{self.name}.rate")
+        if self.step_size is None:
+            return rate, rate
+        return rate, _result(self.step_size(rate=rate, t=count), f"{self.name}.a")
 
-    def _new_values(self, weight: Parameter, gradient: Node, step: Node) -> dict[Parameter, Node]:
+    def _clipped(self, gradients: Mapping[Parameter, Node]) -> Mapping[Parameter, Node]:
+        """The gradients as they enter the update; a formula that reads ``s`` gets the sum of all squares."""
+        if self.clipping is None:
+            return gradients
+        shared: dict[str, Node] = {}
+        if "s" in self.clipping.formula.operands:
+            widest = max(w.dtype for w in gradients)
+            shared["s"] = reduce(
+                add, (cast(_single(rules.SQUARES(g)), widest) for g in gradients.values())
+            )
+        return {
+            weight: _result(
+                self.clipping(
+                    g=gradient, **{k: cast(node, weight.dtype) for k, node in shared.items()}
+                ),
+                f"{gradient.name}.clipped",
+            )
+            for weight, gradient in gradients.items()
+        }
+
+    def _decayed(self, weight: Parameter, rate: Node) -> Node:
+        """What the update takes for the weight."""
+        if self.decay is None:
+            return weight
+        return _result(self.decay(w=weight, rate=rate), f"{weight.name}.decayed")
+
+    def _in(self, dtype: str, number: Node) -> Node:
+        """The rate or step size, which is computed in float64, for weights of this dtype."""
+        converted = cast(number, dtype)
+        if converted is not number:
+            converted.name = f"{self.name}.{dtype}"
+        return converted
+
+    def _new_values(
+        self, weight: Parameter, kept: Node, gradient: Node, step: Node
+    ) -> dict[Parameter, Node]:
         tensors = {"w": weight, **self._states_of(weight)}
-        given: dict[str, Node] = {**tensors, "g": gradient, "a": step}
+        given: dict[str, Node] = {**tensors, "w": kept, "g": gradient, "a": step}
         wanted = self.update.formula.operands
         results = self.update(**{name: given[name] for name in wanted})
         nodes = (results,) if isinstance(results, Result) else results
@@ -222,16 +237,18 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.01,
+        learning_rate: float | Schedule = 0.01,
         momentum: float = 0.0,
         nesterov: bool = False,
-        name: str | None = None,
+        **common: Unpack[Common],
     ) -> None:
         _check_share("momentum", momentum, closed=True)
-        update = _sgd
+        update = rules.SGD
         if momentum:
-            update = with_attributes(_nesterov if nesterov else _momentum, momentum=momentum)
-        super().__init__(update, learning_rate, name=name or unique_name("sgd"))
+            update = with_attributes(
+                rules.NESTEROV if nesterov else rules.MOMENTUM, momentum=momentum
+            )
+        super().__init__(update, learning_rate, **_named("sgd", common))
 
 
 class Adam(Optimizer):
@@ -244,41 +261,90 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | Schedule = 0.001,
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
-        name: str | None = None,
+        **common: Unpack[Common],
     ) -> None:
-        _check_share("beta_1", beta_1)
-        _check_share("beta_2", beta_2)
-        update = with_attributes(_adam, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon)
-        step_size = with_attributes(_adam_step, beta_1=beta_1, beta_2=beta_2)
-        super().__init__(update, learning_rate, step_size, name)
+        operations = _adam(beta_1, beta_2, epsilon)
+        super().__init__(operations[0], learning_rate, operations[1], **common)
+
+
+class AdamW(Optimizer):
+    """`Adam` of weights that decay: ``w - rate*weight_decay*w`` stands in its formula for ``w``.
+
+    Loshchilov, Hutter: Decoupled Weight Decay Regularization, 2019.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.001,
+        weight_decay: float = 0.004,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-7,
+        **clipping: Unpack[Clipping],
+    ) -> None:
+        operations = _adam(beta_1, beta_2, epsilon)
+        common = _named("adamw", {"weight_decay": weight_decay, **clipping})
+        super().__init__(operations[0], learning_rate, operations[1], **common)
 
 
 class RMSprop(Optimizer):
     """``w.new = w - a*g/sqrt(v.new + epsilon)`` with a moving mean ``v`` of ``g**2``.
 
-    Tieleman, Hinton: Lecture 6.5 of Neural Networks for Machine Learning, 2012.
+    ``centered`` divides by the root of the variance instead, ``v.new - c.new**2`` with a moving
+    mean ``c`` of ``g``. Tieleman, Hinton: Lecture 6.5 of Neural Networks for Machine Learning,
+    2012; centered: Graves: Generating Sequences With Recurrent Neural Networks, 2013.
     """
 
     def __init__(
         self,
-        learning_rate: float = 0.001,
+        learning_rate: float | Schedule = 0.001,
         rho: float = 0.9,
         momentum: float = 0.0,
         epsilon: float = 1e-7,
-        name: str | None = None,
+        centered: bool = False,
+        **common: Unpack[Common],
     ) -> None:
         _check_share("rho", rho)
         _check_share("momentum", momentum, closed=True)
-        if momentum:
-            numbers = {"rho": rho, "momentum": momentum, "epsilon": epsilon}
-            update = with_attributes(_rmsprop_momentum, **numbers)
-        else:
-            update = with_attributes(_rmsprop, rho=rho, epsilon=epsilon)
-        super().__init__(update, learning_rate, name=name or unique_name("rmsprop"))
+        numbers = {"rho": rho, "epsilon": epsilon, **({"momentum": momentum} if momentum else {})}
+        update = with_attributes(rules.RMSPROP[centered, momentum > 0], **numbers)
+        super().__init__(update, learning_rate, **_named("rmsprop", common))
+
+
+class Adagrad(Optimizer):
+    """``w.new = w - a*g/sqrt(initial_accumulator_value + n.new + epsilon)`` with the sum ``n`` of all ``g**2``.
+
+    Duchi, Hazan, Singer: Adaptive Subgradient Methods, 2011.
+    """
+
+    def __init__(
+        self,
+        learning_rate: float | Schedule = 0.001,
+        initial_accumulator_value: float = 0.1,
+        epsilon: float = 1e-7,
+        **common: Unpack[Common],
+    ) -> None:
+        numbers = {"initial_accumulator_value": initial_accumulator_value, "epsilon": epsilon}
+        super().__init__(with_attributes(rules.ADAGRAD, **numbers), learning_rate, **common)
+
+
+def _adam(beta_1: float, beta_2: float, epsilon: float) -> tuple[Operation, Operation]:
+    """The update and the step size."""
+    _check_share("beta_1", beta_1)
+    _check_share("beta_2", beta_2)
+    return (
+        with_attributes(rules.ADAM, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon),
+        with_attributes(rules.ADAM_STEP, beta_1=beta_1, beta_2=beta_2),
+    )
+
+
+def _named(base: str, common: Common) -> Common:
+    """With a name that does not depend on which of its formulas an optimizer uses."""
+    return common if common.get("name") else {**common, "name": unique_name(base)}
 
 
 def _own_update(text: str) -> Operation:
@@ -307,14 +373,21 @@ def _checked(node: Node, gradient: Node) -> Parameter:
     return node
 
 
-def _result(result: Result | tuple[Result, ...], name: str) -> Node:
+def _single(result: Result | tuple[Result, ...]) -> Result:
     assert isinstance(result, Result)
-    result.name = name
     return result
 
 
-_BY_NAME: dict[str, type[SGD] | type[Adam] | type[RMSprop]] = {
+def _result(result: Result | tuple[Result, ...], name: str) -> Node:
+    found = _single(result)
+    found.name = name
+    return found
+
+
+_BY_NAME: dict[str, type[SGD] | type[Adagrad] | type[Adam] | type[AdamW] | type[RMSprop]] = {
+    "adagrad": Adagrad,
     "adam": Adam,
+    "adamw": AdamW,
     "rmsprop": RMSprop,
     "sgd": SGD,
 }

@@ -26,9 +26,9 @@ LAYERS = (
     ("graph",),
     ("catalogue",),
     ("activations", "functions", "initializers"),
-    ("gradients", "function", "layers", "losses", "metrics", "optimizers"),
+    ("gradients", "function", "layers", "losses", "metrics", "optimizers", "rules", "schedules"),
     ("drawing", "files", "summary", "training", "verification"),
-    ("model",),
+    ("callbacks", "model"),
     ("loading", "sequential"),
     ("__init__",),
 )

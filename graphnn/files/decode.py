@@ -26,6 +26,7 @@ from ..layers.base import LayerCall
 from ..notation import parse, select
 from ..optimizers import Optimizer
 from ..random import Stream, Streams
+from ..schedules import Schedule
 from ..training.loop import Position
 from .encode import VERSION
 from .limits import DEFAULT, Limits
@@ -279,11 +280,19 @@ class _Decoder:
         )
 
     def optimizer(self, record: Record) -> Optimizer:
-        step_size = None
-        if record.has("step_size"):
-            step_size = self.operation(*self.entry("operations", record, "step_size"))
-        update = self.operation(*self.entry("operations", record, "update"))
-        optimizer = Optimizer(update, 0.0, step_size, record.text("name"))
+        found = {
+            key: self.operation(*self.entry("operations", record, key))
+            for key in ("update", "step_size", "schedule", "clipping", "decay")
+            if key == "update" or record.has(key)
+        }
+        rate = Schedule(found["schedule"]) if "schedule" in found else 0.0
+        optimizer = Optimizer(
+            found["update"],
+            rate,
+            found.get("step_size"),
+            record.text("name"),
+        )
+        optimizer.clipping, optimizer.decay = found.get("clipping"), found.get("decay")
         optimizer.rate = self.scalar(record, "rate", "float64")
         optimizer.iterations = self.scalar(record, "iterations", "int64")
         for each in record.records("states"):

@@ -183,12 +183,17 @@ class _Encoder:
         return self.entry("layers", layer, described)
 
     def optimizer(self, optimizer: Optimizer) -> Json:
-        step = optimizer.step_size
+        rules = {
+            "step_size": optimizer.step_size,
+            "schedule": optimizer.schedule and optimizer.schedule.formula,
+            "clipping": optimizer.clipping,
+            "decay": optimizer.decay,
+        }
         rate, iterations = self.nodes([optimizer.rate, optimizer.iterations])
         return {
             "name": optimizer.name,
             "update": self.operation(optimizer.update),
-            "step_size": None if step is None else self.operation(step),
+            **{key: rule and self.operation(rule) for key, rule in rules.items()},
             "rate": rate,
             "iterations": iterations,
             "states": [

@@ -5,43 +5,59 @@ import pytest
 
 import graphnn as gn
 from graphnn.graph.graph import Graph
-from graphnn.optimizers import SGD, Adam, Optimizer, RMSprop
+from graphnn.optimizers import SGD, Adagrad, Adam, AdamW, Optimizer, RMSprop, schedules
 
 STEPS = 20
 
 
 def by_hand(name, w, gradient, rate, **o):
     """Weights after each step, by the papers' algorithms, in float64."""
-    w, m, v = w.copy(), np.zeros_like(w), np.zeros_like(w)
+    w, m, v, c = w.copy(), *np.zeros((3, *w.shape))
     found = []
     for t in range(1, STEPS + 1):
         g = gradient(w)
+        w = w * (1 - rate * o.get("weight_decay", 0))
         match name:
             case "sgd":
                 m = o.get("momentum", 0) * m - rate * g
                 ahead = o.get("momentum", 0) * m - rate * g
                 w = w + (ahead if o.get("nesterov") else m)
-            case "adam":
+            case "adam" | "adamw":
                 m = o["beta_1"] * m + (1 - o["beta_1"]) * g
                 v = o["beta_2"] * v + (1 - o["beta_2"]) * g * g
                 a = rate * np.sqrt(1 - o["beta_2"] ** t) / (1 - o["beta_1"] ** t)
                 w = w - a * m / (np.sqrt(v) + o["epsilon"])
             case "rmsprop":
                 v = o["rho"] * v + (1 - o["rho"]) * g * g
-                m = o.get("momentum", 0) * m + rate * g / np.sqrt(v + o["epsilon"])
+                c = o["rho"] * c + (1 - o["rho"]) * g * o.get("centered", 0)
+                m = o.get("momentum", 0) * m + rate * g / np.sqrt(v - c * c + o["epsilon"])
                 w = w - m
+            case "adagrad":
+                v = v + g * g
+                w = w - rate * g / np.sqrt(o["initial_accumulator_value"] + v + o["epsilon"])
         found.append(w)
     return found
 
 
+ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 CASES = [
     (SGD, {"learning_rate": 0.1}, {}),
     (SGD, {"learning_rate": 0.1, "momentum": 0.9}, {}),
     (SGD, {"learning_rate": 0.1, "momentum": 0.8, "nesterov": True}, {}),
-    (Adam, {"learning_rate": 0.05}, {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}),
+    (Adam, {"learning_rate": 0.05}, ADAM),
     (Adam, {"learning_rate": 0.05, "beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-3}, {}),
     (RMSprop, {"learning_rate": 0.02}, {"rho": 0.9, "epsilon": 1e-7}),
     (RMSprop, {"learning_rate": 0.02, "rho": 0.7, "momentum": 0.5, "epsilon": 1e-4}, {}),
+    (RMSprop, {"learning_rate": 0.02, "centered": True}, {"rho": 0.9, "epsilon": 1e-7}),
+    (
+        RMSprop,
+        {"learning_rate": 0.02, "momentum": 0.5, "centered": True, "epsilon": 1e-4},
+        {"rho": 0.9},
+    ),
+    (AdamW, {"learning_rate": 0.05}, {**ADAM, "weight_decay": 0.004}),
+    (Adam, {"learning_rate": 0.05, "weight_decay": 0.2}, ADAM),
+    (SGD, {"learning_rate": 0.1, "momentum": 0.9, "weight_decay": 0.1}, {}),
+    (Adagrad, {"learning_rate": 0.3}, {"initial_accumulator_value": 0.1, "epsilon": 1e-7}),
 ]
 TARGET = np.array([[1.0, -2.0, 0.5], [3.0, 0.0, -1.0]])
 
@@ -214,3 +230,155 @@ def test_the_update_graph_is_a_graph_like_any_other():
         _, _, updates = trainer(Adam(name="adam"))
         texts.add(str(Graph(updates.new_values.values())).replace("_1", "").replace("_2", ""))
     assert len(texts) <= 3
+
+
+# --- clipping, decay, schedules, frozen weights ---------------------------------------------------
+
+SCHEDULES = [
+    ("ExponentialDecay", (0.1, 10, 0.5), {}),
+    ("ExponentialDecay", (0.1, 10, 0.5), {"staircase": True}),
+    ("InverseTimeDecay", (0.1, 10, 0.5), {}),
+    ("InverseTimeDecay", (0.1, 10, 0.5), {"staircase": True}),
+    ("PolynomialDecay", (0.1, 10), {}),
+    ("PolynomialDecay", (0.1, 10, 0.01, 0.5, True), {}),
+    ("CosineDecay", (0.1, 10), {"alpha": 0.2}),
+    ("CosineDecay", (0.1, 10), {"alpha": 0.2, "warmup_target": 0.4, "warmup_steps": 4}),
+    ("PiecewiseConstantDecay", ([3, 7], [1.0, 0.5, 0.1]), {}),
+]
+
+
+@pytest.mark.parametrize(("name", "given", "options"), SCHEDULES, ids=str)
+def test_schedules_are_those_of_keras(keras, name, given, options):
+    """The rate of every step, beyond the end, too."""
+    ours = getattr(schedules, name)(*given, **options)
+    theirs = getattr(keras.optimizers.schedules, name)(*given, **options)
+    for step in range(35):
+        assert ours(step) == pytest.approx(float(theirs(step)), rel=1e-5, abs=1e-8)
+
+
+@pytest.mark.parametrize(("name", "given", "options"), SCHEDULES, ids=str)
+def test_a_schedule_is_followed_without_compiling_anew(name, given, options):
+    """Each step moves a weight by its rate; the rate is computed in the step."""
+    schedule = getattr(schedules, name)(*given, **options)
+    optimizer = SGD(schedule)
+    w = gn.Parameter(np.zeros(()), "w")
+    step = gn.function([], gn.sum(w), optimizer.apply_gradients({w: w * 0 + 1}))
+    rates = []
+    for number in range(15):
+        assert optimizer.learning_rate == schedule(number)
+        before = float(w.value)
+        step()
+        rates.append(before - float(w.value))
+    assert rates == pytest.approx([schedule(t) for t in range(15)], rel=1e-12)
+    assert len(step._compiled) == 1
+
+
+def test_schedules_have_the_values_of_their_formulas():
+    """Start, middle and end of each; a schedule of one's own is a formula in t."""
+    assert schedules.PolynomialDecay(0.1, 10, 0.0)(5) == pytest.approx(0.05)
+    cosine = schedules.CosineDecay(1.0, 100, alpha=0.1)
+    assert [cosine(t) for t in (0, 50, 100, 1000)] == pytest.approx([1, 0.55, 0.1, 0.1])
+    warm = schedules.CosineDecay(0.0, 100, warmup_target=1.0, warmup_steps=10)
+    assert [warm(t) for t in (0, 5, 10, 110)] == pytest.approx([0, 0.5, 1, 0])
+    assert schedules.Schedule("rate = 0.25")(7) == 0.25
+    with pytest.raises(gn.GraphnnError, match="formula in t alone"):
+        schedules.Schedule("rate = 0.1*loss")
+    with pytest.raises(gn.GraphnnError, match="rising boundaries"):
+        schedules.PiecewiseConstantDecay([5, 3], [1.0, 0.5, 0.1])
+    with pytest.raises(gn.GraphnnError, match="decay_steps must be above 0"):
+        schedules.CosineDecay(0.1, 0)
+    with pytest.raises(gn.GraphnnError, match="cannot be set"):
+        SGD(cosine).learning_rate = 0.1
+
+
+CLIPPINGS = [{"clipvalue": 0.5}, {"clipnorm": 0.7}, {"global_clipnorm": 0.9}]
+
+
+def two_weights(optimizer, dtype="float32"):
+    """Two weights drawn to targets of different size."""
+    a, b = gn.Parameter(np.zeros((2, 3), dtype), "a"), gn.Parameter(np.zeros(4, dtype), "b")
+    loss = gn.sum((a - TARGET.astype(dtype)) ** 2) + gn.sum((b - 0.1) ** 2)
+    return a, b, gn.function([], loss, optimizer.apply_gradients(gn.compute_gradients(loss)))
+
+
+@pytest.mark.parametrize("options", CLIPPINGS, ids=str)
+def test_gradients_are_clipped(options):
+    """By value, by the norm of each, by the norm of all; short ones stay as they are."""
+    a, b, step = two_weights(SGD(1.0, **options), "float64")
+    step()
+    ga, gb = -2 * TARGET, np.full(4, -0.2)
+    if "clipvalue" in options:
+        ga, gb = (np.clip(g, -0.5, 0.5) for g in (ga, gb))
+    elif "clipnorm" in options:
+        ga, gb = ga * 0.7 / np.linalg.norm(ga), gb
+    else:
+        total = np.sqrt((ga**2).sum() + (gb**2).sum())
+        ga, gb = ga * 0.9 / total, gb * 0.9 / total
+    assert np.allclose(a.value, -ga, rtol=1e-12)
+    assert np.allclose(b.value, -gb, rtol=1e-12)
+
+
+@pytest.mark.parametrize("options", CLIPPINGS, ids=str)
+def test_clipped_steps_are_those_of_keras(keras, options):
+    """The same weights after twenty clipped steps with decay on a schedule."""
+    rate = keras.optimizers.schedules.CosineDecay(0.1, 15)
+    theirs = keras.optimizers.Adam(rate, weight_decay=0.1, **options)
+    x, y = (keras.Variable(np.zeros(shape), dtype="float32") for shape in ((2, 3), (4,)))
+    ours = Adam(schedules.CosineDecay(0.1, 15), weight_decay=0.1, **options)
+    a, b, step = two_weights(ours)
+    for _ in range(STEPS):
+        gradients = [2 * (np.asarray(x) - TARGET.astype("float32")), 2 * (np.asarray(y) - 0.1)]
+        theirs.apply([g.astype("float32") for g in gradients], [x, y])
+        step()
+    for mine, other in ((a, x), (b, y)):
+        assert np.abs(mine.value - np.asarray(other)).max() <= 1e-4 * np.abs(mine.value).max()
+
+
+def test_global_clipping_joins_weights_of_both_dtypes():
+    """The common norm is taken over float32 and float64 weights."""
+    a, b = gn.Parameter(np.zeros(1, "float32"), "a"), gn.Parameter(np.zeros(1), "b")
+    loss = gn.sum(gn.cast(a, "float64") * 3 + b * 4)
+    updates = SGD(1.0, global_clipnorm=1.0).apply_gradients(gn.compute_gradients(loss))
+    gn.function([], loss, updates)()
+    assert (a.value[0], b.value[0]) == pytest.approx((-0.6, -0.8))
+
+
+def test_clipping_and_decay_refuse_what_makes_no_sense():
+    """One bound at a time, above zero; decay from zero on."""
+    with pytest.raises(gn.GraphnnError, match="only one of clipnorm"):
+        Adam(clipnorm=1.0, clipvalue=0.5)
+    with pytest.raises(gn.GraphnnError, match="clipvalue must be above 0"):
+        SGD(clipvalue=-1.0)
+    with pytest.raises(gn.GraphnnError, match="weight_decay must be"):
+        AdamW(weight_decay=-0.1)
+
+
+def test_frozen_layers_stay_bit_for_bit():
+    """No gradient, no decay, no state for what is not trainable; the rest is trained."""
+    x = gn.Input((None, 3), "x")
+    frozen = gn.layers.Dense(4, "relu", trainable=False)
+    model = gn.Model(x, gn.layers.Dense(1)(frozen(x)))
+    model.compile(AdamW(0.1, weight_decay=0.5, global_clipnorm=1.0), "mse")
+    kept = frozen.get_weights()
+    model.fit(np.ones((8, 3)), np.ones((8, 1)), epochs=3, verbose=0)
+    assert all(np.array_equal(a, b) for a, b in zip(kept, frozen.get_weights(), strict=True))
+    assert list(model.optimizer.states) == model.parameters
+    assert len(model.parameters) == 2
+
+
+def test_a_saved_optimizer_keeps_its_rules(tmp_path):
+    """Clipping, decay and schedule go on after loading, bit for bit as without a break."""
+    x = gn.Input((None, 3), "x")
+    model = gn.Model(x, gn.layers.Dense(1)(x))
+    rate = schedules.PiecewiseConstantDecay([2], [0.5, 0.1])
+    model.compile(AdamW(rate, weight_decay=0.1, clipnorm=0.3), "mse")
+    data = np.arange(24.0).reshape(8, 3), np.ones((8, 1))
+    model.train_on_batch(*data)
+    model.save(tmp_path / "model")
+    other = gn.load_model(tmp_path / "model")
+    for each in (model, other):
+        for _ in range(3):
+            each.train_on_batch(*data)
+    assert other.optimizer.learning_rate == model.optimizer.learning_rate == 0.1
+    pairs = zip(model.get_weights(), other.get_weights(), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
