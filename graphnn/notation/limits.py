@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 MAX_CHARACTERS = 20_000
+MAX_LINES = 200
 MAX_DEPTH = 60
 MAX_DIGITS = 40
 MAX_EXPONENT = 1000
@@ -59,6 +60,8 @@ def read_syntax(text: str) -> ast.Module:
         raise NotationError("the formula is nested too deeply") from None
     except ValueError as error:
         raise NotationError(str(error)) from None
+    if len(tree.body) > MAX_LINES:
+        raise NotationError(f"a formula has at most {MAX_LINES} lines, this one {len(tree.body)}")
     level: list[ast.AST] = [tree]
     for _ in range(MAX_DEPTH):
         level = [child for node in level for child in ast.iter_child_nodes(node)]

@@ -7,6 +7,7 @@ that is not fixed yet, or, in `symbolic`, all of them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from compiler.expression import (
@@ -108,10 +109,11 @@ def _resolve(formula: Formula, given: Mapping[str, tuple[Expr, ...]]) -> Resolve
     equations: dict[int, Equation] = {}
     pending = list(enumerate(formula.lines))
     patient = True  # an index that another line will give a size is not given one by a window
+    lines = Counter(line.target for line in formula.lines)
     while pending:
         waiting = []
+        unfinished = {line.target for _, line in pending} - set(given)
         for position, line in pending:
-            unfinished = {other.target for k, other in pending if other.target not in given}
             reader = Ranges(formula, line, shapes, unfinished, patient)
             equation = reader.resolve()
             if equation is None:
@@ -119,6 +121,10 @@ def _resolve(formula: Formula, given: Mapping[str, tuple[Expr, ...]]) -> Resolve
             else:
                 equations[position] = equation
                 _extend(shapes, equation)
+                if (
+                    lines[line.target] == 1
+                ):  # of several lines, each sees what stood before this round
+                    unfinished.discard(line.target)
         if len(waiting) == len(pending) and not patient:
             names = ", ".join(i.name for i in reader.without_range())
             message = f"no range for index {names}: give it as name:size"
