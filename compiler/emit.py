@@ -3,24 +3,47 @@
     define hidden void @kernel_2(ptr %a0, ptr %a1, i64 %t0)    one per kernel; equal kernels are written once
     define void @step(ptr %context)                              addresses from the table, recurrences, calls
 
+and where threads share work, the same for one of them, which `step` calls as the only one:
+
+    define void @team_step(ptr %context, ptr %team, i64 %thread, i64 %threads)
+
 Kernels are functions of their own, called and never inlined: a call costs a nanosecond, a copy costs compile time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from .assembler import Assembler, module
+from .barrier import clock
+from .distribute import Alone, Timed, Wait, is_for_team
 from .kernels import kernel_function
 from .loops import Kernel
 from .order import Recurrence, Window
 from .plan import Plan
+from .program import SYMBOL, TEAM_SYMBOL
 from .target import Target
 
-__all__ = ["SYMBOL", "emit"]
+__all__ = ["emit"]
 
-SYMBOL = "step"
+_TEAM_PARAMETERS = "ptr %context, ptr %team, i64 %thread, i64 %threads"
+_TEAM = f"""
+define void @{SYMBOL}(ptr %context) nounwind {{
+  call void @{TEAM_SYMBOL}(ptr %context, ptr null, i64 0, i64 1)
+  ret void
+}}
+define internal void @wait(ptr %team, i64 %threads) nounwind noinline {{
+  %alone = icmp eq i64 %threads, 1
+  br i1 %alone, label %done, label %meet
+meet:
+  %barrier = load ptr, ptr %team, align 8
+  call void %barrier(ptr %team, i64 %threads)
+  br label %done
+done:
+  ret void
+}}
+"""
 _MODULE = 100_000  # characters of a module; by size, not by threads, so that the objects do not depend on those
 
 
@@ -29,9 +52,15 @@ def emit(
 ) -> tuple[str, ...]:
     """Modules with the kernels, which can be compiled side by side, and last the one with the function `SYMBOL`."""
     writer = _Writer(plan, dtypes, target)
+    writer.team = is_for_team(parts)
     writer.steps(parts, {})
     writer.step.line("ret void")
-    step = writer.step.function(f"void @{SYMBOL}(ptr %context)")
+    if writer.team:
+        step = writer.step.function(f"void @{TEAM_SYMBOL}({_TEAM_PARAMETERS})") + _TEAM
+    else:
+        step = writer.step.function(f"void @{SYMBOL}(ptr %context)")
+    if writer.is_timed:
+        step += clock(target)
     modules: list[list[int]] = [[]]
     for k in range(len(writer.functions)):
         if sum(len(writer.functions[n]) for n in modules[-1]) > _MODULE:
@@ -50,6 +79,7 @@ class _Writer:
     def __init__(self, plan: Plan, dtypes: Mapping[str, str], target: Target) -> None:
         self.plan, self.dtypes, self.target = plan, dtypes, target
         self.step = Assembler(target)
+        self.team = self.is_timed = False
         self.assemblers: list[Assembler] = []
         self.functions: list[str] = []
         self.names: dict[str, str] = {}  # the text of a kernel -> the function that has it
@@ -76,10 +106,17 @@ class _Writer:
                     self.recurrence(part, places)
                 case Window():
                     self.window(part, places)
+                case Alone(inner):
+                    self.alone(lambda inner=inner: self.steps(inner, places))  # type: ignore[misc]
+                case Wait():
+                    self.step.line("call void @wait(ptr %team, i64 %threads)")
+                case Timed(number, inner):
+                    self.timed(number, inner, places)
 
     def call(self, kernel: Kernel, places: Mapping[str, str]) -> None:
         arguments = [f"ptr {self.addresses[self.plan.places[t]]}" for t in kernel.tensors]
         arguments += [f"i64 {places[index]}" for index, _ in kernel.outer]
+        arguments += ["i64 %thread", "i64 %threads"] if kernel.shares else []
         self.step.line(f"call void @{self.function(kernel)}({', '.join(arguments)})")
 
     def function(self, kernel: Kernel) -> str:
@@ -91,6 +128,7 @@ class _Writer:
             self.assemblers.append(assembler)
             self.functions.append(text.replace("@kernel(", f"@{name}(", 1))
             types = ["ptr"] * len(kernel.tensors) + ["i64"] * len(kernel.outer)
+            types += ["i64", "i64"] if kernel.shares else []
             self.step.declare(f"declare hidden void @{name}({', '.join(types)})")
         return self.names[text]
 
@@ -118,3 +156,32 @@ class _Writer:
         self.steps(part.steps, places)
         a.jump(after)
         a.block(after)
+
+    def alone(self, write: Callable[[], None]) -> None:
+        """What is written in between is done by the first thread."""
+        a = self.step
+        mine, after = a.label("alone"), a.label("all")
+        a.branch(a.op("icmp eq i64 %thread, 0"), mine, after)
+        a.block(mine)
+        write()
+        a.jump(after)
+        a.block(after)
+
+    def timed(self, number: int, parts: Sequence[Any], places: Mapping[str, str]) -> None:
+        """Nanoseconds of some steps and how often they were done, added up in the table after the arena."""
+        a, self.is_timed = self.step, True
+        before = a.op("call i64 @clock()")
+        self.steps(parts, places)
+
+        def add() -> None:
+            times = self.address(len(self.plan.slots) + 1, 16 * number)
+            counts = a.offset(times, 8)
+            passed = a.op(f"sub i64 {a.op('call i64 @clock()')}, {before}")
+            for place, more in ((times, passed), (counts, "1")):
+                total = a.op(f"add i64 {a.op(f'load i64, ptr {place}, align 8')}, {more}")
+                a.line(f"store i64 {total}, ptr {place}, align 8")
+
+        if self.team:
+            self.alone(add)
+        else:
+            add()

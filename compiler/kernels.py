@@ -51,12 +51,24 @@ def kernel_function(
     """The text of a kernel as a function, and the assembler that knows what it needs declared."""
     memory = {tensor: _MEMORY[dtypes[tensor]] for tensor in kernel.tensors}
     writer = _Writer(kernel, memory, target)
+    if kernel.shares:
+        writer.lanes.own = _own_turns(writer.a, kernel.shares)
     writer.run(kernel.body)
     writer.a.line("ret void")
     parameters = [f"ptr {p}" for p in writer.values.pointers.values()]
     parameters += [f"i64 %t{k}" for k in range(len(kernel.outer))]
+    parameters += ["i64 %thread", "i64 %threads"] if kernel.shares else []
     signature = f"hidden void @{name}({', '.join(parameters)})"
     return writer.a.function(signature, "nounwind noinline"), writer.a
+
+
+def _own_turns(a: Assembler, shares: int) -> tuple[str, str]:
+    """Which of the shared turns are this thread's: as many as any other's, or one more."""
+    places = ("%thread", a.op("add i64 %thread, 1"))
+    first, last = (
+        a.op(f"udiv i64 {a.op(f'mul i64 {place}, {shares}')}, %threads") for place in places
+    )
+    return first, last
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ class Lanes:
         self.rows: dict[str, int] = {}  # unrolled indices
         self.vector: str | None = None
         self.width = 1
+        self.own = ("0", "0")  # first and last of the shared turns that are this thread's
         self.masks: dict[int, str | None] = {}  # by row of the vector index; None: all lanes count
         self.scopes: list[dict[object, str]] = [{}]
 
@@ -72,6 +73,8 @@ class Lanes:
         """A loop that hands (type, start) pairs on from turn to turn; gives their last values."""
         if range_.block is None and range_.extent == 0:
             return [start for _, start in carried]
+        if range_.share is not None:
+            return self._shared(range_, range_.share, body)
         if range_.is_single:
             return self._turn(range_, range_.start, str(range_.stop), [s for _, s in carried], body)
         start, stop = str(range_.start), str(range_.stop)
@@ -80,6 +83,41 @@ class Lanes:
             start = str(first)
             end = self.a.op(f"add i64 {first}, {range_.block[1]}")
             stop = self.a.intrinsic("smin", "i64", end, stop)
+        return self._turns(range_, start, (stop, stop), carried, body)
+
+    def _shared(self, range_: Range, share: int, body: Body) -> list[str]:
+        """Of a loop that the threads share, the turns of this one: from none to all."""
+        first, last = (self.a.op(f"sub i64 {place}, {share}") for place in self.own)
+        first = self.a.intrinsic("smax", "i64", first, "0")
+        last = self.a.intrinsic("smin", "i64", last, str(range_.turns))
+        some, none = self.a.label("share"), self.a.label("rest")
+        self.a.branch(self.a.op(f"icmp slt i64 {first}, {last}"), some, none)
+        self.a.block(some)
+        stop = str(range_.stop)
+        if range_.is_single:
+            self._turn(range_, range_.start, stop, [], body)
+        else:
+            start, until = (
+                self.a.op(
+                    f"add i64 {self.a.op(f'mul i64 {place}, {range_.advance}')}, {range_.start}"
+                )
+                for place in (first, last)
+            )
+            self._turns(range_, start, (until, stop), [], body)
+        self.a.jump(none)
+        self.a.block(none)
+        return []
+
+    def _turns(
+        self,
+        range_: Range,
+        start: str,
+        ends: tuple[str, str],
+        carried: Sequence[tuple[str, str]],
+        body: Body,
+    ) -> list[str]:
+        """One turn or more, up to the first of ``ends``; lanes count up to the second."""
+        until, stop = ends
         before, head, after = self.a.here, self.a.label("loop"), self.a.label("done")
         self.a.jump(head)
         self.a.block(head)
@@ -90,7 +128,7 @@ class Lanes:
             place = self.a.intrinsic("smin", "i64", index, str(range_.stop - range_.span))
         results = self._turn(range_, place, stop, phis, body)
         following = self.a.op(f"add nuw nsw i64 {index}, {range_.advance}")
-        more = self.a.op(f"icmp slt i64 {following}, {stop}")
+        more = self.a.op(f"icmp slt i64 {following}, {until}")
         for phi, value in zip([index, *phis], [following, *results], strict=True):
             self.a.arrive(phi, value, self.a.here)
         self.a.branch(more, head, after)

@@ -134,6 +134,7 @@ class Range:
 
     ``step``     how far it advances, where that is not rows*width: the lanes are filled by an inner range
     ``block``    (index, length): from that index on, at most ``length`` values (and still below ``stop``)
+    ``share``    its turns are shared among the threads; the number of the first one, as ranges side by side count on
     ``overlap``  a last tile that would reach over the end is moved back instead; else its lanes are masked off
     """
 
@@ -145,6 +146,7 @@ class Range:
     step: int = 0
     block: tuple[str, int] | None = None
     overlap: bool = False
+    share: int | None = None
 
     @property
     def span(self) -> int:
@@ -157,6 +159,10 @@ class Range:
     @property
     def extent(self) -> int:
         return max(self.stop - self.start, 0)
+
+    @property
+    def turns(self) -> int:
+        return -(-self.extent // self.advance)
 
     @property
     def is_single(self) -> bool:
@@ -172,7 +178,10 @@ class Range:
         if self.step:
             lanes = f"{self.step}"
         more = f", {lanes}" if lanes else ""
-        return f"{self.index} in range({start}, {stop}{more}){' overlapping' * self.overlap}"
+        shared = "" if self.share is None else " shared"
+        return (
+            f"{self.index} in range({start}, {stop}{more}){' overlapping' * self.overlap}{shared}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +242,12 @@ class Kernel:
             if isinstance(statement, Store):
                 found[statement.tensor] = None
         return tuple(found)
+
+    @property
+    def shares(self) -> int:
+        """How many turns the threads share; 0: one thread runs all of it."""
+        loops = (s.range for s in statements(self.body) if isinstance(s, Loop))
+        return max((r.share + r.turns for r in loops if r.share is not None), default=0)
 
     @property
     def loads(self) -> tuple[Load, ...]:

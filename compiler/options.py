@@ -16,7 +16,7 @@ from pathlib import Path
 from .errors import CompilerError
 from .target import Target, host
 
-__all__ = ["DEBUG_LEVELS", "OFF", "Options", "Settings", "cache_directory"]
+__all__ = ["DEBUG_LEVELS", "OFF", "Options", "Settings", "cache_directory", "processors"]
 
 DEBUG_LEVELS = (
     "nothing",
@@ -28,6 +28,7 @@ DEBUG_LEVELS = (
     "machine assembly",
 )
 OFF = "off"
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of work in so many of time
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class Options:
         dump = self.dump or given.get("GRAPHNN_DUMP")
         return Settings(
             target=self.target or host(),
-            threads=threads or _processors(),
+            threads=threads or processors(),
             cache=_cache_directory(self.cache or given.get("GRAPHNN_CACHE"), given),
             debug=debug or 0,
             dump=Path(dump) if dump else None,
@@ -82,11 +83,16 @@ def _number(environment: Mapping[str, str], name: str, low: int, high: int) -> i
     return int(text)
 
 
-def _processors() -> int:
-    """Processors this process may run on."""
+def processors() -> int:
+    """Processors this process may run on: those it is bound to, but no more than its container's share."""
+    count = os.cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        count = len(os.sched_getaffinity(0))
+    try:
+        quota, period = _QUOTA.read_text().split()
+        return max(1, min(count, round(int(quota) / int(period))))
+    except (OSError, ValueError):  # no such file, or "max"
+        return count
 
 
 def _cache_directory(asked: str | Path | None, environment: Mapping[str, str]) -> Path | None:

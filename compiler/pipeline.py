@@ -11,6 +11,7 @@ from typing import Any
 
 from . import jit
 from .cache import module_key, opened, program_key
+from .distribute import distribute, distributed_lines, is_for_team
 from .emit import emit
 from .explain import Explanation
 from .fuse import Fusion, fuse, fusion_lines
@@ -47,6 +48,7 @@ STAGES = (
     "lower",
     "schedule",
     "plan",
+    "distribute",
     "emit",
     "assembly",
 )
@@ -65,12 +67,12 @@ def compile_system(system: System, options: Options | None = None) -> Executable
         def explain(stage: str | None = None) -> str:
             return stages(system, settings)[1](stage)
 
-        return Executable(decode(stored), explain)
+        return Executable(decode(stored), explain, settings.threads)
     program, explanation = stages(system, settings)
     explanation.report(settings)
     if cache:
         cache.put(key, encode(program))
-    return Executable(program, explanation)
+    return Executable(program, explanation, settings.threads)
 
 
 def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
@@ -129,8 +131,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     placed = plan(parts, storages, padded, over)
     texts["plan"] = lambda: str(placed)
 
+    # Whether threads hinder one another is a question of memory, so it is asked when all have their places.
+    divided = distribute(parts, placed)
+    texts["distribute"] = lambda: "\n".join(distributed_lines(divided))
+
     # Text, not an object model: it is three times faster to write, and it is what one reads when one asks.
-    modules = emit(parts, placed, {t.name: t.dtype for t in padded.tensors}, target)
+    modules = emit(divided, placed, {t.name: t.dtype for t in padded.tensors}, target)
     texts["emit"] = lambda: "\n".join(modules)
     texts["assembly"] = lambda: "\n".join(jit.assembly(module, target) for module in modules)
 
@@ -141,6 +147,7 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
         states=tuple(state for state, _ in system.updates),
         limits=limits(system),
         objects=_objects(modules, settings),
+        for_team=is_for_team(divided),
     )
     return program, explanation
 

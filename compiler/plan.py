@@ -30,6 +30,7 @@ class Plan:
 
     slots: tuple[Tensor, ...]
     places: Mapping[str, tuple[int, int]]
+    sizes: Mapping[str, int]  # in bytes, borders included
     arena: int
     zeros: tuple[tuple[int, int], ...]
 
@@ -65,7 +66,8 @@ def plan(
         places[name] = (len(slots), offset)
         if (first, last) == (0, len(parts)):
             zeros.append((offset, size))
-    return Plan(slots, places, max((end for _, end, _, _ in taken), default=0), tuple(zeros))
+    sizes = {name: _bytes(storages[name]) for name in places}
+    return Plan(slots, places, sizes, max((end for _, end, _, _ in taken), default=0), tuple(zeros))
 
 
 def _bytes(storage: Storage) -> int:

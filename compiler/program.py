@@ -4,6 +4,10 @@ The code has one function, ``void step(ptr context)``. The context is a table of
 
     context[k]              memory of ``slots[k]``: an input, parameter or output, C-contiguous, aligned to its element
     context[len(slots)]     the arena: ``arena`` bytes, 64-byte aligned, ``zeros`` (offset, bytes) of it zeroed once
+    context[len(slots)+1]   in a program that takes times: the times; see `profile`
+
+A program ``for_team`` has besides ``void team_step(ptr context, ptr team, i64 thread, i64 threads)``, which all
+threads of a team call together; see `team`.
 
 A step reads inputs and parameters, writes every element of every output, and at its end gives every state (a
 parameter in ``updates``) its new value in place.
@@ -17,7 +21,9 @@ from dataclasses import astuple, dataclass
 from .expression import Element
 from .system import System, Tensor, reads
 
-__all__ = ["Limit", "Program", "decode", "encode", "limits"]
+__all__ = ["SYMBOL", "TEAM_SYMBOL", "Limit", "Program", "decode", "encode", "limits"]
+
+SYMBOL, TEAM_SYMBOL = "step", "team_step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,8 @@ class Program:
     states: tuple[str, ...]
     limits: tuple[Limit, ...]
     objects: tuple[bytes, ...]
-    symbol: str = "step"
+    symbol: str = SYMBOL
+    for_team: bool = False
 
 
 def limits(system: System) -> tuple[Limit, ...]:
@@ -65,6 +72,7 @@ def encode(program: Program) -> bytes:
             "limits": [astuple(limit) for limit in program.limits],
             "objects": [len(data) for data in program.objects],
             "symbol": program.symbol,
+            "for_team": program.for_team,
         }
     ).encode()
     return b"".join([len(header).to_bytes(8, "little"), header, *program.objects])
@@ -86,4 +94,5 @@ def decode(data: bytes) -> Program:
         limits=tuple(Limit(*limit) for limit in header["limits"]),
         objects=tuple(objects),
         symbol=header["symbol"],
+        for_team=header["for_team"],
     )

@@ -4,8 +4,9 @@
     executable.bind("x", x)            or: put arrays in place once ...
     executable.step()                  ... and run on them as often as needed, nothing copied
 
-All addresses stand in one table made beforehand, so that a step costs one foreign call. Every check comes before
-the first write. One lock per executable: threads may share it, steps do not mix.
+All addresses stand in one table made beforehand, so that a step costs one foreign call; where its work is worth
+several threads, that call is made with a team. Every check comes before the first write. One lock per executable:
+threads may share it, steps do not mix.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ import numpy as np
 
 from . import jit
 from .errors import ArrayError
-from .program import Limit, Program
+from .program import TEAM_SYMBOL, Limit, Program
 from .system import DTYPES, Tensor
+from .team import Job, together
 
 __all__ = ["Array", "Executable", "aligned"]
 
@@ -52,16 +54,19 @@ def _show(array: Array) -> str:
 class Executable:
     """A system as a function; made by ``compiler.compile``."""
 
-    def __init__(self, program: Program, explain: Callable[[str | None], str]) -> None:
+    def __init__(
+        self, program: Program, explain: Callable[[str | None], str], threads: int = 1
+    ) -> None:
         self.program = program
         self.explain = explain
+        self.threads = threads
         self._lock = Lock()
         self._tensors = {tensor.name: tensor for tensor in program.slots}
         self._positions = {tensor.name: k for k, tensor in enumerate(program.slots)}
         self._given = [t for t in program.slots if t.role in ("input", "parameter")]
         self._results = [t.name for t in program.slots if t.role == "output"]
         self._results += [name for name in program.states if name not in self._results]
-        self._table = (ctypes.c_void_p * (len(program.slots) + 1))()
+        self._table = (ctypes.c_void_p * (len(program.slots) + 2))()
         self._arena = aligned(program.arena)
         self._table[len(program.slots)] = self._arena.ctypes.data
         self._buffers: dict[str, Array] = {}
@@ -118,8 +123,19 @@ class Executable:
 
     def _load_and_step(self, context: ctypes.c_void_p) -> None:
         """The first step: code for another machine can be explained without being loaded here."""
-        self._library = jit.load(self.program.objects, [self.program.symbol])
-        self._step = jit.function(self._library, self.program.symbol, ctypes.c_void_p)
+        program = self.program
+        symbols = [program.symbol, *([TEAM_SYMBOL] if program.for_team else [])]
+        self._library = jit.load(program.objects, symbols)
+        alone = self._step = jit.function(self._library, program.symbol, ctypes.c_void_p)
+        if program.for_team and self.threads > 1:
+            address = self._library.addresses[TEAM_SYMBOL]
+            job = Job.of(address, ctypes.addressof(self._table), self.threads)
+
+            def step(context: ctypes.c_void_p) -> None:
+                if not together(job):
+                    alone(context)
+
+            self._step = step
         self._step(context)
 
     def _place(self, tensor: Tensor, array: Array) -> None:

@@ -30,7 +30,7 @@ from .loops import (
 from .rewrite import dependences, indices
 from .target import Target
 
-__all__ = ["Tile", "choose"]
+__all__ = ["Tile", "choose", "instructions"]
 
 _CHEAP = ("+", "-", "*", "/", "sqrt", "neg", "max", "min", "where", "abs", "and", "or", "not", "inside", "convert",
           "wrap", "<", "<=", ">", ">=", "==", "!=")  # fmt: skip
@@ -110,7 +110,7 @@ class _Facts:
 def _operations(body: Sequence[Statement]) -> float:
     """Instructions of one lane outside folds, about."""
     return sum(
-        _instructions(v)
+        instructions(v)
         for s in body
         if not isinstance(s, Fold)
         for top in values(s)
@@ -119,7 +119,7 @@ def _operations(body: Sequence[Statement]) -> float:
     )
 
 
-def _instructions(value: Apply) -> float:
+def instructions(value: Apply) -> float:
     match value:
         case Apply("**", (_, Literal(type="i64"))):
             return 2

@@ -1,0 +1,86 @@
+"""Cost: how much work a kernel is, counted in its loops.
+
+`cycles` guesses how long a kernel runs on one core; whether it is worth waking others for depends on it.
+`operations` and `traffic` are what a profile divides the measured time by.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+
+from .loops import Apply, Fold, Kernel, Loop, Range, Statement, Store, loads, values, walk
+from .tiles import instructions
+
+__all__ = ["cycles", "operations", "traffic"]
+
+_AT_ONCE = 2.0  # vector instructions that begin in one cycle
+_MOVES = ("convert", "wrap", "inside", "where")
+
+
+def cycles(kernel: Kernel) -> float:
+    """Cycles of one call, about."""
+    total = 0.0
+    for statement, turns, _ in _weighed(kernel.body, (), 1.0, 1.0):
+        own = sum(instructions(v) for v in _applied(statement)) + 0.5 * len(list(loads(statement)))
+        own += len(statement.accumulators) if isinstance(statement, Fold) else 0
+        own += isinstance(statement, Store)
+        total += own * turns
+    return total / _AT_ONCE
+
+
+def operations(kernel: Kernel) -> int:
+    """Arithmetic on elements in one call: a multiply-add is two, an exponential one."""
+    total = 0.0
+    for statement, _, elements in _weighed(kernel.body, (), 1.0, 1.0):
+        own = sum(v.function not in _MOVES for v in _applied(statement))
+        own += len(statement.accumulators) if isinstance(statement, Fold) else 0
+        own += isinstance(statement, Store) and statement.accumulate
+        total += own * elements
+    return round(total)
+
+
+def traffic(kernel: Kernel, sizes: Mapping[str, tuple[int, int]]) -> int:
+    """Bytes that one call must move at least; ``sizes`` gives elements and bytes of one for each tensor."""
+    touched: dict[tuple[str, bool], float] = {}
+    for statement, _, elements in _weighed(kernel.body, (), 1.0, 1.0):
+        for tensor in {load.tensor: None for load in loads(statement)}:
+            touched[tensor, False] = touched.get((tensor, False), 0.0) + elements
+        if isinstance(statement, Store):
+            touched[statement.tensor, True] = touched.get((statement.tensor, True), 0.0) + elements
+    return round(sum(min(n, sizes[t][0]) * sizes[t][1] for (t, _), n in touched.items()))
+
+
+def _applied(statement: Statement) -> list[Apply]:
+    return [v for top in values(statement) for v in walk(top) if isinstance(v, Apply)]
+
+
+def _weighed(
+    body: Sequence[Statement], around: tuple[Range, ...], turns: float, elements: float
+) -> Iterator[tuple[Statement, float, float]]:
+    """Every statement with how often it runs: counted in vectors and in elements."""
+    for statement in body:
+        match statement:
+            case Loop(range_, inner):
+                more, each = _counts((range_,), around)
+                yield from _weighed(inner, (*around, range_), turns * more, elements * each)
+            case Fold(ranges, inner, _):
+                more, each = _counts(ranges, around)
+                yield statement, turns * more, elements * each
+                yield from _weighed(inner, (*around, *ranges), turns * more, elements * each)
+            case _:
+                yield statement, turns, elements
+
+
+def _counts(ranges: Sequence[Range], around: Sequence[Range]) -> tuple[float, float]:
+    """How many vectors and elements some ranges have; of one that is cut into blocks, those of a block."""
+    turns = elements = 1.0
+    for range_ in ranges:
+        extent = float(range_.extent)
+        if range_.block is not None:
+            blocks = [r.turns for r in (*around, *ranges) if r.index == range_.block[0]]
+            extent /= blocks[0]
+        count = range_.turns if range_.step else extent
+        elements *= count
+        turns *= range_.turns if range_.step else math.ceil(extent / range_.width)
+    return turns, elements

@@ -1,0 +1,167 @@
+"""Stage distribute: threads share what is worth it, wait where they must, and change no bit."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+import compiler
+from compiler import Options, System, distribute
+from compiler.expression import Call, Element, Expr, Index
+from compiler.options import Settings
+from compiler.pipeline import stages
+
+from ..systems import random_case
+from .build import element, equation, matrix_product, reduction, tensor
+
+TEAMS = (2, 3, 4, 7)
+
+
+def _settings() -> Settings:
+    return Options(cache="off", threads=1).settle()
+
+
+def _plan(system: System) -> list[str]:
+    return stages(system, _settings())[1]("distribute").splitlines()
+
+
+def _results(system: System, arrays: dict[str, Any], threads: int) -> dict[str, bytes]:
+    executable = compiler.compile(system, Options(cache="off", threads=threads))
+    for _ in range(2):
+        found = executable(arrays)
+    return {name: array.tobytes() for name, array in found.items()}
+
+
+def _gather(rows: int, length: int, columns: int) -> tuple[System, dict[str, Any]]:
+    """``E[t[n], e] += x[n, e]``: adds into rows that the data choose."""
+    row = Element("t", (Index("n"),))
+    target = Element("E", (row, Index("e")))
+    system = System(
+        (
+            tensor("t", length, dtype="int32"),
+            tensor("x", length, columns),
+            tensor("E", rows, columns, role="output"),
+        ),
+        (equation(target, element("x", "n", "e"), add=True, n=length, e=columns),),
+    )
+    random = np.random.default_rng(3)
+    arrays = {
+        "t": random.integers(0, rows, length).astype("int32"),
+        "x": random.normal(size=(length, columns)).astype("float32"),
+    }
+    return system, arrays
+
+
+def _recurrence(batch: int, length: int, units: int) -> System:
+    """``h[n, t, k] = tanh(x[n, t, k] + sum[j](h[n, t - 1, j]*U[j, k]))``."""
+    before = element("h", "n", Index("t") - 1, "j") * element("U", "j", "k")
+    value: Expr = element("x", "n", "t", "k") + reduction("sum", before, j=units)
+    return System(
+        (
+            tensor("x", batch, length, units),
+            tensor("U", units, units),
+            tensor("h", batch, length, units, role="output"),
+        ),
+        (
+            equation(
+                element("h", "n", "t", "k"), Call("tanh", (value,)), n=batch, t=length, k=units
+            ),
+        ),
+    )
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_systems_do_not_depend_on_threads(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Shared wherever it is allowed at all, the results are the same to the bit for any number of threads."""
+    monkeypatch.setattr(distribute, "WORTH", 0.0)
+    case = random_case(Random(seed))
+    alone = _results(case.system, case.arrays, 1)
+    for threads in TEAMS:
+        assert _results(case.system, case.arrays, threads) == alone
+
+
+def test_a_product_is_shared() -> None:
+    """The tiles of a matrix product are shared, and nobody waits for anybody."""
+    (line,) = _plan(matrix_product(512, 256, 512))
+    assert line.startswith("kernel_0: ") and int(line.split()[1]) >= 8
+
+
+def test_declines_when_the_work_is_small() -> None:
+    """A small program is the same function as without threads."""
+    program, explanation = stages(matrix_product(32, 32, 32), _settings())
+    assert not program.for_team
+    assert explanation("distribute") == "kernel_0"
+    assert "team" not in explanation("emit")
+
+
+def test_one_waits_for_what_another_wrote() -> None:
+    """Two products of which the second reads the first have one meeting between them."""
+    one = reduction("sum", element("A", "i", "k") * element("B", "k", "j"), k=256)
+    two = reduction("sum", element("C", "i", "k") * element("B", "k", "j"), k=256)
+    sizes = {"i": 256, "j": 256}
+    tensors = (tensor("A", 256, 256), tensor("B", 256, 256), tensor("C", 256, 256, role="output"))
+    chained = System(
+        (*tensors, tensor("D", 256, 256, role="output")),
+        (
+            equation(element("C", "i", "j"), one, **sizes),
+            equation(element("D", "i", "j"), two, **sizes),
+        ),
+    )
+    assert _plan(chained).count("wait") == 1
+    apart = System(
+        (*tensors, tensor("D", 256, 256, role="output")),
+        (
+            equation(element("C", "i", "j"), one, **sizes),
+            equation(element("D", "j", "i"), one, **sizes),
+        ),
+    )
+    assert _plan(apart).count("wait") == 0
+
+
+def test_sums_into_chosen_rows_are_shared_along_the_columns() -> None:
+    """Where data choose the rows that are added to, threads take columns; the order of the sums stays."""
+    system, arrays = _gather(50, 2000, 256)
+    text = stages(system, _settings())[1]("distribute")
+    assert "turns" in text
+    alone = _results(system, arrays, 1)
+    assert all(_results(system, arrays, threads) == alone for threads in TEAMS)
+
+
+def test_declines_when_all_may_add_into_one_place() -> None:
+    """Rows of one column, chosen by data, are one thread's work."""
+    system, _ = _gather(50, 200_000, 1)
+    assert "turns" not in stages(system, _settings())[1]("distribute")
+
+
+def test_a_recurrence_is_shared_within_its_turns() -> None:
+    """A turn waits for the one before; results do not depend on the number of threads."""
+    system = _recurrence(64, 5, 128)
+    lines = _plan(system)
+    (head,) = (k for k, line in enumerate(lines) if line.startswith("for t"))
+    assert lines[head + 1].strip() == "wait"
+    random = np.random.default_rng(4)
+    arrays = {
+        "x": random.normal(size=(64, 5, 128)).astype("float32"),
+        "U": (random.normal(size=(128, 128)) / 12).astype("float32"),
+    }
+    alone = _results(system, arrays, 1)
+    assert all(_results(system, arrays, threads) == alone for threads in TEAMS)
+
+
+def test_a_short_recurrence_is_one_threads() -> None:
+    """Turns that are over at once are not shared: nobody waits in them."""
+    assert "wait" not in "\n".join(_plan(_recurrence(2, 50, 4)))
+
+
+def test_code_does_not_depend_on_threads() -> None:
+    """The same objects for any number of threads."""
+    system = matrix_product(256, 256, 256)
+    objects = [
+        stages(system, Options(cache="off", threads=n).settle())[0].objects for n in (1, 2, 7)
+    ]
+    assert objects[0] == objects[1] == objects[2]

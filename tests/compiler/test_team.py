@@ -1,0 +1,166 @@
+"""The team: one for a process, never waited for in vain, gone in a forked child, at home in the end."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import compiler
+from compiler import Executable, Options, team
+from compiler.barrier import barrier_module
+from compiler.jit import assembly
+from compiler.target import NAMES, named
+
+from .build import matrix_product
+
+ROOT = Path(__file__).parent.parent.parent
+SYSTEM = matrix_product(128, 128, 128)
+RANDOM = np.random.default_rng(5)
+ARRAYS = {n: RANDOM.normal(size=(128, 128)).astype("float32") for n in "AB"}
+
+
+def _executable(threads: int) -> Executable:
+    return compiler.compile(SYSTEM, Options(cache="off", threads=threads))
+
+
+def _result(executable: Executable) -> bytes:
+    return executable(ARRAYS)["C"].tobytes()
+
+
+@pytest.fixture(scope="module")
+def expected() -> bytes:
+    return _result(_executable(1))
+
+
+def _workers() -> int:
+    return sum(thread.name.startswith("graphnn.") for thread in threading.enumerate())
+
+
+def test_more_threads_than_processors(expected: bytes) -> None:
+    """Many more threads than processors still finish, again and again."""
+    executable = _executable(16)
+    assert all(_result(executable) == expected for _ in range(30))
+
+
+def test_executables_share_one_team(expected: bytes) -> None:
+    """Teams do not add up: the largest that was asked for serves everyone."""
+    for threads in (3, 2, 16, 5):
+        assert _result(_executable(threads)) == expected
+    assert _workers() == 15
+
+
+def test_small_programs_start_no_threads() -> None:
+    """A program with nothing to share leaves the process as it was."""
+    program = """
+import threading
+import numpy as np, compiler
+from tests.compiler.build import matrix_product
+step = compiler.compile(matrix_product(8, 8, 8), compiler.Options(threads=4, cache="off"))
+step({"A": np.ones((8, 8), "f4"), "B": np.ones((8, 8), "f4")})
+print(threading.active_count())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.stdout.split() == ["1"], done.stderr
+
+
+def test_python_threads_do_not_wait_for_one_another(expected: bytes) -> None:
+    """Several Python threads call at once: whoever finds the team busy gets the same result alone."""
+    executables = [_executable(3), _executable(2), _executable(3)]
+    found: list[bytes] = []
+
+    def call(executable: Executable) -> None:
+        found.extend(_result(executable) for _ in range(30))
+
+    callers = [threading.Thread(target=call, args=(e,)) for e in (*executables, executables[0])]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(120)
+    assert found == [expected] * 120
+
+
+def test_a_busy_team_is_passed_over(expected: bytes) -> None:
+    """While somebody has the team, a step of another thread runs alone instead of waiting."""
+    executable = _executable(2)
+    found: list[bytes] = []
+    with team._turn:
+        caller = threading.Thread(target=lambda: found.append(_result(executable)))
+        caller.start()
+        caller.join(120)
+    assert found == [expected]
+
+
+def test_without_threads_to_be_had(expected: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the system gives no more threads, a step runs alone, and with the team when it does again."""
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    executable = _executable(3)
+    monkeypatch.setattr(team._state, "team", None)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        assert _result(executable) == expected
+        assert team._state.team is None
+    assert _result(executable) == expected
+    assert team._state.team is not None
+    team._state.team.dismiss()
+
+
+def test_an_error_leaves_the_team_usable(expected: bytes) -> None:
+    """A call that is refused has not touched the team."""
+    executable = _executable(3)
+    with pytest.raises(compiler.ArrayError):
+        executable({"A": ARRAYS["A"], "B": ARRAYS["B"][:3]})
+    assert _result(executable) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_forked_child_has_its_own_team(expected: bytes) -> None:
+    """A child calls what its parent compiled, with threads of its own; the parent goes on."""
+    executable = _executable(3)
+    assert _result(executable) == expected
+    for _ in range(5):
+        child = os.fork()
+        if child == 0:
+            right = team._state.team is None and _result(executable) == expected
+            os._exit(0 if right and team._state.team is not None else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert _result(executable) == expected
+
+
+@pytest.mark.parametrize("ending", ["", "raise SystemExit(0)", "os._exit(0)"])
+def test_the_process_ends(ending: str) -> None:
+    """With threads parked, the interpreter ends at once and without a crash, a step still running or not."""
+    program = f"""
+import os, threading
+import numpy as np, compiler
+from tests.compiler.build import matrix_product
+step = compiler.compile(matrix_product(256, 256, 256), compiler.Options(threads=3, cache="off"))
+arrays = {{"A": np.ones((256, 256), "f4"), "B": np.ones((256, 256), "f4")}}
+step(arrays)
+def go():
+    while True:
+        step(arrays)
+threading.Thread(target=go, daemon=True).start()
+{ending}
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("target", NAMES)
+def test_every_target_can_wait(target: str) -> None:
+    """The barrier is machine code of every processor."""
+    assert "barrier" in assembly(barrier_module(named(target)), named(target))
