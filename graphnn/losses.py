@@ -1,14 +1,20 @@
 """Losses: how wrong predictions are, one number for a batch; called as ``f(y_true, y_pred)`` on nodes.
 
-Each is a formula that gives one value per sample (in a sequence one per step), whose mean is taken:
-``t`` stands for the truth, ``p`` for the prediction, ``x`` for logits. Probabilities are neither
-normalised nor clipped. With ``from_logits=True`` the activation is part of the formula, so that its
-gradient comes out as the textbook's ``p - t``.
+Each is a formula that gives one value per sample (in a sequence one per step), whose mean is taken,
+in training with a weight for each sample if there are any: ``t`` stands for the truth, ``p`` for
+the prediction, ``x`` for logits. Probabilities are neither normalised nor clipped. With
+``from_logits=True`` the activation is part of the formula, so that its gradient comes out as the
+textbook's ``p - t``. Keras's class names make such a function with its options set:
+
+    model.compile("adam", CategoricalCrossentropy(from_logits=True))
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from functools import partial, wraps
+from typing import Any, ParamSpec
 
 from .catalogue import define
 from .errors import DtypeError, GraphnnError, ShapeError
@@ -18,32 +24,41 @@ from .graph.node import Node, require_node, unique_name
 from .graph.operation import Operation, op
 
 __all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
     "Loss",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "SparseCategoricalCrossentropy",
+    "averaged",
     "binary_crossentropy",
     "categorical_crossentropy",
     "get",
     "labels_of",
     "matching",
     "mean_absolute_error",
-    "mean_of",
     "mean_squared_error",
+    "options_of",
     "sparse_categorical_crossentropy",
+    "values_by",
+    "values_of",
 ]
 
 Loss = Callable[[Node, Node], Node]
+P = ParamSpec("P")
 
 _SIGMOID = "p[...] = 1/(1 + exp(-x[...]))\n"
 _SOFTMAX = "p[..., i] = exp(x[..., i])/sum[j](exp(x[..., j]))\n"
 
 _squared_error = define(
     "mean_squared_error",
-    "y[n] = mean[...]((p[n, ...] - t[n, ...])**2)",
+    "y[...] = (p[...] - t[...])**2",
     samples=[{"p": (4, 3), "t": (4, 3)}],
     group="loss",
 )
 _absolute_error = define(
     "mean_absolute_error",
-    "y[n] = mean[...](abs(p[n, ...] - t[n, ...]))",
+    "y[...] = abs(p[...] - t[...])",
     samples=[{"p": (4, 3), "t": (4, 3)}],
     group="loss",
 )
@@ -105,32 +120,74 @@ _sparse_categorical_logits = _sparse(
 _column = op("y[..., i:1] = x[...]", "column")
 
 
+_VALUES: dict[Callable[..., Node], Callable[..., Node]] = {}
+
+
+def averaged(name: str) -> Callable[[Callable[P, Node]], Callable[P, Node]]:
+    """Of a function that gives a value for each sample make one that gives their mean, as a node of that name."""
+
+    def decorate(values: Callable[P, Node]) -> Callable[P, Node]:
+        @wraps(values)
+        def average(*args: P.args, **options: P.kwargs) -> Node:
+            result = mean(values(*args, **options))
+            result.name = unique_name(name)
+            return result
+
+        _VALUES[average] = values
+        return average
+
+    return decorate
+
+
+def values_by(function: Callable[..., Node]) -> Callable[..., Node]:
+    """The function that gives a value for each sample, where this one gives their mean; else itself."""
+    if isinstance(function, partial):
+        return partial(values_by(function.func), *function.args, **function.keywords)
+    return _VALUES.get(function, function)
+
+
+def values_of(operation: Operation, each: str, **operands: object) -> Node:
+    """What an operation gives for ``each`` sample."""
+    application = operation.apply(operation.bind((), operands), name=unique_name(each))
+    (target,) = application.formula.outputs
+    return application.result(target)
+
+
+@averaged("loss")
 def mean_squared_error(y_true: object, y_pred: Node) -> Node:
     """``mean((p - t)**2)`` over everything."""
-    return _mean_loss(_squared_error, t=matching(y_true, y_pred, "mean_squared_error"), p=y_pred)
+    return values_of(
+        _squared_error, "losses", t=matching(y_true, y_pred, "mean_squared_error"), p=y_pred
+    )
 
 
+@averaged("loss")
 def mean_absolute_error(y_true: object, y_pred: Node) -> Node:
     """``mean(abs(p - t))`` over everything."""
-    return _mean_loss(_absolute_error, t=matching(y_true, y_pred, "mean_absolute_error"), p=y_pred)
+    return values_of(
+        _absolute_error, "losses", t=matching(y_true, y_pred, "mean_absolute_error"), p=y_pred
+    )
 
 
+@averaged("loss")
 def binary_crossentropy(y_true: object, y_pred: Node, from_logits: bool = False) -> Node:
     """``mean(-(t*log(p) + (1 - t)*log(1 - p)))``; from logits ``p = sigmoid(x)``."""
     truth = matching(y_true, y_pred, "binary_crossentropy")
     if from_logits:
-        return _mean_loss(_binary_logits, x=y_pred, t=truth)
-    return _mean_loss(_binary, p=y_pred, t=truth)
+        return values_of(_binary_logits, "losses", x=y_pred, t=truth)
+    return values_of(_binary, "losses", p=y_pred, t=truth)
 
 
+@averaged("loss")
 def categorical_crossentropy(y_true: object, y_pred: Node, from_logits: bool = False) -> Node:
     """``mean(-sum[i](t[i]*log(p[i])))``; from logits ``p = softmax(x)``. ``y_true`` holds a share for each class."""
     truth = matching(y_true, y_pred, "categorical_crossentropy")
     if from_logits:
-        return _mean_loss(_categorical_logits, x=y_pred, t=truth)
-    return _mean_loss(_categorical, p=y_pred, t=truth)
+        return values_of(_categorical_logits, "losses", x=y_pred, t=truth)
+    return values_of(_categorical, "losses", p=y_pred, t=truth)
 
 
+@averaged("loss")
 def sparse_categorical_crossentropy(
     y_true: object, y_pred: Node, from_logits: bool = False
 ) -> Node:
@@ -143,8 +200,8 @@ def sparse_categorical_crossentropy(
     """
     truth, column = labels_of(y_true, y_pred, "sparse_categorical_crossentropy")
     if from_logits:
-        return _mean_loss(_sparse_categorical_logits[column], x=y_pred, t=truth)
-    return _mean_loss(_sparse_categorical[column], p=y_pred, t=truth)
+        return values_of(_sparse_categorical_logits[column], "losses", x=y_pred, t=truth)
+    return values_of(_sparse_categorical[column], "losses", p=y_pred, t=truth)
 
 
 def matching(y_true: object, y_pred: Node, name: str) -> object:
@@ -184,18 +241,22 @@ def labels_of(y_true: object, y_pred: Node, name: str) -> tuple[object, bool]:
     return y_true, column
 
 
-def mean_of(operation: Operation, each: str, total: str, **operands: object) -> Node:
-    """The mean, called ``total``, of what an operation gives for ``each`` sample."""
-    application = operation.apply(operation.bind((), operands), name=unique_name(each))
-    (target,) = application.formula.outputs
-    result = mean(application.result(target))
-    result.name = unique_name(total)
-    return result
+def options_of(function: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
+    """A class of Keras's: called with options it gives ``function`` with those set."""
+
+    def build(**options: object) -> Callable[..., Any]:
+        inspect.signature(function).bind(None, None, **options)
+        return partial(function, **options) if options else function
+
+    build.__doc__ = f"`{function.__name__}` with these options."
+    return build
 
 
-def _mean_loss(operation: Operation, **operands: object) -> Node:
-    return mean_of(operation, "losses", "loss", **operands)
-
+BinaryCrossentropy = options_of(binary_crossentropy)
+CategoricalCrossentropy = options_of(categorical_crossentropy)
+MeanAbsoluteError = options_of(mean_absolute_error)
+MeanSquaredError = options_of(mean_squared_error)
+SparseCategoricalCrossentropy = options_of(sparse_categorical_crossentropy)
 
 _BY_NAME: dict[str, Callable[..., Node]] = {
     "bce": binary_crossentropy,
