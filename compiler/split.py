@@ -42,7 +42,7 @@ from .system import Equation, System, Tensor
 __all__ = ["split"]
 
 MOST_CUTS = 7
-WORTH = Fraction(3, 4)  # of the work at most may be left
+WORTH = Fraction(3, 4)  # of the work: less than that must be left
 
 # Where a comparison of a whole number with 0 changes: from -1 to 0, from 0 to 1, or both.
 _CHANGES = {"<": (0,), ">=": (0,), "<=": (1,), ">": (1,), "==": (0, 1), "!=": (0, 1)}
@@ -81,7 +81,7 @@ def _parts(equation: Equation, tensors: Tensors, whole: set[tuple[str, int]]) ->
             continue
         places = pairwise([0, *cuts, extent])
         pieces = [_piece(equation, index, start, stop, tensors) for start, stop in places]
-        if sum(map(_work, pieces)) <= WORTH * _work(equation):
+        if sum(map(_work, pieces)) < WORTH * _work(equation):
             for piece in pieces:
                 yield from _parts(piece, tensors, whole)
             return

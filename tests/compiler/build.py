@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+import compiler
 from compiler.expression import Binder, Element, Expr, Index, Reduce, expr
 from compiler.system import Equation, System, Tensor
 
-__all__ = ["binders", "element", "equation", "matrix_product", "reduction", "tensor"]
+__all__ = [
+    "assert_compiled_is_interpreted",
+    "binders",
+    "element",
+    "equation",
+    "matrix_product",
+    "reduction",
+    "tensor",
+]
 
 
 def tensor(name: str, *shape: int, role: str = "input", dtype: str = "float32") -> Tensor:
@@ -48,3 +59,17 @@ def matrix_product(rows: int, inner: int, columns: int) -> System:
         ),
         (equation(element("C", "i", "j"), reduction("sum", product, k=inner), i=rows, j=columns),),
     )
+
+
+def assert_compiled_is_interpreted(system: System) -> None:
+    """Both evaluators give the same for random real inputs."""
+    generator = np.random.default_rng(0)
+    arrays = {
+        t.name: generator.normal(size=t.shape).astype(t.dtype)
+        for t in system.tensors
+        if t.role in ("input", "parameter")
+    }
+    expected = compiler.evaluate(system, arrays)
+    found = compiler.compile(system, compiler.Options(cache="off"))(arrays)
+    for name, array in expected.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=1e-5, err_msg=name)
