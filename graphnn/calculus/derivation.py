@@ -16,7 +16,7 @@ from compiler.system import Equation
 from compiler.text import equation_text
 
 from ..errors import GraphnnError
-from ..notation.formula import Resolved
+from ..notation.formula import Line, Resolved
 from ..notation.latex import expression_latex, name_latex
 from .derive import derive
 from .naming import gradient_name, readable
@@ -70,7 +70,7 @@ def derivation(resolved: Resolved, wrt: Collection[str] | None = None) -> Deriva
     return Derivation(tuple(told), shapes)
 
 
-def sides(e: Equation) -> tuple[str, str, str]:
+def sides(e: Equation | Line) -> tuple[str, str, str]:
     """An equation of a derivation as LaTeX: what it gives, the sign, the value."""
     sign = r"\mathrel{+}=" if e.accumulate else "="
     if e.target.startswith("∂"):
