@@ -29,6 +29,7 @@ __all__ = [
 
 Monomial = tuple[Expr, ...]  # atoms, sorted; () is the constant's
 Sizes = Mapping[Index, Expr]
+MAX_TERMS = 200
 
 
 def _sort_key(atom: Expr) -> str:
@@ -110,7 +111,10 @@ def _collect(terms: Iterable[tuple[Monomial, Fraction]]) -> Polynomial:
 
 
 def polynomial(e: Expr) -> Polynomial:
-    """Normal form; whatever is not ``+ - * neg`` or division by a number is an atom."""
+    """Normal form; whatever is not ``+ - * neg`` or division by a number is an atom.
+
+    So is a product that would have more than `MAX_TERMS` terms: they grow without bound.
+    """
     match e:
         case Number(value):
             return _collect([((), value)])
@@ -121,7 +125,9 @@ def polynomial(e: Expr) -> Polynomial:
         case Call("neg", (a,)):
             return polynomial(a).scaled(Fraction(-1))
         case Call("*", (a, b)):
-            return polynomial(a) * polynomial(b)
+            left, right = polynomial(a), polynomial(b)
+            if len(left.terms) * len(right.terms) <= MAX_TERMS:
+                return left * right
         case Call(("//" | "%") as function, (a, b)):
             return _divide(function, polynomial(a), polynomial(b))
     return Polynomial((((e,), Fraction(1)),))
