@@ -11,7 +11,7 @@ An operation is one line of index notation; shape, gradient, picture and native 
 
 from typing import TYPE_CHECKING
 
-from . import activations, initializers, layers, losses, metrics, optimizers
+from . import activations, callbacks, initializers, layers, losses, metrics, optimizers
 from .activations import leaky_relu, linear, relu, sigmoid, softmax, tanh
 from .drawing.draw import draw
 from .errors import CompilerError, DtypeError, FormatError, GraphnnError, NotationError, ShapeError
@@ -91,6 +91,7 @@ __all__ = [
     "activations",
     "add",
     "binary_crossentropy",
+    "callbacks",
     "cast",
     "categorical_crossentropy",
     "check_gradients",

@@ -35,15 +35,18 @@ def load_model(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Model:
                 saved.training.optimizer,
                 [measure_function(each, losses.get) for each in saved.training.losses],
                 [[_metric(each) for each in several] for several in saved.training.metrics],
+                saved.training.loss_weights,
+                [[_metric(e) for e in several] for several in saved.training.weighted_metrics],
             )
-            model.position = _fitting(saved.position, 1 + sum(map(len, saved.training.metrics)))
+            groups = (*saved.training.metrics, *saved.training.weighted_metrics)
+            model.position = _fitting(saved.position, 1 + sum(map(len, groups)))
     except GraphnnError as error:
         raise FormatError(f"{os.fspath(path)}: {error}") from None
     return model
 
 
 def _fitting(position: Position | None, measures: int) -> Position | None:
-    if position and position.sums is not None and len(position.sums) != measures:
+    if position and position.sums is not None and len(position.sums) != 2 * measures:
         raise FormatError(f"expected sums of {measures} measures, got {len(position.sums)}")
     return position
 

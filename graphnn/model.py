@@ -12,9 +12,9 @@ another, of the same nodes, which writes no weight.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,6 @@ from .errors import GraphnnError
 from .files.model_file import save_model
 from .files.weights import load_weights, save_weights
 from .function import Function
-from .gradients import compute_gradients
 from .graph.graph import Graph
 from .graph.node import Input, Node, Parameter, require_node, unique_name
 from .layers.base import Layer, LayerCall, assign_all, positive
@@ -36,42 +35,26 @@ from .optimizers import Optimizer, Updates
 from .random import Source
 from .summary import summary_text
 from .training.callbacks import Callback, History
-from .training.data import Samples, arrays_of, fitting, truth_input
-from .training.loop import Position, run, train
-from .training.objective import Objective, guessed_truth, objective, per_output
+from .training.data import (
+    Samples,
+    arrays_of,
+    check_numbers,
+    fitting,
+    truth_input,
+    weight_input,
+    weights_of,
+)
+from .training.feed import ArrayFeed, Feed, StreamFeed, batches, is_arrays, unpacked
+from .training.loop import Position, listed, run, train
+from .training.objective import Settings, guessed_truth, objective, per_output
 from .training.progress import shown, text, write
+from .training.steps import Steps
 
 __all__ = ["Model"]
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What `Model.compile` was told."""
-
-    optimizer: Optimizer
-    losses: list[Loss]
-    metrics: list[list[tuple[str, Metric]]]
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """Training and testing on labels of one kind; each is compiled when it is first used."""
-
-    inputs: list[Input]
-    objective: Objective
-    optimizer: Optimizer
-
-    @cached_property
-    def updates(self) -> Updates:
-        return self.optimizer.apply_gradients(compute_gradients(self.objective.loss))
-
-    @cached_property
-    def train(self) -> Function:
-        return Function(self.inputs, self.objective.nodes, self.updates, training=True)
-
-    @cached_property
-    def test(self) -> Function:
-        return Function(self.inputs, self.objective.nodes, training=False)
+Losses = str | Loss | Sequence[str | Loss] | Mapping[str, str | Loss]
+Metrics = Sequence[str | Metric | Sequence[str | Metric]] | Mapping[str, Any]
 
 
 class Model:
@@ -109,7 +92,7 @@ class Model:
         for node in self.graph.inputs:
             if node not in self.inputs:
                 raise GraphnnError(f"{self.name}: the outputs need {node!r}, which is not an input")
-        self._steps: dict[tuple[tuple[object, ...], ...], _Steps] = {}
+        self._steps: dict[tuple[object, ...], Steps] = {}
         self._inference: Function | None = None
 
     # --- what it consists of -------------------------------------------------------------------
@@ -166,22 +149,29 @@ class Model:
     def compile(
         self,
         optimizer: str | Optimizer = "rmsprop",
-        loss: str | Loss | Sequence[str | Loss] | None = None,
-        metrics: Sequence[str | Metric | Sequence[str | Metric]] | None = None,
+        loss: Losses | None = None,
+        metrics: Metrics | None = None,
+        loss_weights: Sequence[float] | Mapping[str, float] | None = None,
+        weighted_metrics: Metrics | None = None,
     ) -> None:
         """Choose how to train: names as in Keras, `gn.optimizers` objects, functions ``(y_true, y_pred) -> node``.
 
-        For several outputs ``loss`` is a list with one for each, ``metrics`` a list of lists.
+        For several outputs ``loss`` and ``loss_weights`` are lists with one for each, or dicts by
+        the outputs' names, ``metrics`` lists or dicts of lists. ``weighted_metrics`` count samples
+        by the weights that `fit` is given.
         """
         if loss is None:
             raise GraphnnError(f"{self.name}: compile needs a loss, for example loss='mse'")
-        count = len(self.outputs) or 1  # a Sequential that is not built yet will have one
-        wanted = list(metrics or [])
-        nested = wanted and all(isinstance(m, (list, tuple)) for m in wanted)
-        measures: list[Any] = per_output(wanted, count, "metrics") if nested else [wanted] * count
-        chosen = [losses.get(each) for each in per_output(loss, count, "loss")]
-        named = [[metrics_module.get(each) for each in several] for several in measures]
-        self.settings = Settings(optimizers.get(optimizer), chosen, named)
+        # a Sequential that is not built yet will have one output
+        outputs = [node.name for node in self.outputs] or [self.name]
+        factors = 1.0 if loss_weights is None else loss_weights
+        self.settings = Settings(
+            optimizers.get(optimizer),
+            [losses.get(each) for each in per_output(loss, outputs, "loss")],
+            _measures(metrics, outputs, "metrics"),
+            [float(each) for each in per_output(factors, outputs, "loss_weights")],
+            _measures(weighted_metrics, outputs, "weighted_metrics"),
+        )
         self.position = None
         self._steps = {}
 
@@ -202,86 +192,125 @@ class Model:
     def fit(
         self,
         x: object,
-        y: object,
+        y: object = None,
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
         callbacks: Iterable[Callback] | None = None,
         validation_split: float = 0.0,
-        validation_data: tuple[object, object] | None = None,
+        validation_data: object = None,
         shuffle: bool = True,
+        class_weight: Mapping[int, float] | None = None,
+        sample_weight: object = None,
+        steps_per_epoch: int | None = None,
+        validation_steps: int | None = None,
         resume: bool = False,
     ) -> History:
-        """Train on arrays of samples, ``batch_size`` (32) at a time, and return the `History`.
+        """Train on samples, ``batch_size`` (32) at a time, and return the `History`.
 
-        ``validation_split`` keeps the last share of the samples for validation. ``resume`` goes on
-        where the last `fit` stood, or stood when the model was saved, be it within an epoch: the
-        same arguments then lead to the same result as if there had been no break. Raises before
-        anything is trained: `GraphnnError` if the model is not compiled, `ShapeError` and
-        `DtypeError` where arrays do not fit, IndexError for labels and tokens out of range.
+        ``x`` and ``y`` are arrays, lists of them or dicts by name, or ``x`` alone gives batches
+        ``(x, y)`` or ``(x, y, sample_weight)``: any iterable, ``steps_per_epoch`` of it for each
+        epoch. ``validation_data`` is like either; ``validation_split`` keeps the last share of the
+        samples instead. ``sample_weight`` has a weight for each sample, or each step of each (a
+        mask is one of 0 and 1), ``class_weight`` one for each class.
+
+        ``resume`` goes on where the last `fit` on arrays stood, or stood when the model was saved,
+        be it within an epoch: the same arguments then lead to the same result as if there had been
+        no break. Raises before anything is trained: `GraphnnError` if the model is not compiled,
+        `ShapeError` and `DtypeError` where arrays do not fit, IndexError for labels and tokens out
+        of range.
         """
-        size, style = _batch_size(batch_size), shown(verbose)
-        steps, samples = self._samples(x, y, size)
+        style = shown(verbose)
+        feed = self._feed(x, y, sample_weight, class_weight, batch_size, steps_per_epoch)
         positive(epochs, "epochs")
-        validation: Samples | None = None
+        validation: Feed | None = None
         if validation_data is not None:
-            validation = self._samples(*_pair(validation_data), size)[1]
+            given = _parts(validation_data)
+            size = feed.size if isinstance(feed, ArrayFeed) and given[1] is not None else None
+            validation = self._feed(*given, None, size, validation_steps)
         elif validation_split:
-            samples, validation = samples.split(validation_split)
-        for part in (samples, validation):
-            if part is not None:
-                steps.train.check(part.arrays, min(size, part.count))
-        names, validate = steps.objective.names, None
-        if validation is not None:
-            validate = partial(run, steps.test, names, validation, size)
+            feed, validation = _split(feed, validation_split)
+        for each in (feed, validation):
+            if isinstance(each, ArrayFeed):
+                each.steps.train.check(each.samples.arrays, min(each.size, each.samples.count))
         return train(
             self,
-            steps.train,
-            names,
-            samples,
-            batch_size=size,
+            feed,
             epochs=epochs,
-            shuffle=shuffle,
-            position=self._start(samples.count, size, resume),
-            validate=validate,
+            shuffle=shuffle and isinstance(feed, ArrayFeed),
+            position=self._start(feed, resume),
+            validate=partial(run, validation) if validation is not None else None,
             callbacks=list(callbacks or ()),
             style=style,
         )
 
-    def train_on_batch(self, x: object, y: object) -> float | list[float]:
+    def train_on_batch(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: Mapping[int, float] | None = None,
+        return_dict: bool = False,
+    ) -> Any:
         """One step on these samples; the loss (with metrics: a list of it and those) before the update."""
-        steps, samples = self._samples(x, y, None)
-        return _plain([float(value) for value in steps.train(*samples.arrays)])
+        steps, samples = self._samples(x, y, sample_weight, class_weight)
+        return _values(steps, listed(steps.train(*samples.arrays)), samples, return_dict)
+
+    def test_on_batch(
+        self, x: object, y: object, sample_weight: object = None, return_dict: bool = False
+    ) -> Any:
+        """The loss (with metrics: a list of it and those) of these samples; no weight changes."""
+        steps, samples = self._samples(x, y, sample_weight)
+        return _values(steps, listed(steps.test(*samples.arrays)), samples, return_dict)
+
+    def predict_on_batch(self, x: object) -> Any:
+        """The outputs for these samples, all at once; no weight changes."""
+        return self.predict(x, batch_size=len(arrays_of(x, self.inputs, "x")[0]))
 
     def evaluate(
         self,
         x: object,
-        y: object,
+        y: object = None,
         batch_size: int | None = None,
         verbose: int | str = "auto",
-    ) -> float | list[float]:
-        """The loss (with metrics: a list of it and those) over all samples; no weight changes."""
-        size = _batch_size(batch_size)
+        sample_weight: object = None,
+        steps: int | None = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """The loss (with metrics: a list of it and those, or a dict) over all samples; no weight changes."""
         style = shown(verbose)
-        steps, samples = self._samples(x, y, size)
-        logs = run(steps.test, steps.objective.names, samples, size)
+        logs = run(self._feed(x, y, sample_weight, None, batch_size, steps))
         if style != "nothing":
             write(text(logs))
-        return _plain(list(logs.values()))
+        return logs if return_dict else _plain(list(logs.values()))
 
     def predict(
-        self, x: object, batch_size: int | None = None, verbose: int | str = 0
-    ) -> np.ndarray | list[np.ndarray]:
-        """The outputs for these samples; no weight changes."""
-        size = _batch_size(batch_size)
+        self,
+        x: object,
+        batch_size: int | None = None,
+        verbose: int | str = 0,
+        steps: int | None = None,
+    ) -> Any:
+        """The outputs for these samples, or for the batches of an iterable (the first entries of tuples)."""
         shown(verbose)
+        if is_arrays(x):
+            found = list(self._predictions(x, _batch_size(batch_size)))
+        else:
+            given = (batch[0] if isinstance(batch, tuple) else batch for batch in batches(x, steps))
+            found = [part for batch in given for part in self._predictions(batch, None)]
+        if not found:
+            raise GraphnnError("there are no batches")
+        joined = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+        return joined[0] if self.single_output else joined
+
+    def _predictions(self, x: object, batch_size: int | None) -> Iterable[list[np.ndarray]]:
         self._meet(x)
-        samples = fitting(arrays_of(x, self.inputs, "x"), self.inputs, size)
+        arrays = arrays_of(x, self.inputs, "x")
+        size = batch_size or max(len(arrays[0]), 1)
+        samples = fitting(arrays, self.inputs, size)
         if self._inference is None:
             self._inference = Function(self.inputs, self.outputs, training=False)
-        parts = [self._inference(*batch) for batch in samples.batches(size)]
-        found = [np.concatenate([part[k] for part in parts]) for k in range(len(self.outputs))]
-        return found[0] if self.single_output else found
+        return (listed(self._inference(*batch)) for batch in samples.batches(size))
 
     # --- files ---------------------------------------------------------------------------------
 
@@ -325,21 +354,73 @@ class Model:
             raise GraphnnError(f"{self.name} is not compiled: call compile(optimizer, loss) first")
         return self.settings
 
-    def _samples(self, x: object, y: object, batch_size: int | None) -> tuple[_Steps, Samples]:
-        """The steps for labels of this kind, and the samples, found to fit."""
+    def _feed(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object,
+        class_weight: Mapping[int, float] | None,
+        batch_size: int | None,
+        limit: int | None,
+    ) -> Feed:
+        """The batches, found to fit if they are in memory."""
+        if y is not None:
+            if limit is not None:
+                raise GraphnnError("a number of steps goes with an iterable of batches, not arrays")
+            size = _batch_size(batch_size)
+            return ArrayFeed(*self._samples(x, y, sample_weight, class_weight, size), size)
+        self._settings()
+        if isinstance(x, (np.ndarray, Mapping)) or hasattr(x, "__array__"):
+            raise GraphnnError(f"{self.name}: y is missing; without it x gives batches (x, y)")
+        if batch_size is not None or sample_weight is not None:
+            raise GraphnnError("batches of an iterable bring their own size and sample_weight")
+        if limit is not None:
+            positive(limit, "the number of steps")
+
+        def ready(batch: object) -> tuple[Steps, list[np.ndarray]]:
+            steps, samples = self._samples(*unpacked(batch), class_weight)
+            return steps, list(samples.arrays)
+
+        return StreamFeed(x, ready, limit)
+
+    def _samples(
+        self,
+        x: object,
+        y: object,
+        sample_weight: object = None,
+        class_weight: Mapping[int, float] | None = None,
+        batch_size: int | None = None,
+    ) -> tuple[Steps, Samples]:
+        """The steps for labels and weights of this kind, and the samples, found to fit."""
         self._settings()
         self._meet(x)
         given = arrays_of(x, self.inputs, "x")
         truth = arrays_of(y, self.outputs, "y")
-        key = tuple((a.dtype.kind, a.dtype.itemsize, *a.shape[1:]) for a in truth)
+        weights = weights_of(sample_weight, class_weight, truth, self.outputs)
+        check_numbers(truth, "y_true")
+        check_numbers(weights, "sample_weight")
+        key = (
+            tuple((a.dtype.kind, a.dtype.itemsize, *a.shape[1:]) for a in truth),
+            tuple(None if w is None else w.shape[1:] for w in weights),
+        )
         if key not in self._steps:
-            self._steps[key] = self._new_steps(list(map(truth_input, truth, self.outputs)))
+            pairs = zip(weights, self.outputs, strict=True)
+            self._steps[key] = self._new_steps(
+                list(map(truth_input, truth, self.outputs)),
+                [None if w is None else weight_input(w, output) for w, output in pairs],
+            )
         steps = self._steps[key]
-        arrays = [*given, *truth]
-        return steps, fitting(arrays, steps.inputs, batch_size or len(arrays[0]))
+        arrays = [*given, *truth, *(w for w in weights if w is not None)]
+        return steps, fitting(arrays, steps.inputs, batch_size or max(len(arrays[0]), 1))
 
-    def _start(self, samples: int, batch_size: int, resume: bool) -> Position:
-        """Where training begins; `position` says from then on how far it is."""
+    def _start(self, feed: Feed, resume: bool) -> Position:
+        """Where training begins; `position` says from then on how far it is, on arrays."""
+        if not isinstance(feed, ArrayFeed):
+            if resume:
+                raise GraphnnError("resume goes on with arrays, not with an iterable of batches")
+            self.position = None
+            return Position(0, 0)
+        samples, batch_size = feed.samples.count, feed.size
         if not resume or self.position is None:
             self.position = Position(samples, batch_size)
         elif (self.position.samples, self.position.batch_size) != (samples, batch_size):
@@ -349,15 +430,16 @@ class Model:
             )
         return self.position
 
-    def _default_steps(self) -> _Steps:
+    def _default_steps(self) -> Steps:
         if not self._steps:
-            return self._new_steps(list(map(guessed_truth, self.outputs, self._settings().losses)))
+            truths = list(map(guessed_truth, self.outputs, self._settings().losses))
+            return self._new_steps(truths, [None] * len(truths))
         return next(iter(self._steps.values()))
 
-    def _new_steps(self, truths: list[Input]) -> _Steps:
+    def _new_steps(self, truths: list[Input], weights: list[Input | None]) -> Steps:
         settings = self._settings()
-        goal = objective(self.outputs, truths, settings.losses, settings.metrics)
-        return _Steps([*self.inputs, *truths], goal, settings.optimizer)
+        goal = objective(settings, self.outputs, truths, weights)
+        return Steps(self.inputs, goal, settings.optimizer)
 
 
 def _listed(nodes: Node | Sequence[Node]) -> list[Node]:
@@ -374,11 +456,36 @@ def _batch_size(given: int | None) -> int:
     return 32 if given is None else positive(given, "batch_size")
 
 
-def _pair(validation_data: tuple[object, object]) -> tuple[object, object]:
-    if not isinstance(validation_data, (list, tuple)) or len(validation_data) != 2:
-        raise GraphnnError("validation_data is a pair (x, y)")
-    x, y = validation_data
-    return x, y
+def _parts(validation_data: Any) -> tuple[object, object, object]:
+    """Arrays, or what gives batches, and nothing else."""
+    if not is_arrays(validation_data):
+        return validation_data, None, None
+    if isinstance(validation_data, (list, tuple)) and len(validation_data) in (2, 3):
+        return unpacked(validation_data)
+    raise GraphnnError("validation_data is a pair (x, y), or gives batches of such pairs")
+
+
+def _split(feed: Feed, share: float) -> tuple[Feed, Feed]:
+    """All but the last share of the samples, and those."""
+    if not isinstance(feed, ArrayFeed):
+        raise GraphnnError("validation_split takes the last of arrays, not of an iterable")
+    first, last = feed.samples.split(share)
+    return replace(feed, samples=first), replace(feed, samples=last)
+
+
+def _measures(given: Any, outputs: Sequence[str], what: str) -> list[list[tuple[str, Metric]]]:
+    """The metrics of each output: one list for all, or one for each."""
+    several = isinstance(given, Mapping) or (
+        given and all(isinstance(each, (list, tuple)) for each in given)
+    )
+    lists = per_output(given, outputs, what) if several else [list(given or [])] * len(outputs)
+    return [[metrics_module.get(each) for each in wanted] for wanted in lists]
+
+
+def _values(steps: Steps, results: list[np.ndarray], samples: Samples, as_dict: bool) -> Any:
+    """Of one batch."""
+    values, _ = steps.objective.shares(results, samples.count)
+    return dict(zip(steps.objective.names, values, strict=True)) if as_dict else _plain(values)
 
 
 def _plain(values: list[float]) -> float | list[float]:

@@ -269,15 +269,25 @@ class _Decoder:
     # --- training ------------------------------------------------------------------------------
 
     def training(self, record: Record) -> Training:
+        losses = [self.measure(each) for each in record.records("losses")]
+        weights = record.items("loss_weights")
+        if len(weights) != len(losses) or not all(isinstance(w, (int, float)) for w in weights):
+            raise record.wrong("loss_weights", "a number for each loss")
         return Training(
             self.optimizer(record.record("optimizer")),
-            [self.measure(each) for each in record.records("losses")],
-            [
-                [self.measure(Record.of(m, record.where)) for m in several]
-                for several in record.items("metrics")
-                if isinstance(several, list)
-            ],
+            losses,
+            self.measures(record, "metrics"),
+            weights,
+            self.measures(record, "weighted_metrics"),
         )
+
+    def measures(self, record: Record, key: str) -> list[list[Measure]]:
+        """Those of each output."""
+        return [
+            [self.measure(Record.of(each, record.where)) for each in several]
+            for several in record.items(key)
+            if isinstance(several, list)
+        ]
 
     def optimizer(self, record: Record) -> Optimizer:
         found = {

@@ -23,7 +23,7 @@ from ..graph.operation import Operation
 from ..layers.base import Layer, LayerCall
 from ..optimizers import Optimizer
 from ..training.loop import Position
-from .saved import Measure, Saved, Template, exceptions
+from .saved import Measure, Saved, Template, Training, exceptions
 from .weights import PRIVATE, unique
 
 __all__ = ["VERSION", "encode"]
@@ -59,11 +59,7 @@ class _Encoder:
             "training": None,
         }
         if saved.training is not None:
-            described["training"] = {
-                "optimizer": self.optimizer(saved.training.optimizer),
-                "losses": [self.measure(each) for each in saved.training.losses],
-                "metrics": [[self.measure(m) for m in each] for each in saved.training.metrics],
-            }
+            described["training"] = self.training(saved.training)
         return described | self.tables, self.arrays
 
     def entry(self, table: str, key: Hashable, described: Json) -> int:
@@ -181,6 +177,17 @@ class _Encoder:
             "kept": self.nodes(kept),
         }
         return self.entry("layers", layer, described)
+
+    def training(self, training: Training) -> Json:
+        return {
+            "optimizer": self.optimizer(training.optimizer),
+            "losses": [self.measure(each) for each in training.losses],
+            "loss_weights": list(training.loss_weights),
+            "metrics": [[self.measure(m) for m in each] for each in training.metrics],
+            "weighted_metrics": [
+                [self.measure(m) for m in each] for each in training.weighted_metrics
+            ],
+        }
 
     def optimizer(self, optimizer: Optimizer) -> Json:
         rules = {

@@ -11,7 +11,7 @@ from ..errors import FormatError, GraphnnError
 from ..graph.node import Input, Node
 from .saved import Measure, SavedMeasure, Template
 
-__all__ = ["described_measure", "measure_function", "metric"]
+__all__ = ["Lookup", "described_measure", "measure_function", "metric"]
 
 Function = Callable[..., Node]
 Lookup = Callable[[str], Function]

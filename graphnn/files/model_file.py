@@ -8,24 +8,28 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .. import losses
 from ..errors import FormatError, GraphnnError
+from ..losses import Loss
 from ..training.objective import guessed_truth
 from .container import pack, parse_json, read_container
 from .decode import decode
 from .encode import encode
 from .limits import DEFAULT, Limits
-from .measures import described_measure, metric
+from .measures import Lookup, described_measure, metric
 from .replace import replace_file
-from .saved import Saved, Training
+from .saved import Measure, Saved, Training
 from .weights import weight_names
 
 if TYPE_CHECKING:
     from ..model import Model
 
 __all__ = ["read_model", "save_model"]
+
+Described = list[list[Measure]]
 
 _FORMAT = "graphnn model"
 _GRAPH = "graph"
@@ -67,12 +71,23 @@ def _training(model: Model) -> Training | None:
     """What `Model.compile` was told."""
     if model.settings is None:
         return None
-    found_losses, found_metrics = [], []
-    each = zip(model.outputs, model.settings.losses, model.settings.metrics, strict=True)
-    for place, (output, loss, measures) in enumerate(each):
+    settings = model.settings
+    given = []
+    for place, (output, loss) in enumerate(zip(model.outputs, settings.losses, strict=True)):
         truths = [several[place] for several in model.truths]
-        at = output, truths or [guessed_truth(output, loss)]
-        label = getattr(loss, "__name__", "loss")
-        found_losses.append(described_measure(label, loss, losses.get, *at))
-        found_metrics.append([described_measure(m, f, metric, *at) for m, f in measures])
-    return Training(model.settings.optimizer, found_losses, found_metrics)
+        given.append((output, truths or [guessed_truth(output, loss)]))
+
+    def described(measures: Sequence[Sequence[tuple[str, Loss]]], lookup: Lookup) -> Described:
+        return [
+            [described_measure(label, function, lookup, *at) for label, function in several]
+            for several, at in zip(measures, given, strict=True)
+        ]
+
+    named = [[(getattr(loss, "__name__", "loss"), loss)] for loss in settings.losses]
+    return Training(
+        settings.optimizer,
+        [measure for several in described(named, losses.get) for measure in several],
+        described(settings.metrics, metric),
+        settings.loss_weights,
+        described(settings.weighted_metrics, metric),
+    )

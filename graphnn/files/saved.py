@@ -50,11 +50,13 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What a model was compiled with; losses and metrics for each output."""
+    """What a model was compiled with; losses with their weights and metrics for each output."""
 
     optimizer: Optimizer
     losses: Sequence[Measure]
     metrics: Sequence[Sequence[Measure]]
+    loss_weights: Sequence[float]
+    weighted_metrics: Sequence[Sequence[Measure]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,17 @@ from ..errors import DtypeError, GraphnnError, ShapeError
 from ..function import bind_sizes, converted
 from ..graph.node import Input, Node
 
-__all__ = ["Samples", "arrays_of", "first_array", "fitting", "truth_input"]
+__all__ = [
+    "Samples",
+    "arrays_of",
+    "check_numbers",
+    "class_weights",
+    "first_array",
+    "fitting",
+    "truth_input",
+    "weight_input",
+    "weights_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +94,60 @@ def truth_input(array: np.ndarray, output: Node) -> Input:
         dtype = "bool"
     batch = output.shape[0] if output.ndim else None
     return Input((batch, *array.shape[1:]), "y_true", dtype)
+
+
+def weights_of(
+    data: object, classes: object, truths: Sequence[np.ndarray], outputs: Sequence[Node]
+) -> list[np.ndarray | None]:
+    """A weight for each sample, or for each step of each, for each output; None where all count the same.
+
+    ``data`` is an array for all outputs, or a list or dict of arrays; ``classes`` gives the weight
+    of each class of the one output there then is.
+    """
+    found: list[np.ndarray | None] = [None] * len(outputs)
+    if isinstance(data, Mapping) or (len(outputs) > 1 and isinstance(data, (list, tuple))):
+        found = list(arrays_of(data, outputs, "sample_weight"))
+    elif data is not None:
+        found = [np.asarray(data)] * len(outputs)
+    if classes is not None:
+        if len(outputs) > 1 or not isinstance(classes, Mapping):
+            raise GraphnnError("class_weight is a dict {class: weight}, for a model of one output")
+        by_class = class_weights(truths[0], classes, outputs[0])
+        given = found[0]
+        if given is not None and given.ndim < by_class.ndim:
+            given = given.reshape(given.shape + (1,) * (by_class.ndim - given.ndim))
+        found[0] = by_class if given is None else by_class * given
+    return [None if w is None else _narrow(w) for w in found]
+
+
+def class_weights(labels: np.ndarray, weights: Mapping[int, float], output: Node) -> np.ndarray:
+    """The weight of each label's class, 1 where none is given; labels are numbers or one-hot rows."""
+    if labels.ndim == output.ndim and labels.shape[-1] > 1:
+        labels = labels.argmax(-1)
+    numbers = _narrow(labels)
+    found = np.ones(numbers.shape, output.dtype)
+    for number, weight in weights.items():
+        found[numbers == number] = weight
+    return found
+
+
+def _narrow(array: np.ndarray) -> np.ndarray:
+    """A column as a row."""
+    return array[..., 0] if array.ndim > 1 and array.shape[-1] == 1 else array
+
+
+def weight_input(array: np.ndarray, output: Node) -> Input:
+    """An input for the weights of an output's samples; the mask of a sequence is one of 0 and 1."""
+    batch = output.shape[0] if output.ndim else None
+    return Input((batch, *array.shape[1:]), "sample_weight", output.dtype)
+
+
+def check_numbers(arrays: Sequence[np.ndarray | None], what: str) -> None:
+    """Raise `GraphnnError` where a truth or weight is no number: training would make NaN of all weights."""
+    for array in arrays:
+        if array is not None and array.dtype.kind == "f" and np.isnan(array).any():
+            place = ", ".join(str(k) for k in np.argwhere(np.isnan(array))[0])
+            raise GraphnnError(f"{what}[{place}] is NaN")
 
 
 def fitting(arrays: Sequence[np.ndarray], inputs: Sequence[Input], batch_size: int) -> Samples:

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..function import Function
-from ..random import Stream, permutation
+from ..errors import GraphnnError
+from ..random import Stream
 from .callbacks import Callback, History
-from .data import Samples
+from .feed import Feed
+from .objective import Objective
 from .progress import Progress
 
 if TYPE_CHECKING:
     from ..model import Model
 
-__all__ = ["Averages", "Position", "run", "train"]
+__all__ = ["Averages", "Position", "listed", "run", "train"]
 
 
 @dataclass(slots=True)
@@ -37,41 +38,45 @@ class Position:
 
 
 class Averages:
-    """Means over samples, of values that are means over batches: the last, smaller batch counts less."""
+    """Means of what batches give, each counted as its objective says: by samples, as a rule."""
 
-    def __init__(
-        self, names: Sequence[str], sums: np.ndarray | None = None, count: int = 0
-    ) -> None:
+    def __init__(self, names: Sequence[str] = (), sums: np.ndarray | None = None) -> None:
         self.names = list(names)
-        self.sums = np.zeros(len(self.names)) if sums is None else sums.copy()
-        self.count = count
+        self.sums = None if sums is None else sums.copy()  # totals, then counts
 
-    def add(self, values: Sequence[np.ndarray], samples: int) -> None:
-        self.sums += [float(value) * samples for value in values]
-        self.count += samples
+    def add(self, objective: Objective, results: Sequence[np.ndarray], samples: int) -> list[float]:
+        """Take a batch in, and give what it gave."""
+        self.names = objective.names
+        values, counts = objective.shares(results, samples)
+        parts = [v * n for v, n in zip(values, counts, strict=True)] + counts
+        self.sums = np.array(parts) + (0 if self.sums is None else self.sums)
+        return values
 
     @property
     def logs(self) -> dict[str, float]:
-        return {n: float(v) / self.count for n, v in zip(self.names, self.sums, strict=True)}
+        if self.sums is None or not self.names:
+            raise GraphnnError("there are no batches")
+        totals, counts = self.sums.reshape(2, -1).tolist()
+        means = (t / n if n else 0.0 for t, n in zip(totals, counts, strict=True))
+        return dict(zip(self.names, means, strict=True))
 
 
-def run(
-    function: Function, names: Sequence[str], samples: Samples, batch_size: int
-) -> dict[str, float]:
-    """The outputs of a function averaged over all samples; nothing is trained."""
-    averages = Averages(names)
-    for batch in samples.batches(batch_size):
-        averages.add(function(*batch), len(batch[0]))  # type: ignore[arg-type]
+def run(feed: Feed) -> dict[str, float]:
+    """Loss and metrics over all batches; nothing is trained."""
+    averages = Averages()
+    for steps, batch in feed.epoch():
+        averages.add(steps.objective, listed(steps.test(*batch)), len(batch[0]))
     return averages.logs
+
+
+def listed(results: np.ndarray | list[np.ndarray]) -> list[np.ndarray]:
+    return results if isinstance(results, list) else [results]
 
 
 def train(
     model: Model,
-    function: Function,
-    names: Sequence[str],
-    samples: Samples,
+    feed: Feed,
     *,
-    batch_size: int,
     epochs: int,
     shuffle: bool,
     position: Position,
@@ -79,7 +84,7 @@ def train(
     callbacks: Iterable[Callback],
     style: str,
 ) -> History:
-    """Train for some epochs; ``function`` does one step on a batch and gives the loss and the metrics before it."""
+    """Train until ``epochs`` have been done; logs are those of before each batch's update."""
     history = History()
     listeners = [history, *callbacks, Progress(style)]
 
@@ -88,7 +93,7 @@ def train(
             getattr(listener, event)(*arguments)
 
     tell("set_model", model)
-    tell("set_params", {"epochs": epochs, "steps": -(-samples.count // batch_size)})
+    tell("set_params", {"epochs": epochs, "steps": feed.length})
     tell("on_train_begin", {})
     model.stop_training = False
     logs: dict[str, float] = {}
@@ -96,20 +101,18 @@ def train(
         tell("on_epoch_begin", epoch, {})
         if shuffle and not position.batch:
             position.stream = model.random.streams.next()
-        order = permutation(samples.count, position.stream) if position.stream else None
-        averages = Averages(names, position.sums, min(position.batch * batch_size, samples.count))
-        for number, batch in enumerate(
-            samples.batches(batch_size, order, position.batch), position.batch
-        ):
+        averages = Averages(feed.names, position.sums)
+        fed = feed.epoch(position.stream, position.batch)
+        for number, (steps, batch) in enumerate(fed, position.batch):
             tell("on_train_batch_begin", number, {})
-            averages.add(function(*batch), len(batch[0]))  # type: ignore[arg-type]
+            averages.add(steps.objective, listed(steps.train(*batch)), len(batch[0]))
             position.batch, position.sums = number + 1, averages.sums
             tell("on_train_batch_end", number, averages.logs)
             if model.stop_training:
                 break
+        logs = averages.logs
         if not model.stop_training:
             position.next_epoch()
-        logs = averages.logs
         if validate is not None:
             logs |= {f"val_{name}": value for name, value in validate().items()}
         tell("on_epoch_end", epoch, logs)

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from ..errors import GraphnnError
-from ..functions import add, mean
-from ..graph.node import Input, Node
-from ..losses import Loss
-from ..metrics import Metric
+import numpy as np
 
-__all__ = ["Objective", "guessed_truth", "objective", "per_output"]
+from ..catalogue import define
+from ..errors import GraphnnError, ShapeError
+from ..functions import add, mean, multiply
+from ..graph.node import Input, Node, unique_name
+from ..graph.operation import Operation
+from ..losses import Loss, values_by
+from ..metrics import Metric, count_of
+from ..optimizers import Optimizer
+
+__all__ = ["Objective", "Settings", "guessed_truth", "objective", "per_output"]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `Model.compile` was told; each list has an entry for each output."""
+
+    optimizer: Optimizer
+    losses: list[Loss]
+    metrics: list[list[tuple[str, Metric]]]
+    loss_weights: list[float]
+    weighted_metrics: list[list[tuple[str, Metric]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """Inputs for the truth, the loss, and the metrics by the names under which they are reported."""
+    """Inputs for truths and weights, the loss, and the metrics by the names under which they are reported."""
 
     truths: tuple[Input, ...]
+    weights: tuple[Input | None, ...]
     loss: Node
     metrics: dict[str, Node]
+    counts: dict[str, Node]  # over which metrics that are ratios are averaged; others over samples
 
     @property
     def names(self) -> list[str]:
@@ -30,32 +48,84 @@ class Objective:
 
     @property
     def nodes(self) -> list[Node]:
-        return [self.loss, *self.metrics.values()]
+        return [self.loss, *self.metrics.values(), *self.counts.values()]
+
+    def shares(
+        self, results: Sequence[np.ndarray], samples: int
+    ) -> tuple[list[float], list[float]]:
+        """Loss and metrics out of the values of `nodes`, and what each of them counts."""
+        found = [float(value) for value in results]
+        end = len(self.names)
+        counts = dict(zip(self.counts, found[end:], strict=True))
+        return found[:end], [counts.get(name, float(samples)) for name in self.names]
+
+
+def _weighted(rank: int, axes: str, suffix: str) -> tuple[Operation, Operation]:
+    """For a weight for each sample, or for each step of each: the loss of a batch, and a metric of it.
+
+    A loss is divided by the number of samples, as Keras does, a metric by the sum of the weights.
+    """
+    given: dict[str, Any] = {
+        "samples": [{"w": (4, 3)[:rank], "v": (4, 3)}],
+        "domains": {"w": "positive"},
+    }
+    weighted = f"mean[...](w[{axes}]*v[{axes}, ...])"
+    loss = define(
+        f"weighted_mean{suffix}",
+        f"y = mean[{axes}, ...](w[{axes}]*v[{axes}, ...])",
+        group="loss",
+        **given,
+    )
+    metric = define(
+        f"weighted_ratio{suffix}",
+        f"count = sum[{axes}](w[{axes}])\ny = where(count == 0, 0, sum[{axes}]({weighted})/count)",
+        outputs=("y", "count"),
+        group="metric",
+        **given,
+    )
+    return loss, metric
+
+
+_WEIGHTED = {1: _weighted(1, "n", ""), 2: _weighted(2, "n, t", "_of_steps")}
 
 
 def objective(
+    settings: Settings,
     outputs: Sequence[Node],
     truths: Sequence[Input],
-    loss: Sequence[Loss],
-    measures: Sequence[Sequence[tuple[str, Metric]]],
+    weights: Sequence[Input | None],
 ) -> Objective:
     """Loss and metrics of each output; losses are added, metrics of several outputs bear the outputs' names."""
-    pairs = list(zip(truths, outputs, strict=True))
-    parts = [_scalar(f(t, p), "loss") for f, (t, p) in zip(loss, pairs, strict=True)]
+    parts: list[Node] = []
     reported: dict[str, Node] = {}
-    for (truth, output), wanted in zip(pairs, measures, strict=True):
-        for name, function in wanted:
+    for place, (output, truth, weight) in enumerate(zip(outputs, truths, weights, strict=True)):
+        loss = _scalar(settings.losses[place], truth, output, weight, "loss")
+        factor = settings.loss_weights[place]
+        parts.append(loss if factor == 1 else multiply(loss, factor))
+        wanted: list[tuple[str, Metric, Input | None]] = [
+            (*each, None) for each in settings.metrics[place]
+        ]
+        wanted += [(*each, weight) for each in settings.weighted_metrics[place]]
+        for name, function, by in wanted:
             label = name if len(outputs) == 1 else f"{output.name}_{name}"
-            reported[label] = _scalar(function(truth, output), f"metric {name}")
-    return Objective(tuple(truths), reduce(add, parts), reported)
+            if label in reported:
+                label = f"weighted_{label}"
+            reported[label] = _scalar(function, truth, output, by, f"metric {name}")
+    counts = {name: count for name, value in reported.items() if (count := count_of(value))}
+    return Objective(tuple(truths), tuple(weights), reduce(add, parts), reported, counts)
 
 
-def per_output(given: Any, count: int, what: str) -> list[Any]:
-    """One entry for each output, from a list of them or from one for all."""
+def per_output(given: Any, outputs: Sequence[str], what: str) -> list[Any]:
+    """One entry for each output, from a list of them, a dict by their names, or from one for all."""
+    if isinstance(given, Mapping):
+        if sorted(given) != sorted(outputs):
+            names = ", ".join(outputs)
+            raise GraphnnError(f"{what}: expected entries for {names}; got {', '.join(given)}")
+        return [given[name] for name in outputs]
     if not isinstance(given, (list, tuple)):
-        return [given] * count
-    if len(given) != count:
-        raise GraphnnError(f"the model has {count} outputs, got {len(given)} for {what}")
+        return [given] * len(outputs)
+    if len(given) != len(outputs):
+        raise GraphnnError(f"the model has {len(outputs)} outputs, got {len(given)} for {what}")
     return list(given)
 
 
@@ -69,8 +139,25 @@ def guessed_truth(output: Node, loss: Loss) -> Input:
     return truth
 
 
-def _scalar(value: object, what: str) -> Node:
-    """A loss or metric of one's own may give a value for each sample."""
+def _scalar(
+    function: Loss | Metric, truth: Input, output: Node, weight: Input | None, what: str
+) -> Node:
+    """One number; a function of one's own may give it, or a value for each sample."""
+    if weight is None:
+        value = _node(function(truth, output), what)
+        return mean(value) if value.ndim else value
+    values = _node(values_by(function)(truth, output), what)
+    if weight.ndim not in _WEIGHTED or weight.dims != values.dims[: weight.ndim]:
+        raise ShapeError(
+            f"{weight.name} is {weight.type}, but the {what} gives {values.type}:"
+            " there is no value for each weight"
+        )
+    operation = _WEIGHTED[weight.ndim][what != "loss"]
+    application = operation.apply({"w": weight, "v": values}, name=unique_name("weighted"))
+    return application.result("y")
+
+
+def _node(value: object, what: str) -> Node:
     if not isinstance(value, Node):
         raise GraphnnError(f"the {what} must give a node, got {type(value).__name__}")
-    return mean(value) if value.ndim else value
+    return value

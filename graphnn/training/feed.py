@@ -1,0 +1,100 @@
+"""Feed: where batches come from, arrays of samples or anything that can be iterated over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..errors import GraphnnError
+from ..random import Stream, permutation
+from .data import Samples
+from .steps import Steps
+
+__all__ = ["ArrayFeed", "Feed", "StreamFeed", "batches", "is_arrays", "unpacked"]
+
+Batch = tuple[Steps, list[np.ndarray]]
+
+
+class Feed(Protocol):
+    """Batches, epoch after epoch, each with the steps for its kind of labels."""
+
+    @property
+    def length(self) -> int | None: ...
+
+    @property
+    def names(self) -> list[str]: ...
+
+    def epoch(self, order: Stream | None = None, first: int = 0) -> Iterator[Batch]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayFeed:
+    """Samples in memory, ``size`` at a time."""
+
+    steps: Steps
+    samples: Samples
+    size: int
+
+    @property
+    def length(self) -> int | None:
+        return -(-self.samples.count // self.size)
+
+    @property
+    def names(self) -> list[str]:
+        """Of what is reported."""
+        return self.steps.objective.names
+
+    def epoch(self, order: Stream | None = None, first: int = 0) -> Iterator[Batch]:
+        """In an order drawn from a random stream, if there is one, from batch ``first`` on."""
+        rows = permutation(self.samples.count, order) if order else None
+        for batch in self.samples.batches(self.size, rows, first):
+            yield self.steps, batch
+
+
+@dataclass(frozen=True, slots=True)
+class StreamFeed:
+    """Batches as an iterable gives them, ``limit`` for an epoch; an iterator goes on where it was."""
+
+    source: object
+    ready: Callable[[object], Batch]
+    limit: int | None
+
+    @property
+    def length(self) -> int | None:
+        size = getattr(self.source, "__len__", None)
+        return self.limit if self.limit is not None or size is None else size()
+
+    @property
+    def names(self) -> list[str]:
+        """Not known before the first batch."""
+        return []
+
+    def epoch(self, order: Stream | None = None, first: int = 0) -> Iterator[Batch]:
+        """Order and start are the source's own affair."""
+        return map(self.ready, batches(self.source, self.limit))
+
+
+def is_arrays(data: object) -> bool:
+    """Is this data for the inputs, rather than something that gives it batch by batch?"""
+    return isinstance(data, (np.ndarray, list, tuple, Mapping)) or hasattr(data, "__array__")
+
+
+def batches(source: Any, limit: int | None) -> Iterator[Any]:
+    """The next batches: of an iterator, an iterable, or of a sequence such as Keras's data sets."""
+    if isinstance(source, Iterable):
+        return islice(source, limit)
+    if not hasattr(source, "__getitem__") or not hasattr(source, "__len__"):
+        kind = type(source).__name__
+        raise GraphnnError(f"expected arrays, or an iterable of batches, got {kind}")
+    return islice((source[number] for number in range(len(source))), limit)
+
+
+def unpacked(batch: object) -> tuple[object, object, object]:
+    """``(x, y)`` or ``(x, y, sample_weight)``."""
+    if not isinstance(batch, (list, tuple)) or len(batch) not in (2, 3):
+        raise GraphnnError("a batch is a pair (x, y), or a triple (x, y, sample_weight)")
+    return batch[0], batch[1], batch[2] if len(batch) == 3 else None
