@@ -271,7 +271,7 @@ class _Decoder:
     def training(self, record: Record) -> Training:
         losses = [self.measure(each) for each in record.records("losses")]
         weights = record.items("loss_weights")
-        if len(weights) != len(losses) or not all(isinstance(w, (int, float)) for w in weights):
+        if len(weights) != len(losses) or not all(type(w) in (int, float) and abs(w) < 1e100 for w in weights):
             raise record.wrong("loss_weights", "a number for each loss")
         return Training(
             self.optimizer(record.record("optimizer")),
