@@ -14,7 +14,8 @@ for any number of them. A loop is shared only where no two of its turns add into
 one of them reads, or overwrites, what another has touched since they waited last; memory is compared, not names, for
 tensors take each other's places.
 
-Declines to share a kernel of few cycles: it is over before another thread has noticed.
+Declines to share a kernel of few cycles, for it is over before another thread has noticed; and anything in a program
+of few cycles, for which no thread is worth waking.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from .plan import Plan
 __all__ = ["Alone", "Timed", "Wait", "distribute", "distributed_lines", "is_for_team", "share"]
 
 WORTH = 10_000.0  # cycles, about three microseconds
+WORTH_WAKING = 200_000.0  # cycles of all that is shared, about sixty microseconds
 _LEAST_GAIN = 1.2  # by how much better balanced an inner loop must be to be preferred
 
 
@@ -58,7 +60,7 @@ class Timed:
 def distribute(parts: Sequence[Any], plan: Plan) -> tuple[Any, ...]:
     """The program for all threads; as it was where nothing is worth sharing."""
     shared = _each(parts)
-    if not is_for_team(shared):
+    if _shared_cycles(shared) < WORTH_WAKING or not is_for_team(shared):
         return tuple(parts)
     return tuple(_Distribution(plan).steps(shared))
 
@@ -73,6 +75,18 @@ def _each(parts: Sequence[Any]) -> tuple[Any, ...]:
         share(part) if isinstance(part, Kernel) else replace(part, steps=_each(part.steps))
         for part in parts
     )
+
+
+def _shared_cycles(parts: Sequence[Any], times: int = 1) -> float:
+    """Cycles of a step's shared kernels, about."""
+    total = 0.0
+    for part in parts:
+        if isinstance(part, Kernel):
+            total += times * cycles(part) if part.shares else 0.0
+        else:
+            turns = part.size if isinstance(part, Recurrence) else 1
+            total += _shared_cycles(part.steps, times * turns)
+    return total
 
 
 def _kernels(parts: Sequence[Any]) -> Iterator[Kernel]:

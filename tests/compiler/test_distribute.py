@@ -79,6 +79,7 @@ def test_random_systems_do_not_depend_on_threads(
 ) -> None:
     """Shared wherever it is allowed at all, the results are the same to the bit for any number of threads."""
     monkeypatch.setattr(distribute, "WORTH", 0.0)
+    monkeypatch.setattr(distribute, "WORTH_WAKING", 0.0)
     case = random_case(Random(seed))
     alone = _results(case.system, case.arrays, 1)
     for threads in TEAMS:
@@ -125,7 +126,7 @@ def test_one_waits_for_what_another_wrote() -> None:
 
 def test_sums_into_chosen_rows_are_shared_along_the_columns() -> None:
     """Where data choose the rows that are added to, threads take columns; the order of the sums stays."""
-    system, arrays = _gather(50, 2000, 256)
+    system, arrays = _gather(50, 10_000, 256)
     text = stages(system, _settings())[1]("distribute")
     assert "turns" in text
     alone = _results(system, arrays, 1)

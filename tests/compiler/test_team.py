@@ -20,9 +20,10 @@ from compiler.target import NAMES, named
 from .build import matrix_product
 
 ROOT = Path(__file__).parent.parent.parent
-SYSTEM = matrix_product(128, 128, 128)
+SYSTEM = matrix_product(128, 512, 128)
 RANDOM = np.random.default_rng(5)
-ARRAYS = {n: RANDOM.normal(size=(128, 128)).astype("float32") for n in "AB"}
+SHAPES = {"A": (128, 512), "B": (512, 128)}
+ARRAYS = {n: RANDOM.normal(size=shape).astype("float32") for n, shape in SHAPES.items()}
 
 
 def _executable(threads: int) -> Executable:
