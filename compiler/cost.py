@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from .loops import (
     Accumulator,
+    Affine,
     Apply,
     Fold,
     Kernel,
@@ -34,13 +35,14 @@ _MOVES = ("convert", "wrap", "inside", "where")
 def cycles(kernel: Kernel) -> float:
     """Cycles of one call, about."""
     total = 0.0
-    for statement, turns, _ in _weighed(kernel.body, (), 1.0, 1.0):
-        own, read = sum(map(instructions, _applied(statement))), len(list(loads(statement)))
+    for statement, turns, _, around in _weighed(kernel.body, (), 1.0, 1.0):
+        own = sum(map(instructions, _applied(statement)))
         if isinstance(statement, Fold):
             adds = sum(not _is_product(a) for a in statement.accumulators)
-            own += adds + _TERM * read
+            own += adds + _TERM * len(list(loads(statement)))
         else:
-            own += read / 2 + isinstance(statement, Store)
+            own += sum(_moves(load.address, around) for load in loads(statement)) / 2
+            own += _moves(statement.address, around) if isinstance(statement, Store) else 0
         total += own * turns
     return total / _AT_ONCE
 
@@ -48,7 +50,7 @@ def cycles(kernel: Kernel) -> float:
 def operations(kernel: Kernel) -> int:
     """Arithmetic on elements in one call: a multiply-add is two, an exponential one."""
     total = 0.0
-    for statement, _, elements in _weighed(kernel.body, (), 1.0, 1.0):
+    for statement, _, elements, _ in _weighed(kernel.body, (), 1.0, 1.0):
         own = sum(v.function not in _MOVES for v in _applied(statement))
         own += len(statement.accumulators) if isinstance(statement, Fold) else 0
         own += isinstance(statement, Store) and statement.accumulate
@@ -59,7 +61,7 @@ def operations(kernel: Kernel) -> int:
 def traffic(kernel: Kernel, sizes: Mapping[str, tuple[int, int]]) -> int:
     """Bytes that one call must move at least; ``sizes`` gives elements and bytes of one for each tensor."""
     touched: dict[tuple[str, bool], float] = {}
-    for statement, _, elements in _weighed(kernel.body, (), 1.0, 1.0):
+    for statement, _, elements, _ in _weighed(kernel.body, (), 1.0, 1.0):
         for tensor in {load.tensor: None for load in loads(statement)}:
             touched[tensor, False] = touched.get((tensor, False), 0.0) + elements
         if isinstance(statement, Store):
@@ -73,14 +75,20 @@ def _is_product(accumulator: Accumulator) -> bool:
     return accumulator.kind == "sum" and isinstance(value, Apply) and value.function == "*"
 
 
+def _moves(address: Affine, around: Sequence[Range]) -> int:
+    """Instructions that bring a vector from or to memory: one, or one for each lane."""
+    wide = next((r for r in around if r.width > 1), None)
+    return 1 if wide is None or address.coefficient(wide.index) in (0, 1) else wide.width
+
+
 def _applied(statement: Statement) -> list[Apply]:
     return [v for top in values(statement) for v in walk(top) if isinstance(v, Apply)]
 
 
 def _weighed(
     body: Sequence[Statement], around: tuple[Range, ...], turns: float, elements: float
-) -> Iterator[tuple[Statement, float, float]]:
-    """Every statement with how often it runs: counted in vectors and in elements."""
+) -> Iterator[tuple[Statement, float, float, tuple[Range, ...]]]:
+    """Every statement with how often it runs, counted in vectors and in elements, and the ranges around it."""
     for statement in body:
         match statement:
             case Loop(range_, inner):
@@ -88,10 +96,10 @@ def _weighed(
                 yield from _weighed(inner, (*around, range_), turns * more, elements * each)
             case Fold(ranges, inner, _):
                 more, each = _counts(ranges, around)
-                yield statement, turns * more, elements * each
+                yield statement, turns * more, elements * each, around
                 yield from _weighed(inner, (*around, *ranges), turns * more, elements * each)
             case _:
-                yield statement, turns, elements
+                yield statement, turns, elements, around
 
 
 def _counts(ranges: Sequence[Range], around: Sequence[Range]) -> tuple[float, float]:

@@ -174,7 +174,8 @@ class _Writer:
         self.steps(parts, places)
 
         def add() -> None:
-            times = self.address(len(self.plan.slots) + 1, 16 * number)
+            entry = a.offset("%context", 8 * (len(self.plan.slots) + 1))
+            times = a.offset(a.op(f"load ptr, ptr {entry}, align 8"), 16 * number)
             counts = a.offset(times, 8)
             passed = a.op(f"sub i64 {a.op('call i64 @clock()')}, {before}")
             for place, more in ((times, passed), (counts, "1")):

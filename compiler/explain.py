@@ -1,5 +1,6 @@
 """What each stage left behind, as text for whoever asks: ``explain``, GRAPHNN_DEBUG, GRAPHNN_DUMP.
 
+GRAPHNN_DEBUG=1   after the first step: every kernel's time, GFLOP/s and GB/s (``executable.profile()``)
 GRAPHNN_DEBUG=2   what each stage did, and why it declined
 GRAPHNN_DEBUG=3   the loops, first and last
 GRAPHNN_DEBUG=4   the program after each stage, "unchanged" where it is
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from .errors import CompilerError
 from .notes import Note
 from .options import Settings
+from .profile import TimedProgram
 
 __all__ = ["Explanation"]
 
@@ -30,6 +32,9 @@ class Explanation:
 
     texts: dict[str, Callable[[], str]] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
+    timed: Callable[[], TimedProgram] = field(
+        init=False
+    )  # the program, taking the time of its kernels
 
     def __call__(self, stage: str | None = None) -> str:
         """The text of one stage with its notes, or of all under headings."""

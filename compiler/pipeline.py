@@ -5,6 +5,7 @@ Each stage takes a valid program and leaves one, and each can be printed: ``exec
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,7 +24,8 @@ from .lower import Storage, lower
 from .options import Options, Settings
 from .order import Recurrence, order, step_lines
 from .outside import outside
-from .plan import copies, in_place, plan, with_own_values
+from .plan import ITEM, Plan, copies, in_place, plan, with_own_values
+from .profile import TimedProgram, timed
 from .program import Program, decode, encode, limits
 from .run import Executable
 from .schedule import schedule
@@ -67,12 +69,17 @@ def compile_system(system: System, options: Options | None = None) -> Executable
         def explain(stage: str | None = None) -> str:
             return stages(system, settings)[1](stage)
 
-        return Executable(decode(stored), explain, settings.threads)
+        def timed() -> TimedProgram:
+            return stages(system, settings)[1].timed()
+
+        return Executable(decode(stored), explain, settings.threads, timed)
     program, explanation = stages(system, settings)
     explanation.report(settings)
     if cache:
         cache.put(key, encode(program))
-    return Executable(program, explanation, settings.threads)
+    return Executable(
+        program, explanation, settings.threads, explanation.timed, is_watched=settings.debug > 0
+    )
 
 
 def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
@@ -149,7 +156,23 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
         objects=_objects(modules, settings),
         for_team=is_for_team(divided),
     )
+    explanation.timed = lambda: _timed(program, divided, placed, storages, settings)
     return program, explanation
+
+
+def _timed(
+    program: Program,
+    parts: Sequence[Any],
+    placed: Plan,
+    storages: Mapping[str, Storage],
+    settings: Settings,
+) -> TimedProgram:
+    """The program once more, taking the time of its kernels."""
+    marked, kernels = timed(parts)
+    dtypes = {name: storage.tensor.dtype for name, storage in storages.items()}
+    objects = _objects(emit(marked, placed, dtypes, settings.target), settings)
+    sizes = {n: (math.prod(s.tensor.shape), ITEM[s.tensor.dtype]) for n, s in storages.items()}
+    return TimedProgram.of(replace(program, objects=objects), kernels, sizes)
 
 
 def _objects(modules: Sequence[str], settings: Settings) -> tuple[bytes, ...]:

@@ -18,7 +18,7 @@ from .loops import Kernel, Loop, statements
 from .lower import Storage
 from .system import Equation, System, Tensor
 
-__all__ = ["Plan", "copies", "in_place", "plan", "with_own_values"]
+__all__ = ["ITEM", "Plan", "copies", "in_place", "plan", "with_own_values"]
 
 ALIGNMENT = 64
 ITEM = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "bool": 1}

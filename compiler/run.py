@@ -14,6 +14,7 @@ from __future__ import annotations
 import ctypes
 import math
 import mmap
+import sys
 from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Any
@@ -22,6 +23,7 @@ import numpy as np
 
 from . import jit
 from .errors import ArrayError
+from .profile import Profile, TimedProgram
 from .program import TEAM_SYMBOL, Limit, Program
 from .system import DTYPES, Tensor
 from .team import Job, together
@@ -55,11 +57,18 @@ class Executable:
     """A system as a function; made by ``compiler.compile``."""
 
     def __init__(
-        self, program: Program, explain: Callable[[str | None], str], threads: int = 1
+        self,
+        program: Program,
+        explain: Callable[[str | None], str],
+        threads: int = 1,
+        timed: Callable[[], TimedProgram] | None = None,
+        is_watched: bool = False,
     ) -> None:
         self.program = program
         self.explain = explain
         self.threads = threads
+        self._timed = timed
+        self._is_watched = is_watched  # then the first step is followed by a profile on stderr
         self._lock = Lock()
         self._tensors = {tensor.name: tensor for tensor in program.slots}
         self._positions = {tensor.name: k for k, tensor in enumerate(program.slots)}
@@ -95,6 +104,32 @@ class Executable:
             for limit in self.program.limits:
                 _check_limit(limit, self._buffers[limit.input])
             self._step(self._context)
+
+    def profile(self, steps: int = 10) -> Profile:
+        """The time of every kernel, averaged over some steps on the buffers as they stand; states stay as they are."""
+        with self._lock:
+            for limit in self.program.limits:
+                _check_limit(limit, self._buffers[limit.input])
+            return self._profile(steps)
+
+    def _profile(self, steps: int) -> Profile:
+        """Another program in the same memory, but for what a step writes."""
+        assert self._timed is not None, "made without the stages"
+        timed = self._timed()
+        times = np.zeros((len(timed.kernels), 2), np.int64)
+        other = Executable(timed.program, self.explain, self.threads)
+        other._table[len(self.program.slots)] = self._arena.ctypes.data
+        other._table[len(self.program.slots) + 1] = times.ctypes.data
+        for name, tensor in self._tensors.items():
+            if self._is_written(tensor):
+                np.copyto(other._buffers[name], self._buffers[name])
+            else:
+                other._place(tensor, self._buffers[name])
+        other._step(other._context)
+        times[:] = 0
+        for _ in range(steps):
+            other._step(other._context)
+        return Profile.of(timed, times.tolist(), steps, self.threads)
 
     def check(self, name: str, array: Array) -> None:
         """IndexError if a number in an array for this input, with any number of rows, points outside."""
@@ -137,6 +172,8 @@ class Executable:
 
             self._step = step
         self._step(context)
+        if self._is_watched:
+            sys.stderr.write(f"{self._profile(steps=10)}\n")
 
     def _place(self, tensor: Tensor, array: Array) -> None:
         self._buffers[tensor.name] = array
