@@ -23,6 +23,7 @@ from .expression import (
     Index,
     Number,
     Reduce,
+    Size,
     expr,
     rebuild,
     substitute,
@@ -43,7 +44,7 @@ def kind_of(e: Expr, tensors: Tensors) -> str:
     match e:
         case Number():
             return "integer" if e.is_integer else "real"
-        case Index():
+        case Index() | Size():
             return "integer"
         case Element(tensor, _):
             dtype = tensors[tensor].dtype

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 from ..errors import GraphnnError
 from ..graph.application import Application, Result
+from ..graph.dtypes import dtypes_of
 from ..graph.node import Choice, Input, Node
-from ..graph.operation import dtypes_of
 from ..layers.base import Layer
 from ..optimizers import Optimizer
 from ..random import Streams

@@ -16,18 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from compiler.expression import (
-    COMPARISONS,
-    GROUP,
-    LOGICAL,
-    Call,
-    Element,
-    Expr,
-    Reduce,
-    children,
-    elements,
-    walk,
-)
+from compiler.expression import GROUP, Call, Expr, elements, walk
 
 from ..calculus.occurrences import whole_reads
 from ..errors import DtypeError, GraphnnError, NotationError, ShapeError
@@ -43,9 +32,10 @@ from ..notation import (
     symbolic,
 )
 from .application import Application, Result
+from .dtypes import dtypes_of
 from .node import Constant, Node, current_scope, unique_name
 
-__all__ = ["Operation", "bound_text", "dtypes_of", "op", "resolve_cached"]
+__all__ = ["Operation", "bound_text", "op", "resolve_cached"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,12 +74,11 @@ class Operation:
             raise GraphnnError(
                 f"{self.name}: operand {missing[0]} is missing; operands are {listing}"
             )
-        floats = [v.dtype for v in given.values() if isinstance(v, Node) and v.dtype[0] == "f"]
+        dtypes = [v.dtype for v in given.values() if isinstance(v, Node)]
         parts = [e for line in self.formula.lines for e in (line.value, *line.subscripts)]
         whole = {operand for part in parts for operand in whole_reads(part)}
         return {
-            name: _as_node(given[name], name, [] if name in whole else floats, self.name)
-            for name in wanted
+            name: _as_node(given[name], name, dtypes, name in whole, self.name) for name in wanted
         }
 
     def apply(
@@ -206,8 +195,10 @@ def _number(name: str, value: object) -> Fraction:
     return value if isinstance(value, Fraction) else Fraction(repr(float(value)))
 
 
-def _as_node(value: object, operand: str, floats: list[str], operation: str) -> Node:
-    """A node, or a constant; a number is of the first of these float dtypes, if there is one."""
+def _as_node(value: object, operand: str, dtypes: list[str], whole: bool, operation: str) -> Node:
+    """A node, or a constant; a number has no width of its own, but that of the nodes beside it:
+    a float if there is one, unless it is to be ``whole``.
+    """
     if isinstance(value, Node):
         return value
     array = np.asarray(value)
@@ -216,66 +207,10 @@ def _as_node(value: object, operand: str, floats: list[str], operation: str) -> 
         raise GraphnnError(
             f"{operation}: operand {operand} must be a node, array or number, got {kind}"
         )
+    floats = [] if whole else [d for d in dtypes if d.startswith("float")]
+    integers = [d for d in dtypes if d.startswith("int")]
     if array.dtype.kind == "f" or (floats and array.ndim == 0):
         array = array.astype(floats[0] if floats else "float32")
+    elif array.dtype.kind == "i" and array.ndim == 0 and integers:
+        array = array.astype(max(integers))
     return Constant(array)
-
-
-def dtypes_of(
-    resolved: Resolved,
-    given: Mapping[str, str],
-    wanted: str | None,
-    exceptions: Mapping[str, str],
-) -> dict[str, str]:
-    """The dtype of each tensor of a formula: given, excepted, ``wanted``, or as the equations say."""
-    known = dict(given)
-    for equation in resolved.equations:
-        _check_whole((equation.value, *equation.subscripts), known)
-        found = exceptions.get(equation.target) or wanted or result_dtype(equation.value, known)
-        known.setdefault(equation.target, found)
-    return known
-
-
-def _check_whole(parts: tuple[Expr, ...], dtypes: Mapping[str, str]) -> None:
-    """Raise `DtypeError` where a real tensor is a subscript or determines random numbers."""
-    for node in (n for part in parts for n in walk(part)):
-        match node:
-            case Element(name, inner) | Call("uniform" as name, inner):
-                read = dict.fromkeys(e.tensor for each in inner for e in elements(each))
-                real = [n for n in read if dtypes.get(n, "").startswith("float")]
-                if real:
-                    raise DtypeError(f"{name} takes integers, but {real[0]} is {dtypes[real[0]]}")
-
-
-def result_dtype(value: Expr, dtypes: Mapping[str, str]) -> str:
-    """The dtype of a formula's value.
-
-    Comparisons are bool, argmax is int32; otherwise the float dtype among the operands (float32 and
-    float64 do not mix), else float32 where random numbers are, else the widest integer dtype among
-    the values, else float32.
-    """
-    if isinstance(value, Call) and value.function in (*COMPARISONS, *LOGICAL):
-        return "bool"
-    if isinstance(value, Reduce) and value.kind in ("argmax", "argmin"):
-        return "int32"
-    floats = dict.fromkeys(d for d in _read_dtypes(value, dtypes, True) if d.startswith("float"))
-    if len(floats) > 1:
-        raise DtypeError(f"{' and '.join(floats)} do not mix: convert one side with gn.cast")
-    if floats:
-        return next(iter(floats))
-    read = _read_dtypes(value, dtypes, False)
-    integers = [d for d in read if d.startswith("int")]
-    return max(integers) if integers and "float32" not in read else "float32"
-
-
-def _read_dtypes(e: Expr, dtypes: Mapping[str, str], conditions: bool) -> list[str]:
-    """Dtypes of the elements read, without those inside subscripts, with or without those inside
-    conditions.
-    """
-    if isinstance(e, Element):
-        return [dtypes[e.tensor]] if e.tensor in dtypes else []
-    if isinstance(e, Call) and e.function in COMPARISONS and not conditions:
-        return []
-    if isinstance(e, Call) and e.function == "uniform":
-        return [] if conditions else ["float32"]
-    return [d for child in children(e) for d in _read_dtypes(child, dtypes, conditions)]

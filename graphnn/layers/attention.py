@@ -195,14 +195,14 @@ class MultiHeadAttention(Layer):
             ("key", key, self.key_dim),
             ("value", value, self.value_dim),
         ):
-            self._add(name, (fixed_size(node, -1, self), heads, size), (heads, size), node.dtype)
-        self._add("output", (heads, self.value_dim, last), (last,), query.dtype)
+            self._add(name, (fixed_size(node, -1, self), heads, size), (heads, size))
+        self._add("output", (heads, self.value_dim, last), (last,))
 
-    def _add(self, name: str, kernel: tuple[int, ...], bias: tuple[int, ...], dtype: str) -> None:
-        weight = self.add_parameter(f"{name}_kernel", kernel, self.kernel_initializer, dtype)
+    def _add(self, name: str, kernel: tuple[int, ...], bias: tuple[int, ...]) -> None:
+        weight = self.add_parameter(f"{name}_kernel", kernel, self.kernel_initializer)
         shift = None
         if self.use_bias:
-            shift = self.add_parameter(f"{name}_bias", bias, self.bias_initializer, dtype)
+            shift = self.add_parameter(f"{name}_bias", bias, self.bias_initializer)
         self._projections[name] = weight, shift
 
     def call(

@@ -56,6 +56,7 @@ class Layer(ABC):
     def __init__(self, name: str | None = None, trainable: bool = True) -> None:
         self.name = name or unique_name(snake_case(type(self).__name__))
         self.built = False
+        self.parameter_dtype = "float32"
         self._learnt: list[Parameter] = []
         self._kept: list[Parameter] = []
         self._trainable = trainable
@@ -77,6 +78,8 @@ class Layer(ABC):
         nodes = tuple(require_node(n, f"each input of {self.name}") for n in inputs)
         with layer_scope(self.name, LayerCall(self, nodes)):
             if not self.built:
+                floats = [node.dtype for node in nodes if node.dtype.startswith("float")]
+                self.parameter_dtype = floats[0] if floats else "float32"
                 self.build(*nodes)
                 self.built = True
             output = self.call(*nodes, **options)
@@ -113,10 +116,13 @@ class Layer(ABC):
         name: str,
         shape: Sequence[int],
         initializer: str | Initializer,
-        dtype: str = "float32",
+        dtype: str | None = None,
         trainable: bool = True,
     ) -> Parameter:
-        """A new parameter of this layer; those that are not ``trainable`` are kept, not learnt."""
+        """A new parameter of this layer, by default in the first float dtype among its inputs, else
+        float32; those that are not ``trainable`` are kept, not learnt.
+        """
+        dtype = dtype or self.parameter_dtype
         value = initializers.get(initializer)(tuple(shape), dtype)
         if np.shape(value) != tuple(shape):
             raise ShapeError(

@@ -94,9 +94,9 @@ class Conv2D(Layer):
     def build(self, *inputs: Node) -> None:
         x = image(inputs, self)
         shape = (*self.kernel_size, fixed_size(x, -1, self), self.filters)
-        self.kernel = self.add_parameter("kernel", shape, self.kernel_initializer, x.dtype)
+        self.kernel = self.add_parameter("kernel", shape, self.kernel_initializer)
         if self.use_bias:
-            self.bias = self.add_parameter("bias", shape[-1:], self.bias_initializer, x.dtype)
+            self.bias = self.add_parameter("bias", shape[-1:], self.bias_initializer)
 
     def call(self, *inputs: Node) -> Node:
         (x,) = inputs

@@ -69,9 +69,9 @@ class Dense(Layer):
     def build(self, *inputs: Node) -> None:
         (x,) = inputs
         shape = (fixed_size(x, -1, self), self.units)
-        self.kernel = self.add_parameter("kernel", shape, self.kernel_initializer, x.dtype)
+        self.kernel = self.add_parameter("kernel", shape, self.kernel_initializer)
         if self.use_bias:
-            self.bias = self.add_parameter("bias", shape[1:], self.bias_initializer, x.dtype)
+            self.bias = self.add_parameter("bias", shape[1:], self.bias_initializer)
 
     def call(self, *inputs: Node) -> Node:
         (x,) = inputs

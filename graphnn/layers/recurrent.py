@@ -201,14 +201,12 @@ class _Recurrent(Layer):
                 f"{self.name}: expected sequences (batch, time, features), {x.name} is {x.type}"
             )
         wide, features = self.gates * self.units, fixed_size(x, -1, self)
-        self.kernel = self.add_parameter(
-            "kernel", (features, wide), self.kernel_initializer, x.dtype
-        )
+        self.kernel = self.add_parameter("kernel", (features, wide), self.kernel_initializer)
         self.recurrent_kernel = self.add_parameter(
-            "recurrent_kernel", (self.units, wide), self.recurrent_initializer, x.dtype
+            "recurrent_kernel", (self.units, wide), self.recurrent_initializer
         )
         if self.use_bias:
-            self.bias = self.add_parameter("bias", self.bias_shape, self.bias_initializer, x.dtype)
+            self.bias = self.add_parameter("bias", self.bias_shape, self.bias_initializer)
 
     def call(self, *inputs: Node) -> Node:
         x, *start = inputs
