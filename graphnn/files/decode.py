@@ -271,7 +271,9 @@ class _Decoder:
     def training(self, record: Record) -> Training:
         losses = [self.measure(each) for each in record.records("losses")]
         weights = record.items("loss_weights")
-        if len(weights) != len(losses) or not all(type(w) in (int, float) and abs(w) < 1e100 for w in weights):
+        if len(weights) != len(losses) or not all(
+            type(w) in (int, float) and abs(w) < 1e100 for w in weights
+        ):
             raise record.wrong("loss_weights", "a number for each loss")
         return Training(
             self.optimizer(record.record("optimizer")),
@@ -305,11 +307,15 @@ class _Decoder:
         optimizer.clipping, optimizer.decay = found.get("clipping"), found.get("decay")
         optimizer.rate = self.scalar(record, "rate", "float64")
         optimizer.iterations = self.scalar(record, "iterations", "int64")
+        kept = [name for name in optimizer.update.formula.operands if name not in ("w", "g", "a")]
+        if {*optimizer.update.formula.outputs} != {f"{name}.new" for name in ("w", *kept)}:
+            raise record.wrong("update", "a formula of w.new and the new value of each state")
         for each in record.records("states"):
             weight = self.a(Parameter, each, each.values.get("weight"))
             states = {k: self.a(Parameter, each, number) for k, number in each.pairs("states")}
-            if any(p.dims != weight.dims or p.dtype != weight.dtype for p in states.values()):
-                raise each.wrong("states", f"of the shape and dtype of {weight.name}")
+            alike = [(p.dims, p.dtype) == (weight.dims, weight.dtype) for p in states.values()]
+            if set(states) != set(kept) or not all(alike):
+                raise each.wrong("states", f"{', '.join(kept)} for {weight.name}, and like it")
             optimizer.states[weight] = states
         return optimizer
 
