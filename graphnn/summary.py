@@ -23,7 +23,8 @@ def summary_text(model: Model) -> str:
     for what in ordered_layers(model.outputs):
         kind = what.kind if isinstance(what, Layer) else what.operation.name
         own = what.parameters if isinstance(what, Layer) else []
-        shape = _shape_text(_last_node(model, what))
+        last = _last_node(model, what)
+        shape = "unused" if last is None else _shape_text(last)
         rows.append((f"{what.name} ({kind})", shape, f"{_count(own):,}"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     line = "-" * (sum(widths) + 4)
@@ -33,8 +34,8 @@ def summary_text(model: Model) -> str:
     return "\n".join([f"Model {model.name}", line, lines[0], line, *lines[1:], line, totals])
 
 
-def _last_node(model: Model, what: Layer | Application) -> Node:
-    """The node that a layer gave when it was used last."""
+def _last_node(model: Model, what: Layer | Application) -> Node | None:
+    """The node that a layer gave when it was used last; none if another layer makes nothing of it."""
     graph = model.graph
     place = {node: k for k, node in enumerate(graph.nodes)}
     found = [
@@ -44,7 +45,7 @@ def _last_node(model: Model, what: Layer | Application) -> Node:
         or getattr(node, "application", None) is what
     ]
     given = [node for node in found if not isinstance(node, Parameter)]
-    return max(given, key=lambda node: place[graph.chosen(node)])
+    return max(given, key=lambda node: place[graph.chosen(node)], default=None)
 
 
 def _count(parameters: Iterable[Parameter]) -> int:

@@ -149,6 +149,23 @@ def test_a_layer_from_a_file_can_be_used_again(tmp_path):
         loaded.layers[0](z, z)
 
 
+def test_a_layer_that_nothing_is_made_of(tmp_path):
+    """An input that a layer ignores is in the summary as unused, before and after."""
+
+    class First(gn.Layer):
+        def call(self, *inputs):
+            return inputs[0] * 2
+
+    x = gn.Input((None, 4), "x")
+    model = gn.Model(x, First()(Dense(2)(x), Dense(3, name="ignored")(x)))
+    tables = []
+    model.summary(tables.append)
+    again(model, tmp_path / "model").summary(tables.append)
+    assert tables[0] == tables[1]
+    assert "ignored (Dense)" in tables[0]
+    assert "unused" in tables[0]
+
+
 def test_frozen_stays_frozen(tmp_path):
     """Layers that were not trainable are not after loading, and can be set free."""
     model = classifier()
