@@ -72,6 +72,9 @@ class Function:
         wanted = [outputs] if isinstance(outputs, Node) else list(outputs)
         self.outputs = [_computed(require_node(node, "each output")) for node in wanted]
         self.inputs = [_as_input(node) for node in inputs]
+        for k, node in enumerate(self.inputs):
+            if node in self.inputs[:k]:
+                raise GraphnnError(f"input {node.name} is given twice")
         self.updates = dict(updates.new_values) if updates is not None else {}
         self.training = bool(self.updates) if training is None else training
         self.graph = Graph([*self.outputs, *self.updates.values()], self.training)

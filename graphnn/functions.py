@@ -18,7 +18,7 @@ from compiler.text import expression_text
 from .catalogue import define
 from .errors import GraphnnError, ShapeError
 from .graph.application import Result
-from .graph.node import Constant, Node, check_dtype, require_node
+from .graph.node import Constant, Node, check_dtype, index_names, is_integer, require_node
 from .graph.operation import op
 
 __all__ = [
@@ -31,6 +31,7 @@ __all__ = [
     "erf",
     "exp",
     "identity",
+    "in_groups",
     "log",
     "matmul",
     "max",
@@ -50,7 +51,6 @@ __all__ = [
     "transpose",
 ]
 
-_LETTERS = "abcdefghijklm"
 _VECTOR = [{"x": (3, 5)}]
 
 exp = define("exp", "y[...] = exp(x[...])", samples=_VECTOR)
@@ -112,13 +112,33 @@ add = _binary("add", "y[...] = a[...] + b[...]")
 subtract = _binary("subtract", "y[...] = a[...] - b[...]")
 multiply = _binary("multiply", "y[...] = a[...]*b[...]")
 divide = _binary("divide", "y[...] = a[...]/b[...]", b="positive")
-# At a tie each side gets half of the gradient.
-maximum = _binary(
-    "maximum", "y[...] = where(a[...] == b[...], (a[...] + b[...])/2, max(a[...], b[...]))"
-)
-minimum = _binary(
-    "minimum", "y[...] = where(a[...] == b[...], (a[...] + b[...])/2, min(a[...], b[...]))"
-)
+
+
+def _extreme(kind: str) -> Callable[[object, object], Node]:
+    """The value is that of ``max`` or ``min`` exactly; at a tie each side gets half of the gradient.
+
+    Two infinities are no tie, their difference is not 0; whole numbers have no gradient to share.
+    """
+    plain = f"{kind}(a[...], b[...])"
+    halves = "a[...] + (b[...] - a[...])/2"
+    real = _binary(f"{kind}imum", f"y[...] = where(a[...] - b[...] == 0, {halves}, {plain})")
+    whole = op(f"y[...] = {plain}", f"{kind}imum")
+
+    def function(a: object, b: object) -> Node:
+        return _single(whole(a, b)) if _is_whole(a) and _is_whole(b) else real(a, b)
+
+    function.__name__ = function.__qualname__ = f"{kind}imum"
+    function.__doc__ = f"``y[...] = {plain}`` with NumPy's broadcasting; a tie splits the gradient."
+    return function
+
+
+def _is_whole(value: object) -> bool:
+    dtype = value.dtype if isinstance(value, Node) else np.asarray(value).dtype
+    return np.dtype(dtype).kind in "iub"
+
+
+maximum = _extreme("max")
+minimum = _extreme("min")
 _power = _binary("power", "y[...] = a[...]**b[...]", a="positive")
 
 
@@ -126,13 +146,9 @@ def power(a: object, b: object) -> Node:
     """``a**b``; a whole number as exponent is written into the formula, so that its gradient is a
     polynomial.
     """
-    if (
-        isinstance(b, (int, float))
-        and not isinstance(b, bool)
-        and b == int(b)
-        and isinstance(a, Node)
-    ):
-        return _single(op(f"y[...] = x[...]**({int(b)})", "power")(a))
+    number = isinstance(b, (int, float)) and not isinstance(b, bool)
+    if number and isinstance(a, Node) and float(b).is_integer():  # type: ignore[arg-type]
+        return _single(op(f"y[...] = x[...]**({int(b)})", "power")(a))  # type: ignore[call-overload]
     return _power(a, b)
 
 
@@ -176,9 +192,9 @@ def cast(x: Node, dtype: str) -> Node:
 def _axes(x: Node, axis: int | Sequence[int] | None) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(x.ndim))
-    given = (axis,) if isinstance(axis, int) else tuple(axis)
+    given = tuple(axis) if isinstance(axis, Sequence) else (axis,)
     for a in given:
-        if not isinstance(a, (int, np.integer)) or not -x.ndim <= a < x.ndim:
+        if not is_integer(a) or not -x.ndim <= a < x.ndim:
             raise ShapeError(f"{x.name} has {x.ndim} axes: there is no axis {a}")
     return tuple(sorted({int(a) % x.ndim for a in given}))
 
@@ -196,7 +212,7 @@ def _reduction(kind: str, tie: str = "") -> Callable[..., Node]:
             return _single(everything(node))
         if not keepdims and axes == (node.ndim - 1,):
             return _single(last(node))
-        names = _LETTERS[: node.ndim]
+        names = index_names(node.ndim)
         bound = ", ".join(names[a] for a in axes)
         kept = [("0" if keepdims else "") if a in axes else names[a] for a in range(node.ndim)]
         left = ", ".join(k for k in kept if k)
@@ -217,12 +233,11 @@ min = _reduction("min", _TIE)
 def transpose(x: Node, axes: Sequence[int] | None = None) -> Node:
     """The axes in another order, by default reversed."""
     node = require_node(x, "the operand of transpose")
-    order = (
-        tuple(range(node.ndim))[::-1] if axes is None else tuple(int(a) % node.ndim for a in axes)
-    )
-    if sorted(order) != list(range(node.ndim)):
+    wanted = range(node.ndim)[::-1] if axes is None else axes
+    order = [a + node.ndim if is_integer(a) and a < 0 else a for a in wanted]
+    if len(order) != node.ndim or any(a not in order for a in range(node.ndim)):
         raise ShapeError(f"{node.name} has {node.ndim} axes; {axes} is not an order of them")
-    names = _LETTERS[: node.ndim]
+    names = index_names(node.ndim)
     left = ", ".join(names[a] for a in order)
     return _single(op(f"y[{left}] = x[{', '.join(names)}]", "transpose")(node))
 
@@ -235,6 +250,8 @@ def reshape(x: Node, shape: Sequence[int]) -> Node:
     node = require_node(x, "the operand of reshape")
     keeps_batch = node.ndim > 0 and not isinstance(node.dims[0], Number)
     inner = node.dims[1:] if keeps_batch else node.dims
+    if not all(n is None or is_integer(n) for n in shape):
+        raise ShapeError(f"{node.name}: {tuple(shape)} is not a shape: sizes are whole numbers")
     wanted = [None if n is None else int(n) for n in shape]
     if keeps_batch:
         if not wanted or wanted[0] not in (None, -1):
@@ -245,7 +262,7 @@ def reshape(x: Node, shape: Sequence[int]) -> Node:
     old = [int(n.value) for n in inner if isinstance(n, Number)]
     new = _filled(wanted, math.prod(old), node)
     batch = ["n"] if keeps_batch else []
-    names = list(_LETTERS[: len(new)])
+    names = index_names(len(new))
     left = ", ".join([*batch, *(f"{a}:{n}" for a, n in zip(names, new, strict=True))])
     position: Expr = expr(0)
     for name, size in zip(names, new, strict=True):
@@ -284,8 +301,19 @@ def concat(nodes: Sequence[Node], axis: int = -1) -> Node:
     if not parts:
         raise GraphnnError("concat needs at least one node")
     (place,) = _axes(parts[0], axis)
+    return in_groups(parts, lambda group: _concat(group, place))
+
+
+def in_groups(parts: Sequence[Node], join: Callable[[Sequence[Node]], Node]) -> Node:
+    """``join`` of all parts, no more than 16 in one formula: of more, groups are joined first."""
+    while len(parts) > 16:
+        parts = [join(parts[k : k + 16]) for k in range(0, len(parts), 16)]
+    return join(parts)
+
+
+def _concat(parts: Sequence[Node], place: int) -> Node:
     lines, start = [], "0"
-    names = _LETTERS[: parts[0].ndim]
+    names = index_names(parts[0].ndim)
     for k, part in enumerate(parts):
         if part.ndim != len(names):
             raise ShapeError(

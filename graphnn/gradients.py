@@ -13,10 +13,10 @@ from compiler.expression import Element
 
 from .calculus.formulas import Derived, gradient_formula
 from .errors import DtypeError, GraphnnError, ShapeError
-from .functions import add
+from .functions import add, in_groups
 from .graph.application import Application, Result
 from .graph.graph import Graph
-from .graph.node import Constant, Node, graph_role, require_node
+from .graph.node import Constant, Node, graph_role, index_names, require_node
 from .graph.operation import Operation, op
 from .notation import Formula, expand, is_generic, reads_bundle, select, symbolic
 
@@ -157,23 +157,25 @@ def _total(node: Node, parts: list[Node]) -> Node:
     for part in parts:
         if isinstance(part, Result) and part.name == f"d_{node.name}":
             part.name += f"_via_{part.application.name.removeprefix('d_')}"
-    if len(parts) == 2:
-        total = add(*parts)
-    else:
-        terms = " + ".join(f"a{k}[...]" for k in range(len(parts)))
-        result = op(f"y[...] = {terms}", "add")(*parts)
-        if not isinstance(result, Result):
-            raise GraphnnError("a sum has one result")
-        total = result
+    total = in_groups(parts, _sum)
     total.name = f"d_{node.name}"
     return total
+
+
+def _sum(parts: Sequence[Node]) -> Node:
+    if len(parts) == 2:
+        return add(*parts)
+    terms = " + ".join(f"a{k}[...]" for k in range(len(parts)))
+    result = op(f"y[...] = {terms}", "add")(*parts)
+    assert isinstance(result, Result)
+    return result
 
 
 def _zero(node: Node) -> Node:
     """An explicit zero of the node's shape."""
     if node.ndim == 0:
         return Constant(0.0, name=f"d_{node.name}", dtype=node.dtype)
-    names = "abcdefghijklm"[: node.ndim]
+    names = index_names(node.ndim)
     sizes = ", ".join(f"{a}:dim(x, {k})" for k, a in enumerate(names))
     result = op(f"y[{sizes}] = 0", "zero", dtype=node.dtype)(node)
     assert isinstance(result, Result)

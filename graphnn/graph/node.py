@@ -40,6 +40,8 @@ __all__ = [
     "fresh_names",
     "graph_role",
     "identifier",
+    "index_names",
+    "is_integer",
     "layer_scope",
     "require_node",
     "unique_name",
@@ -171,6 +173,8 @@ class Input(Node):
     ) -> None:
         if isinstance(shape, int) or shape is None:
             raise ShapeError(f"expected a shape such as (None, 784), got {shape!r}")
+        if not isinstance(name, (str, type(None))):
+            raise GraphnnError(f"a name is a string, got {type(name).__name__}")
         label = name or unique_name("input")
         check_dtype(dtype, label)
         dims: list[Expr] = []
@@ -272,6 +276,17 @@ class Choice(Node):
 def check_dtype(dtype: str, name: str) -> None:
     if dtype not in DTYPES:
         raise DtypeError(f"{name}: dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+
+
+def is_integer(value: object) -> bool:
+    """Python's and NumPy's whole numbers, truth values not among them."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def index_names(count: int) -> list[str]:
+    """Names of that many indices, for formulas that are written for one number of axes."""
+    letters = "abcdefghijklm"
+    return [letters[k] if k < len(letters) else f"a{k}" for k in range(count)]
 
 
 def require_node(value: object, what: str) -> Node:

@@ -9,7 +9,8 @@ ever written for it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -33,7 +34,7 @@ from ..notation import (
 )
 from .application import Application, Result
 from .dtypes import dtypes_of
-from .node import Constant, Node, current_scope, unique_name
+from .node import Constant, Node, check_dtype, current_scope, unique_name
 
 __all__ = ["Operation", "bound_text", "op", "resolve_cached"]
 
@@ -124,7 +125,7 @@ class Operation:
 def op(
     text: str,
     name: str | None = None,
-    outputs: tuple[str, ...] | None = None,
+    outputs: Sequence[str] | None = None,
     dtype: str | None = None,
     **attributes: int | float | Fraction,
 ) -> Operation:
@@ -146,8 +147,11 @@ def op(
     ('seed', 'step', 'x')
     """
     numbers = {k: _number(k, v) for k, v in attributes.items()}
-    formula = _parse(text, tuple(numbers.items()), outputs)
-    return Operation(name or formula.outputs[0], formula, numbers, dtype)
+    formula = _parse(text, tuple(numbers.items()), None if outputs is None else tuple(outputs))
+    label = name or formula.outputs[0]
+    if dtype is not None:
+        check_dtype(dtype, label)
+    return Operation(label, formula, numbers, dtype)
 
 
 @lru_cache(maxsize=4096)
@@ -192,6 +196,8 @@ def _number(name: str, value: object) -> Fraction:
         raise GraphnnError(f"attribute {name} must be a number, got {value!r}")
     if isinstance(value, (int, np.integer)):
         return Fraction(int(value))
+    if not math.isfinite(value):
+        raise GraphnnError(f"attribute {name} must be finite, got {value!r}")
     return value if isinstance(value, Fraction) else Fraction(repr(float(value)))
 
 

@@ -249,6 +249,13 @@ REFUSALS = [
     (lambda: gn.concat([X, gn.Input((None, 3))]), gn.ShapeError, "has 2 axes, x has 3"),
     (lambda: gn.concat([X, gn.Input((None, 2, 4))]), gn.ShapeError, "axis 1 of"),
     (lambda: gn.cast(X, "float16"), gn.DtypeError, "float16"),
+    (lambda: gn.transpose(gn.Input((2, 3)), (5, 0)), gn.ShapeError, "is not an order of them"),
+    (lambda: gn.reshape(gn.Input((2, 3)), (2.5, 3)), gn.ShapeError, "sizes are whole numbers"),
+    (lambda: gn.sum(X, axis=1.0), gn.ShapeError, "there is no axis 1.0"),
+    (lambda: gn.op("y[i] = x[i]", dtype="float16"), gn.DtypeError, "float16"),
+    (lambda: gn.op("y[i] = a*x[i]", a=float("nan")), gn.GraphnnError, "attribute a"),
+    (lambda: gn.Input((2,), name=5), gn.GraphnnError, "a name is a string, got int"),
+    (lambda: gn.function([X, X], 2 * X), gn.GraphnnError, "input x is given twice"),
     (lambda: X + "a", gn.GraphnnError, "must be a node, array or number, got str"),
 ]
 
@@ -258,3 +265,39 @@ def test_what_does_not_fit_is_refused_at_once(build, error, message):
     """When the node would be made, with both shapes."""
     with pytest.raises(error, match=message):
         build()
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+def test_extremes_of_two_are_exact(name):
+    """At ties too: the largest numbers, the smallest, infinities and NaN, int32 beyond float's reach."""
+    a = np.array([3e38, 1e-45, np.inf, -np.inf, np.nan, 1, 2], "float32")
+    b = np.array([3e38, 1e-45, np.inf, -np.inf, 1, np.nan, 3], "float32")
+    x, y = node(a, "x"), node(b, "y")
+    found, expected = getattr(gn, name)(x, y), getattr(np, name)(a, b)
+    assert np.array_equal(gn.evaluate(found, {x: a, y: b}), expected, equal_nan=True)
+    assert np.array_equal(gn.function([x, y], found)(a, b), expected, equal_nan=True)
+    whole = np.array([16777217, 3], "int32")
+    i = node(whole, "i")
+    found = getattr(gn, name)(i, i)
+    assert found.dtype == "int32"
+    assert gn.function([i], found)(whole).tolist() == whole.tolist()
+
+
+@pytest.mark.parametrize("count", [17, 70, 300])
+def test_any_number_of_parts(count):
+    """What is written for many nodes meets no limit that is meant for text from outside."""
+    x = gn.Input((2,), "x")
+    found = gn.concat([float(k) * x for k in range(count)])
+    gradient = gn.compute_gradients(gn.sum(found), [x])[x]
+    a = np.array([1.0, 2.0], "float32")
+    joined, slopes = gn.function([x], [found, gradient])(a)
+    assert np.array_equal(joined, np.outer(np.arange(count), a).ravel().astype("float32"))
+    assert slopes.tolist() == [count * (count - 1) / 2] * 2
+
+
+def test_many_axes_have_names():
+    """More axes than there are letters."""
+    a = numbers((1,) * 15 + (2,))
+    x = node(a, "x")
+    assert gn.evaluate(gn.transpose(x), {x: a}).shape == a.T.shape
+    assert gn.evaluate(gn.sum(x, axis=3), {x: a}).shape == a.sum(3).shape
