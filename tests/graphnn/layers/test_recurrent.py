@@ -1,0 +1,345 @@
+"""Recurrent layers: what their equations compute, how their gradients run, that nothing grows with the sequence."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import compiler
+import graphnn as gn
+from graphnn.function import bind_sizes
+from graphnn.graph.graph import Graph
+from graphnn.graph.lower import lower
+from graphnn.layers.recurrent import GRU, LSTM, SimpleRNN
+
+CELLS = [
+    (SimpleRNN, {}),
+    (LSTM, {}),
+    (GRU, {}),
+    (GRU, {"reset_after": False}),
+]
+SHAPES = [(3, 5, 4, 7), (1, 1, 1, 1), (1, 3, 2, 1), (2, 1, 3, 17), (5, 13, 17, 33)]
+IDS = ["simple_rnn", "lstm", "gru", "gru_reset_before"]
+cells = pytest.mark.parametrize(("kind", "options"), CELLS, ids=IDS)
+
+
+def numbers(*shape, seed=0, dtype="float32"):
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+class Trial:
+    """A layer with its loss ``sum(y*g)``, and the gradients by input, initial states and weights."""
+
+    def __init__(self, kind, shape, dtype="float64", start=False, **options):
+        n, t, e, u = shape
+        self.layer = kind(u, bias_initializer="random_normal", **options)
+        self.x = gn.Input((None, t, e), "x", dtype=dtype)
+        count = len(kind.states) if start else 0
+        self.start = [gn.Input((None, u), f"start_{k}", dtype=dtype) for k in range(count)]
+        self.y = self.layer(self.x, initial_state=self.start)
+        g = gn.Input((None, *self.y.shape[1:]), "g", dtype=dtype)
+        self.loss = gn.sum(self.y * g)
+        wrt = [self.x, *self.start, *self.layer.parameters]
+        self.gradients = list(gn.compute_gradients(self.loss, wrt).values())
+        self.inputs = [self.x, *self.start, g]
+        self.arrays = [
+            numbers(n, *node.shape[1:], seed=k, dtype=dtype) for k, node in enumerate(self.inputs)
+        ]
+
+    def run(self):
+        """The output, then the gradients."""
+        return gn.function(self.inputs, [self.y, *self.gradients])(*self.arrays)
+
+
+def largest_error(found, expected):
+    """Relative to the largest element of each array."""
+    pairs = zip(found, map(np.asarray, expected), strict=True)
+    return max(np.abs(a - b).max() / max(np.abs(b).max(), 1e-300) for a, b in pairs)
+
+
+# --- values -----------------------------------------------------------------------------------------------------
+
+
+def step(kind, x, states, weights, reset_after=True):
+    """One step in NumPy: the new states."""
+    kernel, recurrent, bias = weights
+    if kind is SimpleRNN:
+        return [np.tanh(x @ kernel + states[0] @ recurrent + bias)]
+    if kind is LSTM:
+        i, f, a, o = np.split(x @ kernel + states[0] @ recurrent + bias, 4, axis=-1)
+        c = sigmoid(f) * states[1] + sigmoid(i) * np.tanh(a)
+        return [sigmoid(o) * np.tanh(c), c]
+    u = len(recurrent)
+    own, other = bias if reset_after else (bias, 0)
+    p, q = x @ kernel + own, states[0] @ recurrent + other
+    z, r = sigmoid(p[:, :u] + q[:, :u]), sigmoid(p[:, u : 2 * u] + q[:, u : 2 * u])
+    inner = r * q[:, 2 * u :] if reset_after else (r * states[0]) @ recurrent[:, 2 * u :]
+    return [z * states[0] + (1 - z) * np.tanh(p[:, 2 * u :] + inner)]
+
+
+@cells
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_layer_is_a_loop_over_its_cell(kind, options, shape, backwards):
+    """All steps of all states, from an initial state, in either direction."""
+    trial = Trial(kind, shape, start=True, go_backwards=backwards, return_sequences=True, **options)
+    x, *states, _ = trial.arrays
+    sequence = []
+    for t in reversed(range(shape[1])) if backwards else range(shape[1]):
+        states = step(kind, x[:, t], states, trial.layer.get_weights(), **options)
+        sequence.append(states[0])
+    given = dict(zip(trial.inputs[:-1], trial.arrays, strict=False))
+    assert largest_error([trial.run()[0]], [np.stack(sequence, 1)]) < 1e-12
+    assert largest_error([gn.evaluate(trial.y, given)], [np.stack(sequence, 1)]) < 1e-12
+
+
+@cells
+def test_the_last_state_is_returned(kind, options):
+    """Without return_sequences the last step of them; return_state adds the states to it."""
+    x = gn.Input((None, 6, 3), "x")
+    layer = kind(4, return_sequences=True, return_state=True, name="cell", **options)
+    whole, *states = layer(x)
+    layer.return_sequences = False
+    last, *_ = layer(x)
+    values = gn.function([x], [whole, last, *states])(numbers(2, 6, 3))
+    assert [s.shape for s in states] == [(None, 4)] * len(kind.states)
+    assert np.array_equal(values[0][:, -1], values[1])
+    assert np.array_equal(values[1], values[2])
+
+
+@cells
+def test_without_a_bias_it_counts_as_zero(kind, options):
+    """The same values and gradients as with a bias of zeros."""
+    plain = Trial(kind, (2, 4, 3, 5), use_bias=False, **options)
+    other = Trial(kind, (2, 4, 3, 5), **options)
+    zeros = np.zeros_like(other.layer.bias.value)
+    other.layer.set_weights([*plain.layer.get_weights(), zeros])
+    assert largest_error(plain.run(), other.run()[:-1]) < 1e-12
+
+
+def test_activations_are_written_into_the_formula():
+    """By name, as a function, or one's own operation; what is not a function of one number is refused."""
+    x = gn.Input((None, 4, 3), "x", dtype="float64")
+    swish = gn.op("y[...] = x[...]/(1 + exp(-beta*x[...]))", "swish", beta=1.5)
+    formulas = {
+        "relu": "h[n, t, u] = max(0, z[n, t, u])",
+        swish: "h[n, t, u] = z[n, t, u]/(1 + exp(-1.5*z[n, t, u]))",
+        gn.leaky_relu: "h[n, t, u] = max(0.01*z[n, t, u], z[n, t, u])",
+        None: "h[n, t, u] = z[n, t, u]",
+    }
+    for activation, text in formulas.items():
+        y = SimpleRNN(2, activation=activation, return_sequences=True)(x)
+        assert y.application.operation.formula.text.splitlines()[-1] == text
+    for wrong in ("softmax", lambda x: gn.relu(x) * 2):
+        with pytest.raises(gn.GraphnnError, match="the activation of a gate"):
+            SimpleRNN(2, activation=wrong)(x)
+
+
+def test_weights_lie_as_in_keras():
+    """Kernel, recurrent kernel, bias, gates side by side; forget gates start open."""
+    shapes = {}
+    for name, (kind, options) in zip(IDS, CELLS, strict=True):
+        layer = kind(4, name=name, **options)
+        layer(gn.Input((None, 5, 3)))
+        shapes[name] = [(p.name.split(".")[1], p.value.shape) for p in layer.parameters]
+        rows = layer.recurrent_kernel.value.astype("float64")
+        assert np.allclose(rows @ rows.T, np.eye(4), atol=1e-6)
+        if kind is LSTM:
+            assert layer.bias.value.tolist() == [0] * 4 + [1] * 4 + [0] * 8
+    assert shapes == {
+        "simple_rnn": [("kernel", (3, 4)), ("recurrent_kernel", (4, 4)), ("bias", (4,))],
+        "lstm": [("kernel", (3, 16)), ("recurrent_kernel", (4, 16)), ("bias", (16,))],
+        "gru": [("kernel", (3, 12)), ("recurrent_kernel", (4, 12)), ("bias", (2, 12))],
+        "gru_reset_before": [("kernel", (3, 12)), ("recurrent_kernel", (4, 12)), ("bias", (12,))],
+    }
+    assert SimpleRNN(2).name.startswith("simple_rnn")
+
+
+REFUSALS = [
+    (lambda: LSTM(3, name="r")(gn.Input((None, 4))), "r: expected sequences"),
+    (lambda: LSTM(3, name="r")(gn.Input((None, 4, None))), "r: axis -1 of .* must have a fixed"),
+    (lambda: LSTM(0, name="r"), "r: units must be a whole number above 0"),
+    (lambda: GRU(3, name="r", unroll=True), "r: there is no argument unroll"),
+    (
+        lambda: LSTM(3, name="r")(gn.Input((None, 4, 2)), initial_state=gn.Input((None, 3))),
+        "r: the initial state is h and c, got 1",
+    ),
+    (
+        lambda: GRU(3, name="r")(gn.Input((None, 4, 2)), initial_state=gn.Input((None, 4))),
+        "r: index k of U is 3, of h0 is 4",
+    ),
+]
+
+
+@pytest.mark.parametrize(("build", "message"), REFUSALS)
+def test_recurrent_layers_refuse_what_does_not_fit(build, message):
+    """When the graph is built, with the layer's name."""
+    with pytest.raises(gn.GraphnnError, match=message):
+        build()
+
+
+# --- gradients --------------------------------------------------------------------------------------------------
+
+
+@cells
+@pytest.mark.parametrize("start", [False, True])
+def test_gradients_are_verified(kind, options, start):
+    """Each gradient of the cell is proved by sympy and agrees with 50-digit differences; then the whole."""
+    trial = Trial(kind, (2, 3, 2, 2), start=start, **options)
+    report = gn.check_gradients(trial.loss, [trial.x, *trial.start, *trial.layer.parameters])
+    report.assert_ok()
+    own = [v for v in report.verdicts if v.node == trial.layer.name]
+    assert [v.symbolic for v in own] == ["proved"] * len(own)
+    assert len(own) >= 4
+    assert max(v.error for v in own) < 1e-25
+
+
+@cells
+def test_gradients_are_recurrences_that_run_backward(kind, options):
+    """Two loops, forward and back; products with the input before and after, weights' gradients after."""
+    trial = Trial(kind, (2, 9, 3, 8), **options)
+    system = lowered(trial.gradients, trial.inputs, trial.arrays)
+    executable = compiler.compile(system)
+    lines = executable.explain("order").splitlines()
+    loops = [line for line in lines if line.startswith("for ")]
+    assert ["reversed" in line for line in loops] == [False, True]
+    inside = "\n".join(line for line in lines if line.startswith(" "))
+    outside = "\n".join(line for line in lines if not line.startswith(" "))
+    kernel, recurrent = trial.layer.kernel, trial.layer.recurrent_kernel
+    assert graph_name(kernel) not in inside.replace(graph_name(recurrent), "")
+    assert f"d_{graph_name(recurrent)}[" in outside and f"d_{graph_name(recurrent)}[" not in inside
+    assert "+=" not in inside + outside
+
+
+def graph_name(node):
+    return node.name.replace(".", "_")
+
+
+def lowered(outputs, inputs, arrays):
+    """The system for arrays of these shapes."""
+    return lower(outputs, None, bind_sizes(inputs, arrays)).system
+
+
+# --- independent of the length -----------------------------------------------------------------------------------
+
+
+@cells
+def test_nothing_grows_with_the_sequence(kind, options):
+    """Equations, kernels and picture are the same for 16 steps and for 1024; so is the code, once sums are long
+    enough to be cut into blocks; memory is linear."""
+    counts, code, memory = {}, {}, {}
+    for steps in (16, 1024, 2048):
+        trial = Trial(kind, (2, steps, 8, 8), dtype="float32", **options)
+        executable = compiler.compile(lowered(trial.gradients, trial.inputs, trial.arrays))
+        equations = str(Graph(trial.gradients)).splitlines()
+        kernels = executable.explain("schedule").count("def kernel")
+        boxes = gn.draw(trial.loss, graph="gradient").picture.boxes
+        counts[steps] = (len(equations), kernels, len(boxes))
+        code[steps] = len(executable.explain("emit").splitlines())
+        memory[steps] = executable.program.arena
+    assert counts[16] == counts[1024] == counts[2048]
+    assert code[16] < code[1024] == code[2048] < 1.5 * code[16]
+    assert 1.9 * memory[1024] < memory[2048] < 2.01 * memory[1024]
+
+
+# --- other frameworks -------------------------------------------------------------------------------------------
+
+
+def torch_twin(torch, trial, shape):
+    """torch's layer with the same weights, its reset and update gates in torch's order."""
+    _, _, e, u = shape
+    kernel, recurrent, bias = trial.layer.get_weights()
+    name = {SimpleRNN: "RNN", LSTM: "LSTM", GRU: "GRU"}[type(trial.layer)]
+    other = getattr(torch.nn, name)(e, u, batch_first=True, dtype=torch.float64)
+    own, recurrent_bias = bias if name == "GRU" else (bias, np.zeros_like(bias))
+    gates = [1, 0, 2] if name == "GRU" else list(range(type(trial.layer).gates))
+    arrays = [
+        np.concatenate([np.split(a, len(gates), axis=-1)[g] for g in gates], -1).T
+        for a in (kernel, recurrent, own, recurrent_bias)
+    ]
+    with torch.no_grad():
+        for parameter, array in zip(other.parameters(), arrays, strict=True):
+            parameter.copy_(torch.from_numpy(array.copy()))
+    return other, gates
+
+
+@pytest.mark.parametrize("kind", [SimpleRNN, LSTM, GRU])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_layers_are_those_of_torch(torch, kind, shape):
+    """Outputs and all gradients in float64 to 1e-9 of the largest."""
+    trial = Trial(kind, shape, start=True, return_sequences=True)
+    other, gates = torch_twin(torch, trial, shape)
+    x, *start, g = [torch.from_numpy(a).requires_grad_() for a in trial.arrays]
+    state = tuple(s[None] for s in start)
+    y, _ = other(x, state if kind is LSTM else state[0])
+    (y * g).sum().backward()
+
+    def back(array):
+        blocks = np.split(array.numpy().T, len(gates), axis=-1)
+        return np.concatenate([blocks[gates.index(k)] for k in range(len(gates))], -1)
+
+    kernel, recurrent, own, inner = [back(p.grad) for p in other.parameters()]
+    bias = np.stack([own, inner]) if kind is GRU else own
+    expected = [y.detach(), x.grad, *(s.grad for s in start), kernel, recurrent, bias]
+    assert largest_error(trial.run(), expected) < 1e-9
+
+
+@cells
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize(
+    "more", [{}, {"go_backwards": True, "return_sequences": True}, {"activation": "relu"}], ids=str
+)
+def test_layers_are_those_of_keras(keras, jax, kind, options, shape, more):
+    """Outputs and all gradients in float32 to 2e-5 of the largest."""
+    trial = Trial(kind, shape, dtype="float32", **options, **more)
+    other = getattr(keras.layers, kind.__name__)(shape[-1], **options, **more)
+    other.build(shape[:-1])
+    other.set_weights(trial.layer.get_weights())
+    x, g = trial.arrays
+
+    def loss(weights, x):
+        pairs = list(zip(other.trainable_variables, weights, strict=True))
+        with keras.StatelessScope(state_mapping=pairs):
+            y = other(x)
+        return (y * g).sum(), y
+
+    weights = [v.value for v in other.trainable_variables]
+    both = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
+    (_, y), (by_weights, by_x) = both(weights, jax.numpy.asarray(x))
+    assert largest_error(trial.run(), [y, by_x, *by_weights]) < 2e-5
+
+
+# --- learning ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [LSTM, GRU])
+def test_a_copy_task_is_learnt(kind):
+    """Which of four symbols stood first is still known after six more."""
+    gn.set_seed(3)
+    symbols = np.random.default_rng(0).integers(0, 4, (256, 7))
+    x = np.eye(4, dtype="float32")[symbols]
+    model = gn.Sequential([gn.Input((None, 7, 4)), kind(16), gn.layers.Dense(4, "softmax")])
+    loss = gn.losses.sparse_categorical_crossentropy
+    model.compile(gn.optimizers.Adam(0.02), loss, metrics=["accuracy"])
+    model.fit(x, symbols[:, 0].astype("int32"), batch_size=64, epochs=25, verbose=0)
+    _, accuracy = model.evaluate(x, symbols[:, 0].astype("int32"), verbose=0)
+    assert accuracy > 0.98
+
+
+@cells
+def test_stacked_layers_learn(kind, options):
+    """Two layers, the second fed by all steps of the first: the loss falls."""
+    gn.set_seed(1)
+    first, second = kind(6, return_sequences=True, **options), kind(5, **options)
+    x, y = gn.Input((None, 8, 3), "x"), gn.Input((None, 1), "y")
+    loss = gn.losses.mean_squared_error(y, gn.layers.Dense(1)(second(first(x))))
+    update = gn.optimizers.Adam(0.02).apply_gradients(gn.compute_gradients(loss))
+    train = gn.function([x, y], loss, updates=update)
+    given = numbers(32, 8, 3)
+    target = given[:, 0, :1] + given[:, -1, 1:2]
+    losses = [float(train(given, target)) for _ in range(60)]
+    assert losses[-1] < 0.5 * losses[0]
