@@ -87,12 +87,28 @@ def _assignments(pattern: Resolved) -> Iterator[dict[Expr, Expr]]:
         )
     )
     first = pattern.operands[0] if pattern.operands else ""
-    for small, large in itertools.product((2, 1, 3), (3, 4, 5, 6, 8)):
+    # Written out, a recurrence doubles with each step: two steps of size one show all there is.
+    smalls, larges = ((1,), (2, 3, 4)) if _recurs(pattern) else ((2, 1, 3), (3, 4, 5, 6, 8))
+    for small, large in itertools.product(smalls, larges):
         sizes: dict[Expr, Expr] = {}
         for k, symbol in enumerate(symbols):
-            number = large if symbol.tensor == first and k else small + (k % 2 if large < 5 else 0)
+            number = (
+                large
+                if symbol.tensor == first and k
+                else small + (k % 2 if small > 1 and large < 5 else 0)
+            )
             sizes[symbol] = Number(Fraction(number))
         yield sizes
+
+
+def _recurs(pattern: Resolved) -> bool:
+    """Does an equation read what it, or a later one, defines?"""
+    equations = pattern.equations
+    return any(
+        element.tensor in {later.target for later in equations[k:]}
+        for k, equation in enumerate(equations)
+        for element in elements(equation.value)
+    )
 
 
 def _whole(size: Expr) -> int:

@@ -27,10 +27,9 @@ from compiler.system import Equation
 
 from ..notation import Resolved
 
-__all__ = ["Scalar", "Scalars", "is_zero", "symbol"]
+__all__ = ["Scalar", "Scalars", "symbol"]
 
 Position = tuple[int, ...]
-LIMIT = 4_000  # operations in an expression beyond which equality is not decided
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,23 +227,6 @@ def _best(largest: bool, values: list[Scalar]) -> int:
 def _whole(size: Expr | None) -> int:
     assert isinstance(size, Number)
     return int(size.value)
-
-
-def is_zero(e: Any) -> bool | None:
-    """Is a sympy expression identically zero? None when that was not decided."""
-    if e == 0:
-        return True
-    if e.count_ops() > LIMIT:
-        return None
-    spread = sympy.expand(e)
-    if spread == 0:
-        return True
-    numerator = sympy.expand(sympy.together(spread).as_numer_denom()[0])
-    if numerator == 0:
-        return True
-    if numerator.count_ops() < LIMIT // 10 and sympy.simplify(numerator) == 0:
-        return True
-    return None
 
 
 def symbol(tensor: str, position: Position, numbers: np.ndarray) -> Scalar:
