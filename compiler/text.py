@@ -7,7 +7,7 @@ The size of an index is printed (``a:28``) only where nothing on the right-hand 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
@@ -67,9 +67,14 @@ def expression_text(e: Expr, shapes: Shapes | None = None) -> str:
     return _Printer(shapes or {}).show(e)[0]
 
 
-def equation_text(equation: Equation, shapes: Shapes | None = None) -> str:
-    """One equation; ``shapes`` (of the tensors read) as in `expression_text`."""
-    printer = _Printer(shapes or {})
+def equation_text(
+    equation: Equation, shapes: Shapes | None = None, known: Container[str] | None = None
+) -> str:
+    """One equation; ``shapes`` (of the tensors read) as in `expression_text`.
+
+    ``known`` are the tensors whose shape the reader has, by default all in ``shapes``.
+    """
+    printer = _Printer(shapes or {}, known)
     left = equation.target
     if equation.subscripts:
         sizes = equation.sizes
@@ -94,20 +99,23 @@ def system_text(system: System) -> str:
 
 
 class _Printer:
-    def __init__(self, shapes: Shapes) -> None:
+    def __init__(self, shapes: Shapes, known: Container[str] | None = None) -> None:
         self.shapes = shapes
+        self.known: Container[str] = shapes if known is None else known
 
     def size(self, index: Index, size: Expr | None, body: Expr) -> str:
-        """``:size`` unless elements are read at the plain index, and all of them have just that size."""
+        """``:size`` unless elements are read at the plain index, all of just that size, and one is known."""
         if size is None or index.name == "...":
             return ""
-        said: list[Expr] = []
+        told = False
         for element in elements(body):
             shape = self.shapes.get(element.tensor, ())
-            if len(shape) == len(element.subscripts):
-                pairs = zip(element.subscripts, shape, strict=True)
-                said += [dimension for subscript, dimension in pairs if subscript == index]
-        return "" if said and all(n == size for n in said) else ":" + self.show(size)[0]
+            for subscript, dimension in zip(element.subscripts, shape, strict=False):
+                if subscript == index and len(shape) == len(element.subscripts):
+                    if dimension != size:
+                        return ":" + self.show(size)[0]
+                    told = told or element.tensor in self.known
+        return "" if told else ":" + self.show(size)[0]
 
     def show(self, e: Expr) -> tuple[str, int]:
         """Text and binding strength."""

@@ -37,9 +37,11 @@ def gradient_formula(
 @lru_cache(maxsize=4096)
 def _derived(formula: Formula, attributes: tuple[tuple[str, Fraction], ...]) -> Derived:
     resolved = symbolic(formula)
+    seeds = {seed_name(resolved, output): output for output in resolved.outputs}
     text = gradient_text(resolved)
+    if not text:  # no operand is real
+        return Derived(Formula("", (), (), (), ()), {}, seeds)
     made = {line.target for line in parse(text, dict(attributes)).lines}
     names = {operand: gradient_name(resolved, operand) for operand in resolved.operands}
     targets = {operand: name for operand, name in names.items() if name in made}
-    seeds = {seed_name(resolved, output): output for output in resolved.outputs}
     return Derived(parse(text, dict(attributes), tuple(targets.values())), targets, seeds)

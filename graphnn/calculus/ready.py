@@ -49,7 +49,7 @@ def ready_blocks(formulas: Iterable[Resolved]) -> str:
     """The contents of the shipped file for these formulas, derived anew."""
     blocks = {_question(r): _derived(r) for r in formulas}
     return "\n\n".join(
-        f"{question}\n" + "\n".join(_INDENT + line for line in answer.splitlines())
+        "\n".join([question, *(_INDENT + line for line in answer.splitlines())])
         for question, answer in blocks.items()
     )
 

@@ -68,8 +68,9 @@ def expand(formula: Formula, shapes: Mapping[str, Sequence[Expr]]) -> Formula:
     bundles = _bundles(formula, shapes)
     length = max((len(b) for b in bundles.values()), default=0)
     names = _names(formula, length, alone=_is_alone(formula))
-    full = _broadcast(bundles, length, formula)
-    writer = _Expansion(names, full, bundles, _positions(formula))
+    positions = _positions(formula)
+    full, sizes = _broadcast(bundles, positions, length, formula)
+    writer = _Expansion(names, full, sizes, bundles, positions)
     lines = tuple(writer.line(line) for line in formula.lines)
     facts = tuple(writer.fact(fact) for fact in formula.facts)
     return Formula(formula.text, lines, facts, formula.operands, formula.outputs)
@@ -131,21 +132,26 @@ def _is_alone(formula: Formula) -> bool:
     return all(len(line.subscripts) <= 1 for line in formula.lines)
 
 
-def _broadcast(bundles: Mapping[str, Shape], length: int, formula: Formula) -> Shape:
-    """The common bundle: NumPy's rule, aligned at the right."""
+def _broadcast(
+    bundles: Mapping[str, Shape], positions: Mapping[str, int], length: int, formula: Formula
+) -> tuple[Shape, Shape]:
+    """The common bundle by NumPy's rule, aligned at the right; and the ``dim(x, k)`` that each size is."""
     one = Number(Fraction(1))
     full: list[Expr] = [one] * length
     owner = [""] * length
+    sizes: list[Expr] = [one] * length
     for tensor, bundle in bundles.items():
-        for axis, size in enumerate(bundle, start=length - len(bundle)):
+        skipped = length - len(bundle)
+        for axis, size in enumerate(bundle, start=skipped):
             if full[axis] == one:
                 full[axis], owner[axis] = size, tensor
+                sizes[axis] = Size(tensor, positions[tensor] + axis - skipped)
             elif size not in (one, full[axis]):
                 raise ShapeError(
                     f"'...' of {owner[axis]} has size {_show(full[axis])} where that of {tensor} has"
                     f" {_show(size)}: {formula.text}"
                 )
-    return tuple(full)
+    return tuple(full), tuple(sizes)
 
 
 def _show(size: Expr) -> str:
@@ -181,19 +187,28 @@ class _Expansion:
         self,
         names: tuple[Index, ...],
         full: Shape,
+        sizes: Shape,
         bundles: Mapping[str, Shape],
         positions: Mapping[str, int],
     ) -> None:
         self.names, self.full, self.bundles, self.positions = names, full, bundles, positions
+        self.sizes: dict[Index, Expr] = dict(zip(names, sizes, strict=True)) if bundles else {}
 
     def line(self, line: Line) -> Line:
         subscripts = tuple(new for s in line.subscripts for new in self.subscript(s, line.target))
         columns = {self.expression(e): column for e, column in line.columns.items() if e != BUNDLE}
+        value = self.expression(line.value)
+        said = {s for part in (value, *subscripts) for e in elements(part) for s in e.subscripts}
+        unsaid = {i: size for i, size in self.sizes.items() if i not in said}
+        declared = (
+            b if b.size else Binder(b.index, unsaid.get(b.index))
+            for b in self.binders(line.declared)
+        )
         return Line(
             line.target,
             subscripts,
-            self.binders(line.declared),
-            self.expression(line.value),
+            tuple(declared),
+            value,
             line.accumulate,
             line.source,
             line.number,

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from fractions import Fraction
 
 from compiler.expression import (
+    ELLIPSIS,
     GROUP,
     Binder,
     Call,
@@ -100,7 +101,7 @@ class Ranges:
                     )
                 return shape[axis]
             case Size(tensor, "...") if tensor in self.shapes:
-                return next((n for n in self.shapes[tensor] if n == size), size)
+                return next(filter(is_bundle, self.shapes[tensor]), size)
         return normalize(rebuild(size, self.known))
 
     def separate(self, e: Expr) -> Expr:
@@ -146,6 +147,15 @@ class Ranges:
             self.plain(element)
         while any(self.affine(element) for element in known):
             pass
+        self.bundled()
+
+    def bundled(self) -> None:
+        """One bundle in one formula: where nothing says how large ``...`` is, any tensor does."""
+        size = next((n for shape in self.shapes.values() for n in shape if is_bundle(n)), None)
+        if size is not None:
+            for index in self.indices:
+                if self.names.get(index, index) == BUNDLE:
+                    self.sizes.setdefault(index, size)
 
     def check_targets(self, operands: set[str]) -> None:
         """Elements of tensors that were not known when the line was resolved: ranks and sizes must fit too.
@@ -272,6 +282,11 @@ class Ranges:
             case Call("group"):
                 return self.grouped(e, keep=True)
         return rebuild(e, self.finish)
+
+
+def is_bundle(size: Expr) -> bool:
+    """Is it the size of ``...``, all of its axes together?"""
+    return isinstance(size, Size) and size.axis == ELLIPSIS
 
 
 def is_whole_number(*parts: Expr) -> bool:

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from compiler.expression import (
+    Binder,
     Call,
     Element,
     Expr,
+    Number,
     Size,
     elements,
     expr,
     substitute,
+    walk,
 )
 from compiler.integers import (
     bounds,
@@ -35,6 +39,7 @@ from .ranges import Ranges, SizeMismatchError
 __all__ = ["resolve", "symbolic"]
 
 Shapes = Mapping[str, Sequence[int | Expr]]
+MAX_SIZE = 1 << 62  # of an axis: what a machine can count
 
 
 def resolve(formula: Formula, shapes: Shapes) -> Resolved:
@@ -64,12 +69,25 @@ def symbolic(formula: Formula) -> Resolved:
             old, new = clash.sizes
             if not isinstance(new, Size) or (isinstance(old, Size) and _later(old, new, formula)):
                 old, new = new, old
-            if not isinstance(new, Size):
+            if not isinstance(new, Size) or new in walk(old):
                 raise
+            equal: dict[Expr, Expr] = {new: old}
             shapes = {
-                name: tuple(normalize(substitute(n, {new: old})) for n in shape)
+                name: tuple(normalize(substitute(n, equal)) for n in shape)
                 for name, shape in shapes.items()
             }
+            # Where only the size of a tensor is asked for, it stands in the lines alone.
+            formula = replace(formula, lines=tuple(_replaced(x, equal) for x in formula.lines))
+
+
+def _replaced(line: Line, equal: Mapping[Expr, Expr]) -> Line:
+    """The line with sizes written as others that are known to be equal."""
+    declared = tuple(
+        Binder(i, None if n is None else substitute(n, equal)) for i, n in line.declared
+    )
+    subscripts = tuple(substitute(s, equal) for s in line.subscripts)
+    value = substitute(line.value, equal)
+    return replace(line, subscripts=subscripts, declared=declared, value=value)
 
 
 def _later(a: Size, b: Size, formula: Formula) -> bool:
@@ -82,10 +100,11 @@ def _symbolic_shapes(formula: Formula) -> dict[str, tuple[Expr, ...]]:
     shapes: dict[str, tuple[Expr, ...]] = {}
     parts = [e for line in formula.lines for e in (line.value, *line.subscripts)]
     parts += [e for fact in formula.facts for e in (fact.left, fact.right)]
-    for element in (n for e in parts for n in elements(e)):
-        if element.tensor not in formula.operands:
-            continue
-        shape = tuple(_symbolic_axes(element))
+    read = [n for e in parts for n in elements(e) if n.tensor in formula.operands]
+    generic = {n.tensor for n in read if BUNDLE in n.subscripts}
+    bundle = next((Size(name, "...") for name in formula.operands if name in generic), None)
+    for element in read:
+        shape = tuple(_symbolic_axes(element, bundle))
         if shapes.setdefault(element.tensor, shape) != shape:
             raise ShapeError(
                 f"{element.tensor} is read with different subscripts in {formula.text}"
@@ -93,13 +112,13 @@ def _symbolic_shapes(formula: Formula) -> dict[str, tuple[Expr, ...]]:
     return shapes  # an operand of which only a size is asked for has none
 
 
-def _symbolic_axes(element: Element) -> Iterator[Expr]:
-    """dim(x, 0), dim(x, 1), ... counted from the right behind a bundle."""
+def _symbolic_axes(element: Element, bundle: Size | None) -> Iterator[Expr]:
+    """dim(x, 0), dim(x, 1), ... counted from the right behind the formula's one bundle."""
     behind = False
     for axis, subscript in enumerate(element.subscripts):
-        if subscript == BUNDLE:
+        if subscript == BUNDLE and bundle is not None:
             behind = True
-            yield Size(element.tensor, "...")
+            yield bundle
         else:
             yield Size(element.tensor, axis - len(element.subscripts) if behind else axis)
 
@@ -110,26 +129,28 @@ def _resolve(formula: Formula, given: Mapping[str, tuple[Expr, ...]]) -> Resolve
     pending = list(enumerate(formula.lines))
     patient = True  # an index that another line will give a size is not given one by a window
     lines = Counter(line.target for line in formula.lines)
+    plain = {line.target for line in formula.lines if not line.accumulate}
     while pending:
-        waiting = []
+        waiting: list[tuple[int, Ranges]] = []
         unfinished = {line.target for _, line in pending} - set(given)
         for position, line in pending:
             reader = Ranges(formula, line, shapes, unfinished, patient)
             equation = reader.resolve()
             if equation is None:
-                waiting.append((position, line))
-            else:
-                equations[position] = equation
+                waiting.append((position, reader))
+                continue
+            equations[position] = equation
+            if not (line.accumulate and line.target in plain):
                 _extend(shapes, equation)
-                if (
-                    lines[line.target] == 1
-                ):  # of several lines, each sees what stood before this round
-                    unfinished.discard(line.target)
+            if lines[line.target] == 1:  # of several lines, each sees what stood before this round
+                unfinished.discard(line.target)
         if len(waiting) == len(pending) and not patient:
-            names = ", ".join(i.name for i in reader.without_range())
+            first = waiting[0][1]
+            names = ", ".join(i.name for i in first.without_range())
             message = f"no range for index {names}: give it as name:size"
-            raise NotationError(message, waiting[0][1].source, waiting[0][1].number)
-        pending, patient = waiting, len(waiting) < len(pending)
+            raise NotationError(message, first.line.source, first.line.number)
+        patient = len(waiting) < len(pending)
+        pending = [(position, reader.line) for position, reader in waiting]
     made = {line.target for line in formula.lines if line.target not in given}
     for line in formula.lines:
         Ranges(formula, line, shapes, made).check_targets(set(given))
@@ -139,7 +160,10 @@ def _resolve(formula: Formula, given: Mapping[str, tuple[Expr, ...]]) -> Resolve
 
 
 def _extend(shapes: dict[str, tuple[Expr, ...]], equation: Equation) -> None:
-    """The shape of a target covers every place its equations store to."""
+    """The shape of a target covers every place its equations store to.
+
+    What is only added to (``+=``) does not grow: outside there is nothing to add to, and it is dropped.
+    """
     old = shapes.get(equation.target)
     sizes = equation.sizes
     new = []
@@ -152,6 +176,10 @@ def _extend(shapes: dict[str, tuple[Expr, ...]], equation: Equation) -> None:
             )
         reach = known if span is None else normalize(span[1] + 1)
         assert reach is not None
+        if isinstance(reach, Number) and reach.value > MAX_SIZE:
+            raise NotationError(
+                f"{equation.target} has more than {MAX_SIZE} places along axis {axis}"
+            )
         new.append(reach if known is None or not is_nonnegative(known - reach, {}) else known)
     shapes[equation.target] = tuple(new)
 
