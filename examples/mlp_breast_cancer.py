@@ -1,7 +1,7 @@
 """The guide's multilayer perceptron for two classes: is a tumour malignant? Data: scikit-learn's breast cancer set.
 
-Dense relu - Dropout - Dense relu - Dense sigmoid with binary cross-entropy; training stops when the validation loss does
-not improve any more, and the best weights are kept. Prints accuracy, precision and recall on samples not seen.
+Dense relu - Dropout - Dense relu - Dense sigmoid with binary cross-entropy; training stops when the validation loss
+does not improve any more, and the best weights are kept. Prints accuracy, precision and recall on samples not seen.
 
     python examples/mlp_breast_cancer.py [--epochs 60]
 """

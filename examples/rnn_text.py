@@ -1,7 +1,7 @@
 """The guide's recurrent network, Embedding - LSTM - LSTM - Dense - softmax, learns to write Python.
 
-It reads the Python standard library's own source, character by character, and at each says which comes next. Prints what
-guessing by frequency would reach, what the network reaches on text it has not seen, and a sample it wrote.
+It reads the Python standard library's own source, character by character, and at each says which comes next. Prints
+what guessing by frequency would reach, what the network reaches on text it has not seen, and a sample it wrote.
 
     python examples/rnn_text.py [--epochs 10] [--characters 60000]
 """

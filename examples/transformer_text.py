@@ -1,7 +1,7 @@
 """The guide's Transformer, Embedding - (attention - feed-forward - LayerNorm) twice, learns to write Python.
 
-It reads the Python standard library's own source and says at each character which comes next; attention looks back only.
-Prints what guessing by frequency would reach, what the network reaches on text it has not seen, and a sample.
+It reads the Python standard library's own source and says at each character which comes next; attention looks back
+only. Prints what guessing by frequency would reach, what the network reaches on text it has not seen, and a sample.
 
     python examples/transformer_text.py [--epochs 10] [--characters 60000]
 """

@@ -17,11 +17,18 @@ ORACLES = {"jax", "keras", "torch"}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/ anew")
+    parser.addoption("--slow", action="store_true", help="also what takes minutes: ten seeds")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test that asks for an oracle is marked as such: `make oracles` runs these."""
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: takes minutes; run with --slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A test that asks for an oracle is marked as such: `make oracles` runs these. Slow ones wait for --slow."""
     for item in items:
+        if item.get_closest_marker("slow") and not config.getoption("--slow"):
+            item.add_marker(pytest.mark.skip(reason="takes minutes: --slow"))
         if ORACLES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.oracle)
 
