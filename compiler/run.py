@@ -12,41 +12,22 @@ threads may share it, steps do not mix.
 from __future__ import annotations
 
 import ctypes
-import math
-import mmap
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from . import jit
+from .arrays import Array, aligned, aligned_array, converted
 from .errors import ArrayError
 from .profile import Profile, TimedProgram
 from .program import TEAM_SYMBOL, Limit, Program
 from .system import DTYPES, Tensor
 from .team import Job, together
 
-__all__ = ["Array", "Executable", "aligned"]
-
-Array = np.ndarray[Any, Any]
-ALIGNMENT = 64
-_ACCEPTED = {"b": "b", "i": "biu", "f": "biuf"}  # kinds of arrays, for each kind of tensor
-_HUGE = 2 << 20  # from here on memory comes in huge pages where the system has them
-
-
-def aligned(length: int) -> Array:
-    """Zeroed bytes on a 64-byte boundary, their number rounded up to one."""
-    length = max(-(-length // ALIGNMENT) * ALIGNMENT, ALIGNMENT)
-    if length >= _HUGE:
-        pages = mmap.mmap(-1, length)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            pages.madvise(mmap.MADV_HUGEPAGE)
-        return np.frombuffer(pages, np.uint8)
-    memory = np.zeros(length + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + length]
+__all__ = ["Executable"]
 
 
 def _show(array: Array) -> str:
@@ -80,7 +61,7 @@ class Executable:
         self._table[len(program.slots)] = self._arena.ctypes.data
         self._buffers: dict[str, Array] = {}
         for tensor in program.slots:
-            self._place(tensor, _own(tensor))
+            self._place(tensor, aligned_array(tensor.shape, tensor.dtype))
         self._written = [n for n, t in self._tensors.items() if self._is_written(t)]
         self._library: jit.Library | None = None
         self._step: Callable[[ctypes.c_void_p], None] = self._load_and_step
@@ -89,14 +70,23 @@ class Executable:
     def __call__(self, arrays: Mapping[str, Any]) -> dict[str, Array]:
         """Outputs and new values of the states, from arrays for all inputs and parameters."""
         self._check_names(arrays)
-        given = {t.name: _converted(t, arrays[t.name]) for t in self._given}
-        for limit in self.program.limits:
-            _check_limit(limit, given[limit.input])
+        names = [tensor.name for tensor in self._given]
+        found = self.run({name: arrays[name] for name in names}, self._results)
+        return dict(zip(self._results, found, strict=True))
+
+    def run(self, arrays: Mapping[str, Any], results: Sequence[str]) -> list[Array]:
+        """Run once on these arrays, and on the buffers of what is not given: fresh arrays of some results.
+
+        Threads may share it: no call sees what another one has put in place.
+        """
+        given = {name: self._fitting(name, array) for name, array in arrays.items()}
         with self._lock:
+            for limit in self.program.limits:
+                _check_limit(limit, given.get(limit.input, self._buffers[limit.input]))
             for name, array in given.items():
                 np.copyto(self._buffers[name], array)
             self._step(self._context)
-            return {name: self._buffers[name].copy() for name in self._results}
+            return [self._buffers[name].copy() for name in results]
 
     def step(self) -> None:
         """Run once on the buffers as they stand; states are updated in place."""
@@ -184,6 +174,12 @@ class Executable:
             raise ArrayError(f"{name}: expected one of {', '.join(self._tensors)}")
         return self._tensors[name]
 
+    def _fitting(self, name: str, value: Any) -> Array:
+        tensor, array = self._tensor(name), np.asarray(value)
+        if array.shape != tensor.shape:
+            raise ArrayError(f"{name}: expected {tensor}, got {_show(array)}")
+        return converted(name, tensor.dtype, array)
+
     def _is_written(self, tensor: Tensor) -> bool:
         return tensor.role == "output" or tensor.name in self.program.states
 
@@ -201,30 +197,6 @@ class Executable:
             if name not in self._tensors or self._tensors[name].role == "output":
                 known = ", ".join(t.name for t in self._given)
                 raise ArrayError(f"{name}: expected one of {known}, got an unknown name")
-
-
-def _own(tensor: Tensor) -> Array:
-    dtype = np.dtype(tensor.dtype)
-    length = math.prod(tensor.shape) * dtype.itemsize
-    return aligned(length)[:length].view(dtype).reshape(tensor.shape)
-
-
-def _converted(tensor: Tensor, value: Any) -> Array:
-    """``value`` in the tensor's dtype: any real for a float, whole numbers for an integer."""
-    array = np.asarray(value)
-    dtype = np.dtype(tensor.dtype)
-    if array.shape != tensor.shape:
-        raise ArrayError(f"{tensor.name}: expected {tensor}, got {_show(array)}")
-    if array.dtype == dtype:
-        return array
-    if array.dtype.kind not in _ACCEPTED[dtype.kind]:
-        raise TypeError(f"{tensor.name}: expected {tensor}, got {_show(array)}")
-    if dtype.kind == "i" and array.size:
-        low, high = np.iinfo(dtype).min, np.iinfo(dtype).max
-        if int(array.min()) < low or int(array.max()) > high:
-            raise ArrayError(f"{tensor.name}: expected numbers that {dtype} can hold in {tensor}")
-    with np.errstate(over="ignore"):  # beyond the range of the type lies infinity
-        return array.astype(dtype)
 
 
 def _check_limit(limit: Limit, array: Array) -> None:

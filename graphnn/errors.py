@@ -6,13 +6,16 @@ Low levels raise the short cause; the public call adds the context once with ``a
 
 from __future__ import annotations
 
-from compiler.errors import CompilerError
+from compiler.errors import CompilerError, GraphnnError
 
-__all__ = ["CompilerError", "DtypeError", "FormatError", "GraphnnError", "NotationError", "ShapeError"]
-
-
-class GraphnnError(ValueError):
-    """Base of all errors about graphs, formulas, shapes, data and files."""
+__all__ = [
+    "CompilerError",
+    "DtypeError",
+    "FormatError",
+    "GraphnnError",
+    "NotationError",
+    "ShapeError",
+]
 
 
 class NotationError(GraphnnError):

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 import compiler
+from compiler import arrays
 from compiler.expression import Number, Symbol
 from compiler.text import expression_text
 
@@ -84,6 +86,7 @@ class Function:
             if node not in self.inputs:
                 raise GraphnnError(f"the outputs need {node!r}, which is not among the inputs")
         self._compiled: dict[tuple[tuple[int, ...], ...], _Compiled] = {}
+        self._lock = Lock()  # updates of several batch sizes write to the same parameters
 
     def _add_changes(self) -> None:
         """Statistics and counters move with every training step; they may bring in others."""
@@ -91,32 +94,30 @@ class Function:
             self.updates = {**self.graph.changes, **self.updates}
             self.graph = Graph([*self.outputs, *self.updates.values()], self.training)
 
-    def __call__(self, *arrays: object) -> np.ndarray | list[np.ndarray]:
+    def __call__(self, *given: object) -> np.ndarray | list[np.ndarray]:
         """Fresh arrays for the outputs; parameters take their new values if there are updates.
 
         Raises `ShapeError`, `DtypeError` or IndexError (a label or token out of range) before
         anything is written.
         """
-        values = [np.asarray(a) for a in arrays]
+        values = [np.asarray(a) for a in given]
         compiled = self.prepare(values)
-        executable = compiled.executable
         ready = [converted(value, node) for value, node in zip(values, self.inputs, strict=True)]
-        for name, value in zip(compiled.inputs, ready, strict=True):
-            if name is not None:
-                np.copyto(executable.buffer(name), value)
-        executable.step()
-        results = [executable.buffer(name).copy() for name in compiled.outputs]
+        placed = {k: v for k, v in zip(compiled.inputs, ready, strict=True) if k is not None}
+        with self._lock:
+            results = compiled.executable.run(placed, compiled.outputs)
         return results[0] if self.single else results
 
-    def prepare(self, arrays: Sequence[np.ndarray]) -> _Compiled:
+    def prepare(self, values: Sequence[np.ndarray]) -> _Compiled:
         """The executable for arrays of these shapes, compiled when they are met for the first time."""
-        if len(arrays) != len(self.inputs):
+        if len(values) != len(self.inputs):
             names = ", ".join(node.name for node in self.inputs)
-            raise GraphnnError(f"expected {len(self.inputs)} arrays ({names}), got {len(arrays)}")
-        key = tuple(a.shape for a in arrays)
-        known = self._compiled.get(key)
-        if known is None:
-            known = self._compiled[key] = self._compile(bind_sizes(self.inputs, arrays))
+            raise GraphnnError(f"expected {len(self.inputs)} arrays ({names}), got {len(values)}")
+        key = tuple(a.shape for a in values)
+        with self._lock:
+            known = self._compiled.get(key)
+            if known is None:
+                known = self._compiled[key] = self._compile(bind_sizes(self.inputs, values))
         return known
 
     def check(self, arrays: Sequence[np.ndarray], rows: int) -> None:
@@ -202,19 +203,11 @@ def bind_sizes(inputs: Sequence[Input], arrays: Sequence[np.ndarray]) -> dict[Sy
 
 
 def converted(array: np.ndarray, node: Node) -> np.ndarray:
-    """The array in the node's dtype: any real number for a float, whole numbers for an integer
-    input.
-    """
-    wanted = np.dtype(node.dtype)
-    if array.dtype == wanted:
-        return array
-    if array.dtype.kind not in "biuf" or (array.dtype.kind == "f" and wanted.kind != "f"):
-        raise DtypeError(f"{node.name}: expected {node.dtype}, got an array of {array.dtype}")
-    if wanted.kind in "ib" and array.size:
-        low, high = (0, 1) if wanted.kind == "b" else (np.iinfo(wanted).min, np.iinfo(wanted).max)
-        if int(array.min()) < low or int(array.max()) > high:
-            raise DtypeError(f"{node.name}: {array.dtype} values do not fit {node.dtype}")
-    return array.astype(wanted)
+    """The array in the node's dtype. Raises `DtypeError` where it cannot be."""
+    try:
+        return arrays.converted(node.name, node.dtype, array)
+    except compiler.ArrayError as error:
+        raise DtypeError(str(error)) from None
 
 
 def evaluate(
@@ -239,9 +232,9 @@ def evaluate(
     inputs = graph.inputs
     sizes = bind_sizes(inputs, [given[n] for n in inputs])
     lowered = lower(wanted, sizes=sizes, training=training)
-    arrays = {}
+    leaves = {}
     for name, leaf in lowered.leaves.items():
-        arrays[name] = converted(given[leaf], leaf) if leaf in given else leaf.value  # type: ignore[attr-defined]
-    found = compiler.evaluate(lowered.system, arrays, precision)
+        leaves[name] = converted(given[leaf], leaf) if leaf in given else leaf.value  # type: ignore[attr-defined]
+    found = compiler.evaluate(lowered.system, leaves, precision)
     results = [found[lowered.names[n]] for n in wanted]
     return results[0] if single else results

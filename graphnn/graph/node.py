@@ -19,6 +19,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from compiler.arrays import aligned_array
 from compiler.expression import Expr, Number, Symbol, expr
 from compiler.system import DTYPES
 from compiler.text import expression_text
@@ -32,7 +33,6 @@ __all__ = [
     "Input",
     "Node",
     "Parameter",
-    "aligned_array",
     "check_dtype",
     "current_role",
     "current_scope",
@@ -48,7 +48,6 @@ __all__ = [
 ]
 
 BATCH = Symbol("N")
-ALIGNMENT = 64
 _counters: dict[str, itertools.count[int]] = {}
 _scopes: list[tuple[str, object]] = []
 _roles: list[str] = ["forward"]
@@ -119,14 +118,6 @@ def dimension(size: int | Expr) -> int | None:
     if isinstance(size, Expr):
         return int(size.value) if isinstance(size, Number) else None
     return size
-
-
-def aligned_array(shape: Sequence[int], dtype: str) -> np.ndarray:
-    """An uninitialised C-contiguous array that starts on a cache line."""
-    count = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
-    memory = np.empty(count + ALIGNMENT, dtype=np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    return memory[start : start + count].view(dtype).reshape(tuple(shape))
 
 
 @dataclass(eq=False)

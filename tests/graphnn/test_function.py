@@ -1,8 +1,11 @@
 """Compiled functions: the same values as the interpreter, for any batch, and nothing written on bad input."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
+import compiler
 from graphnn.errors import DtypeError, GraphnnError, ShapeError
 from graphnn.function import evaluate, function
 from graphnn.functions import exp, mean, sum
@@ -119,3 +122,29 @@ def test_explain_shows_stages():
     call(np.ones((2, 3), "float32"))
     assert call.explain() == call.explain()
     assert "exp" in call.explain()
+
+
+def test_threads_may_share_a_function():
+    """Each call gets the results of its own arrays: putting in, running, taking out is one thing."""
+    x, _, y = network()
+    call = function([x], y)
+    batches = [np.full((40, 3), k, "float32") for k in range(4)]
+    expected = [call(batch) for batch in batches]
+
+    def many(k):
+        return all(np.array_equal(call(batches[k]), expected[k]) for _ in range(200))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(many, range(4)))
+
+
+def test_every_error_on_purpose_has_one_base():
+    """What the compiler refuses can be caught as graphnn's."""
+    assert issubclass(compiler.CompilerError, GraphnnError)
+    assert issubclass(compiler.ArrayError, GraphnnError)
+
+
+def test_numbers_beyond_the_dtype_become_infinite_quietly():
+    """No warning of NumPy's comes through."""
+    x = Input((1,), "x")
+    assert function([x], exp(x))(np.array([1e300])).tolist() == [np.inf]

@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from compiler.arrays import aligned_array
 from graphnn.graph.graph import Graph
 from graphnn.graph.lower import lower
-from graphnn.graph.node import BATCH, Constant, Parameter, aligned_array, layer_scope
+from graphnn.graph.node import BATCH, Constant, Parameter, layer_scope
 from graphnn.layers import Dense
 
 
