@@ -24,6 +24,7 @@ from .lower import Storage, lower
 from .options import Options, Settings
 from .order import Recurrence, order, step_lines
 from .outside import outside
+from .partial import partial
 from .plan import ITEM, Plan, copies, in_place, plan, with_own_values
 from .profile import TimedProgram, timed
 from .program import Program, decode, encode, limits
@@ -43,6 +44,7 @@ STAGES = (
     "split",
     "hoist",
     "outside",
+    "partial",
     "turn",
     "halo",
     "order",
@@ -104,8 +106,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     loosened = outside(shared)
     texts["outside"] = lambda: str(loosened)
 
+    # Sums are cut where they will stand, before operands are turned and padded for the loops that they get.
+    cut = partial(loosened, explanation.notes)
+    texts["partial"] = lambda: str(cut)
+
     # Where an operand lies the wrong way, in a loop or not, is known when all contractions stand where they will be.
-    turned = turn(loosened, explanation.notes)
+    turned = turn(cut, explanation.notes)
     texts["turn"] = lambda: str(turned)
 
     # The last stage that may add equations: copies for what is read beyond its edge.
