@@ -28,7 +28,9 @@ from .tiles import instructions
 __all__ = ["cycles", "operations", "traffic"]
 
 _AT_ONCE = 2.0  # vector instructions that begin in one cycle
-_TERM = 0.2  # of a load: in a fold, where lanes share most of them
+_CHAINED = 2.0  # slots that an instruction takes where the next one waits for its result
+_MOVED = 4.0  # slots that a vector takes from or to memory
+_SHARED = 0.2  # of a slot: a load in a contraction, where lanes share most of them
 _MOVES = ("convert", "wrap", "inside", "where")
 
 
@@ -37,12 +39,12 @@ def cycles(kernel: Kernel) -> float:
     total = 0.0
     for statement, turns, _, around in _weighed(kernel.body, (), 1.0, 1.0):
         own = sum(map(instructions, _applied(statement)))
-        if isinstance(statement, Fold):
-            adds = sum(not _is_product(a) for a in statement.accumulators)
-            own += adds + _TERM * len(list(loads(statement)))
+        if isinstance(statement, Fold) and all(map(_is_product, statement.accumulators)):
+            own += _SHARED * len(list(loads(statement)))
         else:
-            own += sum(_moves(load.address, around) for load in loads(statement)) / 2
-            own += _moves(statement.address, around) if isinstance(statement, Store) else 0
+            places = [load.address for load in loads(statement)]
+            places += [statement.address] if isinstance(statement, Store) else []
+            own = _CHAINED * own + _MOVED * sum(_moves(place, around) for place in places)
         total += own * turns
     return total / _AT_ONCE
 

@@ -32,7 +32,7 @@ from .plan import Plan
 
 __all__ = ["Alone", "Timed", "Wait", "distribute", "distributed_lines", "is_for_team", "share"]
 
-WORTH = 10_000.0  # cycles, about three microseconds
+WORTH = 6_000.0  # cycles, about two microseconds
 WORTH_WAKING = 200_000.0  # cycles of all that is shared, about sixty microseconds
 _LEAST_GAIN = 1.2  # by how much better balanced an inner loop must be to be preferred
 
