@@ -157,6 +157,7 @@ def test_a_plateau_reduces_the_rate():
         ReduceLROnPlateau(factor=2)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Keras's own
 @pytest.mark.parametrize("name", ["EarlyStopping", "ReduceLROnPlateau"])
 def test_patience_is_that_of_keras(keras, name):
     """The same epochs and rates on the same logs."""
