@@ -171,7 +171,8 @@ class _Machine:
         """As it is stored in ``tensor``."""
         if tensor.dtype.startswith("float") and self.everywhere is not None:
             return self.everywhere.array(array)
-        return array.astype(tensor.dtype)
+        wanted = np.dtype(tensor.dtype)
+        return saturated(array, wanted) if wanted.kind == "i" else array.astype(wanted)
 
     def blank(self, tensor: Tensor, value: float = 0) -> Array:
         return self.convert(np.full(tensor.shape, value), tensor)
@@ -368,3 +369,16 @@ def _spans(e: Expr, sizes: Mapping[Index, int]) -> Iterator[dict[Index, int]]:
         yield {i: sizes[i] for i in (*e.indices, *free_indices(e.body))}
     for child in children(e):
         yield from _spans(child, sizes)
+
+
+def saturated(array: Array, wanted: np.dtype[Any]) -> Array:
+    """Whole numbers from reals, by way of 64 bits: towards zero, NaN is 0, what is too large the
+    largest there is; then as many bits as the tensor has.
+    """
+    if array.dtype.kind != "f":
+        return array.astype(wanted)
+    limits = np.iinfo(np.int64)
+    inside = (array > float(limits.min)) & (array < float(limits.max))
+    ends = np.where(array > 0, limits.max, limits.min)
+    truncated = np.where(inside, array, 0).astype(np.int64)
+    return np.where(inside, truncated, np.where(np.isnan(array), 0, ends)).astype(wanted)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+import compiler
 from compiler import interpret
 from compiler.errors import ArrayError, CompilerError
 from compiler.expression import (
@@ -415,3 +416,19 @@ def test_digits_agree(case: Case) -> None:
     fine, exact = (evaluate(case.system, case.arrays, p) for p in ("float64", 30))
     for name, value in fine.items():
         np.testing.assert_allclose(value, exact[name].astype(float), rtol=1e-9, atol=1e-9)
+
+
+def test_reals_become_whole_numbers_as_in_compiled_code() -> None:
+    """NaN is 0, what does not fit is the largest or least; both evaluators."""
+    reals = np.array([1e20, np.nan, -np.inf, -1.9, 2.9], "float32")
+    system = System(
+        (Tensor("x", (5,), "float32", "input"), Tensor("y", (5,), "int64", "output")),
+        (
+            Equation(
+                "y", (Index("i"),), (Binder(Index("i"), expr(5)),), Element("x", (Index("i"),))
+            ),
+        ),
+    )
+    expected = [2**63 - 1, 0, -(2**63), -1, 2]
+    assert evaluate(system, {"x": reals})["y"].tolist() == expected
+    assert compiler.compile(system)({"x": reals})["y"].tolist() == expected
