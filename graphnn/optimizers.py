@@ -31,7 +31,7 @@ from .errors import GraphnnError, ShapeError
 from .functions import add, cast
 from .graph.application import Result
 from .graph.graph import Graph
-from .graph.node import Node, Parameter, unique_name
+from .graph.node import Node, Parameter, graph_role, unique_name
 from .graph.operation import Operation, op
 from .schedules import Schedule
 
@@ -131,6 +131,7 @@ class Optimizer:
             raise GraphnnError(f"the learning rate must be a number from 0 on, got {value!r}")
         self.rate.value[...] = value
 
+    @graph_role("update")
     def apply_gradients(self, gradients: Mapping[Node, Node]) -> Updates:
         """The new value of each weight in ``gradients`` (as `compute_gradients` gives them) and of each state.
 
