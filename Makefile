@@ -5,10 +5,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test oracles bench lint format clean
+.PHONY: demo guide test oracles bench lint format clean
 
 demo: $(VENV)/.demo ## train the digits network; equations, gradients, pictures, accuracy
 	$(BIN)/python examples/digits.py
+
+guide: $(VENV)/.guide ## the guide as a site, in out/guide
+	$(BIN)/python -m graphnn guide out/guide
 
 test: $(VENV)/.test ## everything that needs no other framework
 	$(BIN)/python -m pytest -n auto $(ARGS)
