@@ -73,6 +73,8 @@ class Function:
         self.single = isinstance(outputs, Node)
         wanted = [outputs] if isinstance(outputs, Node) else list(outputs)
         self.outputs = [_computed(require_node(node, "each output")) for node in wanted]
+        if isinstance(inputs, Node):
+            raise GraphnnError(f"expected a list of inputs, got {inputs!r}")
         self.inputs = [_as_input(node) for node in inputs]
         for k, node in enumerate(self.inputs):
             if node in self.inputs[:k]:
@@ -161,6 +163,8 @@ class Explainable(Protocol):
 
 def explain(what: Explainable, stage: str | None = None) -> str:
     """The stages from equations to assembly as text, or one of them, of a function or a model."""
+    if isinstance(what, Node):
+        raise GraphnnError(f"{what!r} is not compiled: explain gn.function([inputs], node)")
     return what.explain(stage)
 
 

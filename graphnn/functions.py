@@ -234,6 +234,8 @@ def transpose(x: Node, axes: Sequence[int] | None = None) -> Node:
     """The axes in another order, by default reversed."""
     node = require_node(x, "the operand of transpose")
     wanted = range(node.ndim)[::-1] if axes is None else axes
+    if not isinstance(wanted, Sequence):
+        raise ShapeError(f"{node.name}: the order of axes is a sequence of them, got {axes!r}")
     order = [a + node.ndim if is_integer(a) and a < 0 else a for a in wanted]
     if len(order) != node.ndim or any(a not in order for a in range(node.ndim)):
         raise ShapeError(f"{node.name} has {node.ndim} axes; {axes} is not an order of them")
@@ -250,8 +252,8 @@ def reshape(x: Node, shape: Sequence[int]) -> Node:
     node = require_node(x, "the operand of reshape")
     keeps_batch = node.ndim > 0 and not isinstance(node.dims[0], Number)
     inner = node.dims[1:] if keeps_batch else node.dims
-    if not all(n is None or is_integer(n) for n in shape):
-        raise ShapeError(f"{node.name}: {tuple(shape)} is not a shape: sizes are whole numbers")
+    if not isinstance(shape, Sequence) or not all(n is None or is_integer(n) for n in shape):
+        raise ShapeError(f"{node.name}: {shape!r} is not a shape: sizes are whole numbers")
     wanted = [None if n is None else int(n) for n in shape]
     if keeps_batch:
         if not wanted or wanted[0] not in (None, -1):

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from compiler.expression import (
+    COMPARISONS,
     Binder,
     Call,
     Element,
     Expr,
     Reduce,
     children,
-    elements,
     free_indices,
 )
 from compiler.system import Equation
@@ -137,11 +137,24 @@ def whole_reads(e: Expr) -> Iterator[str]:
     """
     match e:
         case Element(_, subscripts):
-            yield from (inner.tensor for s in subscripts for inner in elements(s))
+            yield from (inner.tensor for s in subscripts for inner in _made_of(s))
         case Call("where" | "and" | "or" | "not", arguments):
             logical = arguments[:1] if e.function == "where" else arguments
             yield from (a.tensor for a in logical if isinstance(a, Element))
         case Call("uniform", arguments):
-            yield from (inner.tensor for a in arguments for inner in elements(a))
+            yield from (inner.tensor for a in arguments for inner in _made_of(a))
     for child in children(e):
         yield from whole_reads(child)
+
+
+def _made_of(e: Expr) -> Iterator[Element]:
+    """Elements that a whole number is made of; what is only compared, or searched for its extreme, is not."""
+    match e:
+        case Reduce("argmax" | "argmin"):
+            return
+        case Call(function, _) if function in COMPARISONS:
+            return
+        case Element():
+            yield e
+    for child in children(e):
+        yield from _made_of(child)

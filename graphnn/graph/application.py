@@ -77,6 +77,9 @@ class Result(Node):
         equations = named_equations(application, names)
         return ShownFormula(tuple(needed_equations(equations, [names[self.target]])), shapes)
 
+    def __str__(self) -> str:
+        return str(self.formula)
+
 
 @dataclass(frozen=True, slots=True)
 class ShownFormula:

@@ -148,6 +148,10 @@ class Node:
     def inputs(self) -> tuple[Node, ...]:
         return ()
 
+    def __str__(self) -> str:
+        """``x: f32[N, 784]``; of what is computed, the equations."""
+        return f"{self.name}: {self.type}"
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}: {self.type}>"
 
@@ -265,7 +269,7 @@ class Choice(Node):
 
 
 def check_dtype(dtype: str, name: str) -> None:
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise DtypeError(f"{name}: dtype {dtype!r} is not one of {', '.join(DTYPES)}")
 
 

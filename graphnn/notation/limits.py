@@ -27,6 +27,7 @@ from ..errors import NotationError
 __all__ = [
     "MAX_DIGITS",
     "is_reserved",
+    "is_size",
     "is_whole",
     "problem_of",
     "read_syntax",
@@ -88,6 +89,18 @@ def is_whole(e: Expr) -> bool:
             return all(map(is_whole, arguments))
         case Reduce(kind, body, _):
             return kind in ("argmax", "argmin") or (kind != "mean" and is_whole(body))
+    return False
+
+
+def is_size(e: Expr) -> bool:
+    """Is it a size: made of whole numbers and other sizes by what is worked out for them?"""
+    match e:
+        case Number():
+            return e.is_integer
+        case Size():
+            return True
+        case Call("+" | "-" | "*" | "//" | "%" | "neg", arguments):
+            return all(map(is_size, arguments))
     return False
 
 

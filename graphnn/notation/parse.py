@@ -41,7 +41,6 @@ from compiler.expression import (
     Size,
     Symbol,
     expr,
-    walk,
 )
 
 from ..errors import NotationError
@@ -49,6 +48,7 @@ from .formula import Fact, Formula, Line
 from .limits import (
     MAX_DIGITS,
     is_reserved,
+    is_size,
     is_whole,
     problem_of,
     read_syntax,
@@ -228,11 +228,11 @@ class _Reader:
     def size(self, node: ast.expr) -> Expr:
         """How far an index runs: a number above 0, or one that follows from the shapes of operands."""
         found = self.expression(node)
-        data = any(isinstance(n, (Element, Index, Reduce)) for n in walk(found))
         value = written_number(found)
-        if data or not is_whole(found) or (value is not None and value < 1):
+        size = found if value is None else Number(value)
+        if not is_size(size) or (value is not None and value < 1):
             raise self.error("a size is a whole number above 0, made of numbers and dim(...)", node)
-        return found
+        return size
 
     def fact(self, node: ast.Assert) -> Fact:
         test = node.test

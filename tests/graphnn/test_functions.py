@@ -255,6 +255,13 @@ REFUSALS = [
     (lambda: gn.op("y[i] = x[i]", dtype="float16"), gn.DtypeError, "float16"),
     (lambda: gn.op("y[i] = a*x[i]", a=float("nan")), gn.GraphnnError, "attribute a"),
     (lambda: gn.Input((2,), name=5), gn.GraphnnError, "a name is a string, got int"),
+    (lambda: gn.transpose(X, 2), gn.ShapeError, "a sequence of them"),
+    (lambda: gn.reshape(X, 12), gn.ShapeError, "12 is not a shape"),
+    (lambda: gn.Input((2,), dtype=["float32"]), gn.DtypeError, "is not one of"),
+    (lambda: gn.op("y[i:max(2, 3)] = x[0]*i"), gn.NotationError, "a size is a whole number"),
+    (lambda: gn.op("y[i:dim(x, 0)**2] = x[0]*i"), gn.NotationError, "a size is a whole number"),
+    (lambda: gn.function(X, 2 * X), gn.GraphnnError, "expected a list of inputs"),
+    (lambda: gn.explain(2 * X), gn.GraphnnError, "is not compiled"),
     (lambda: gn.function([X, X], 2 * X), gn.GraphnnError, "input x is given twice"),
     (lambda: X + "a", gn.GraphnnError, "must be a node, array or number, got str"),
 ]
@@ -301,3 +308,29 @@ def test_many_axes_have_names():
     x = node(a, "x")
     assert gn.evaluate(gn.transpose(x), {x: a}).shape == a.T.shape
     assert gn.evaluate(gn.sum(x, axis=3), {x: a}).shape == a.sum(3).shape
+
+
+def test_written_sizes_are_worked_out():
+    """A power of numbers is a number."""
+    assert gn.op("y[i:2**3] = x[0]*i")(gn.Input((3,))).shape == (8,)
+
+
+def test_nodes_print_as_equations():
+    """What is computed shows its formula, what is given its name and type."""
+    x = gn.Input((None, 3), "x")
+    y = gn.op("y[...] = exp(x[...])")(x)
+    y.name = "y"
+    assert str(x) == "x: f32[N, 3]"
+    assert str(y) == str(y.formula) == "y[n, i] = exp(x[n, i])"
+    assert repr(y) == "<Result y: f32[N, 3]>"
+
+
+def test_positions_of_extremes_may_be_subscripts():
+    """argmax of reals is a whole number; the gradient goes to the element that it points to."""
+    a = np.array([[1, 5, 2], [7, 3, 3]], "float32")
+    x = node(a, "x")
+    y = gn.op("y[n] = x[n, argmax[k](x[n, k])]")(x)
+    assert gn.function([x], y)(a).tolist() == [5, 7]
+    gradient = gn.compute_gradients(gn.sum(y * y), [x])[x]
+    assert gn.function([x], gradient)(a).tolist() == [[0, 10, 0], [14, 0, 0]]
+    assert "#" not in str(gradient)
