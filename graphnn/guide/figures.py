@@ -182,7 +182,7 @@ def edges_found(_: Subject) -> str:
     layer.set_weights([np.stack([columns, columns.T], -1)[:, :, None]])
     found = gn.function([x], y)(image)[0]
     pictures = [image[0, 1:-1, 1:-1, 0], found[..., 0], found[..., 1]]
-    return _images(pictures, ["image", "left − right", "top − bottom"])
+    return _images(pictures, ["image", "right − left", "bottom − top"])
 
 
 def _images(pictures: list[np.ndarray], names: list[str]) -> str:

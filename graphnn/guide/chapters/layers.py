@@ -192,7 +192,7 @@ def lstm() -> Example:
 @entry("GRU")
 def gru() -> Example:
     """One state and two gates: `z` mixes the old state with the new one, `r` decides how much of
-    the old state the new one sees. Three quarters of the weights of an LSTM, and often as good.
+    the old state the new one sees. About three quarters of the weights of an LSTM, and often as good.
     """
     x = gn.Input((32, 20, 64), name="x")
     y = layers.GRU(128)(x)

@@ -36,7 +36,8 @@ def exponential() -> Example:
     logits = gn.Input((None, 3), name="logits")
     softmax = gn.function([logits], gn.softmax(logits))
     yield softmax([[2.0, 1.0, 0.1], [12.0, 11.0, 10.1]])
-    yield softmax([[2.0, 1.0, 0.1]]) / softmax([[1.0, 1.0, 0.1]])
+    p = softmax([[2.0, 1.0, 0.1]])[0]
+    yield p[0] / p[1]
     return None
 
 
@@ -52,7 +53,7 @@ def large_logits() -> Example:
     by_hand = gn.op("y[n, i] = exp(x[n, i])/sum[j](exp(x[n, j]))")
     softmax = gn.function([logits], by_hand(logits))
     yield softmax([[1000.0, 999.0, -1000.0]])
-    yield gn.explain(softmax, "stabilize").splitlines()[-2:]
+    yield gn.explain(softmax, "stabilize").splitlines()[-1]
     return None
 
 
