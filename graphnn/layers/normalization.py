@@ -110,21 +110,20 @@ class _Normalization(Layer):
         """The axes of the weights, counted from the front."""
         given = (self.axis,) if isinstance(self.axis, int) else tuple(self.axis)
         for axis in given:
+            if axis in (0, -x.ndim):
+                raise ShapeError(
+                    f"{self.name}: axis {self.axis} of {x.name}: {x.type} must leave out the batch"
+                )
             fixed_size(x, axis, self)
-        found = tuple(sorted({axis % x.ndim for axis in given}))
-        if not found or 0 in found:
-            raise ShapeError(
-                f"{self.name}: axis {self.axis} of {x.name}: {x.type} must leave out the batch"
-            )
-        return found
+        return tuple(sorted({axis % x.ndim for axis in given}))
 
     def build(self, *inputs: Node) -> None:
         (x,) = inputs
         shape = [fixed_size(x, axis, self) for axis in self.axes(x)]
         if self.scale:
-            self.gamma = self.add_parameter("gamma", shape, self.gamma_initializer, x.dtype)
+            self.gamma = self.add_parameter("gamma", shape, self.gamma_initializer)
         if self.center:
-            self.beta = self.add_parameter("beta", shape, self.beta_initializer, x.dtype)
+            self.beta = self.add_parameter("beta", shape, self.beta_initializer)
 
     def operation(self, text: str, name: str) -> Operation:
         return op(text, name, ("y",), epsilon=self.epsilon)
@@ -184,7 +183,7 @@ class BatchNormalization(_Normalization):
         (x,) = inputs
         shape = [fixed_size(x, axis, self) for axis in self.axes(x)]
         self.moving_mean, self.moving_variance = (
-            self.add_parameter(name, shape, initializer, x.dtype, trainable=False)
+            self.add_parameter(name, shape, initializer, trainable=False)
             for name, initializer in zip(
                 ("moving_mean", "moving_variance"), self.initializers, strict=True
             )
