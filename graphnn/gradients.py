@@ -7,11 +7,13 @@ Nothing is computed here and no derivative stands here; see `graphnn.calculus`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from compiler.expression import Element
 
 from .calculus.formulas import Derived, gradient_formula
+from .calculus.naming import TwoBundlesError
 from .errors import DtypeError, GraphnnError, ShapeError
 from .functions import add, in_groups
 from .graph.application import Application, Result
@@ -138,15 +140,17 @@ def derived_formulas(
 ) -> tuple[Formula, Derived, Formula]:
     """The formula that was differentiated, its gradients, and the part of them that is needed.
 
-    They hold for all ranks unless what is needed does not say how many axes ``...`` stands for.
+    They hold for all ranks, unless ``...`` cannot express them, or what is needed does not say how
+    many axes it stands for.
     """
     forward = application.formula
     while True:
-        derived = gradient_formula(forward, outputs, application.attributes)
-        targets = (derived.targets[o] for o in operands if o in derived.targets)
-        formula = select(derived.formula, tuple(targets))
-        if not is_generic(formula) or reads_bundle(formula):
-            return forward, derived, formula
+        with suppress(TwoBundlesError):
+            derived = gradient_formula(forward, outputs, application.attributes)
+            targets = (derived.targets[o] for o in operands if o in derived.targets)
+            formula = select(derived.formula, tuple(targets))
+            if not is_generic(formula) or reads_bundle(formula):
+                return forward, derived, formula
         forward = expand(forward, {k: node.dims for k, node in application.operands.items()})
 
 

@@ -70,7 +70,8 @@ class _Derivation:
         self.data = frozenset(
             s.tensor for e in places for s in e.subscripts if isinstance(s, Element)
         )
-        real = [n for n in resolved.operands if n not in whole and n in resolved.shapes]
+        read = {e.tensor for e in places}
+        real = [n for n in resolved.operands if n in read and n not in whole]
         self.wanted = [n for n in real if wrt is None or n in wrt]
         self.reads = {
             e: [n for n in dict.fromkeys(real_reads(e.value)) if n not in whole]

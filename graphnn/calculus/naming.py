@@ -23,11 +23,16 @@ from compiler.expression import (
 )
 from compiler.system import Equation
 
+from ..errors import ShapeError
 from ..notation.formula import Resolved
 
-__all__ = ["gradient_name", "readable", "seed_name", "unused_name"]
+__all__ = ["TwoBundlesError", "gradient_name", "readable", "seed_name", "unused_name"]
 
 _LETTERS = "abdkpqrlmuvefgstijz"
+
+
+class TwoBundlesError(ShapeError):
+    """A gradient that ``...`` cannot express: it is derived for a known number of axes instead."""
 
 
 def gradient_name(resolved: Resolved, tensor: str) -> str:

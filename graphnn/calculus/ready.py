@@ -18,9 +18,11 @@ from functools import cache
 from pathlib import Path
 
 from compiler.cache import generator_version, opened
+from compiler.expression import ELLIPSIS, Reduce, walk
 from compiler.options import cache_directory
 
 from ..notation import Resolved, resolved_text
+from .naming import TwoBundlesError
 
 __all__ = ["READY", "gradient_text", "ready_blocks"]
 
@@ -62,7 +64,17 @@ def _question(resolved: Resolved) -> str:
 def _derived(resolved: Resolved) -> str:
     from .derive import derive  # lazy: most gradients are ready
 
-    return resolved_text(derive(resolved))
+    result = derive(resolved)
+    binders = (
+        b
+        for e in result.equations
+        for n in walk(e.value)
+        if isinstance(n, Reduce)
+        for b in n.binders
+    )
+    if any(getattr(n, "axis", None) == ELLIPSIS and i.name != ELLIPSIS for i, n in binders):
+        raise TwoBundlesError("the axes of '...' stand here in two roles")
+    return resolved_text(result)
 
 
 @cache

@@ -26,6 +26,7 @@ from compiler.expression import (
     Number,
     Reduce,
     Symbol,
+    elements,
     substitute,
 )
 
@@ -50,9 +51,10 @@ DEFINITIONS: dict[str, Expr] = {
     "sigmoid": 1 / (1 + Call("exp", (-_U,))),
     "expm1": Call("exp", (_U,)) - 1,
     "log1p": Call("log", (1 + _U,)),
+    "%": _A - _B * Call("floor", (_A / _B,)),
 }
 # Constant between jumps, or whole numbers: nothing is differentiated through these.
-_CONSTANT = ("sign", "floor", "round", "uniform", "//", "%", *COMPARISONS, *LOGICAL)
+_CONSTANT = ("sign", "floor", "round", "uniform", "//", *COMPARISONS, *LOGICAL)
 _OWN = ("exp", "log", "sqrt", "sin", "cos", "tanh", "erf")  # sympy knows these by the same name
 
 
@@ -100,7 +102,9 @@ def _to_sympy(e: Expr, leaves: dict[Expr, sympy.Symbol]) -> Any:
             return sympy.pi
         case Call("where", (c, a, b)):
             return _opaque("where")(_leaf(c, leaves), _to_sympy(a, leaves), _to_sympy(b, leaves))
-        case Call(("max" | "min" | "abs" | "expm1" | "log1p") as function, arguments):
+        case Call("%", _) if not any(elements(e)):  # of whole numbers: a place
+            return _leaf(e, leaves)
+        case Call(("max" | "min" | "abs" | "expm1" | "log1p" | "%") as function, arguments):
             return _to_sympy(defined(function, arguments), leaves)
         case Call(function, arguments) if function not in _CONSTANT:
             return _apply(function, [_to_sympy(a, leaves) for a in arguments])

@@ -109,7 +109,27 @@ def _symbolic_shapes(formula: Formula) -> dict[str, tuple[Expr, ...]]:
             raise ShapeError(
                 f"{element.tensor} is read with different subscripts in {formula.text}"
             )
-    return shapes  # an operand of which only a size is asked for has none
+    for name in formula.operands:
+        if name not in shapes:
+            shapes[name] = tuple(_asked_axes(name, formula, bundle))
+    return shapes
+
+
+def _asked_axes(name: str, formula: Formula, bundle: Size | None) -> Iterator[Expr]:
+    """The axes of an operand of which only sizes are asked for: no more than asked."""
+    sizes = [b.size for line in formula.lines for b in line.declared if b.size is not None]
+    parts = [e for line in formula.lines for e in (line.value, *line.subscripts)]
+    asked = [
+        n.axis
+        for e in (*sizes, *parts)
+        for n in walk(e)
+        if isinstance(n, Size) and n.tensor == name
+    ]
+    axes = [axis for axis in asked if isinstance(axis, int)]
+    yield from (Size(name, k) for k in range(max(axes, default=-1) + 1))
+    if len(axes) < len(asked):
+        yield bundle or Size(name, "...")
+    yield from (Size(name, k) for k in range(min(axes, default=0), 0))
 
 
 def _symbolic_axes(element: Element, bundle: Size | None) -> Iterator[Expr]:

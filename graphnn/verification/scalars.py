@@ -148,6 +148,8 @@ class Scalars:
             return values[_best(function == "max", values)]
         if function in ("abs", "sign", "floor", "round"):
             return _piece(function, values[0])
+        if function in ("//", "%"):
+            return _divided(function, *values)
         if function == "uniform":
             key, counter, position = (int(v.number) for v in values)
             drawn = float(uniform(key, counter, position, bits=53))
@@ -165,6 +167,17 @@ def _piece(function: str, a: Scalar) -> Scalar:
     return Scalar(sympy.Integer(int(whole)), whole)
 
 
+def _divided(function: str, a: Scalar, b: Scalar) -> Scalar:
+    """Floor division or its remainder, on the piece that the sample point lies on."""
+    if b.number == 0:
+        return ZERO
+    quotient = _piece("floor", Scalar(a.symbolic / b.symbolic, a.number / b.number))
+    if function == "//":
+        return quotient
+    rest = a.number - quotient.number * b.number
+    return Scalar(a.symbolic - quotient.symbolic * b.symbolic, rest)
+
+
 def _apply(function: str, a: list[Any], library: Any) -> Any:
     """One function in sympy's or in mpmath's numbers."""
     one = library.mpf(1) if library is mpmath else sympy.S.One
@@ -173,13 +186,6 @@ def _apply(function: str, a: list[Any], library: Any) -> Any:
             return _arithmetic(function, *a)
         case "neg":
             return -a[0]
-        case "//" | "%":
-            quotient = library.floor(a[0] / a[1]) if a[1] != 0 else 0 * one
-            return (
-                quotient
-                if function == "//"
-                else (a[0] - quotient * a[1] if a[1] != 0 else quotient)
-            )
         case "and":
             return one * int(all(a))
         case "or":

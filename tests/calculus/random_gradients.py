@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from random import Random
@@ -9,17 +11,19 @@ from random import Random
 import mpmath
 import numpy as np
 
-from compiler.expression import Number
+from compiler.expression import Expr, Number
 from compiler.interpret import evaluate
 from compiler.system import System, Tensor
 from graphnn.calculus.derive import derive
+from graphnn.calculus.formulas import gradient_formula
 from graphnn.calculus.naming import gradient_name, seed_name
-from graphnn.notation import Resolved
+from graphnn.errors import NotationError, ShapeError
+from graphnn.notation import Resolved, parse, resolve, resolved_text
 
 from ..systems import random_case
 from .numeric import DIGITS, dot, extrapolated
 
-__all__ = ["random_error"]
+__all__ = ["gradient_shapes", "random_error"]
 
 
 def random_error(seed: int) -> float | None:
@@ -87,3 +91,23 @@ def _joined(
         role = "output" if name in derived.outputs else "local"
         found.setdefault(name, Tensor(name, shape, dtype, role))
     return tuple(found.values())
+
+
+def gradient_shapes(seed: int) -> Iterator[tuple[tuple[Expr, ...], tuple[Expr, ...]]]:
+    """A random system as text, and its gradients as the graph gets them: each operand's shape, and its gradient's."""
+    case = random_case(Random(seed), 12)
+    tensors = case.system.by_name
+    outputs = tuple(n for n, t in tensors.items() if t.role == "output" and "float" in t.dtype)
+    operands = case.system.names("input", "parameter")
+    shapes = {n: tuple(Number(Fraction(k)) for k in t.shape) for n, t in tensors.items()}
+    resolved = Resolved(case.system.equations, shapes, operands, outputs)
+    forward = None
+    with suppress(NotationError, ShapeError):  # a system may say more than a formula can
+        formula = parse(resolved_text(resolved), {}, outputs)
+        forward = resolve(formula, {n: shapes[n] for n in formula.operands})
+    if outputs and forward is not None:
+        derived = gradient_formula(formula, outputs, {})
+        known = {**forward.shapes, **{s: forward.shapes[o] for s, o in derived.seeds.items()}}
+        backward = resolve(derived.formula, {n: known[n] for n in derived.formula.operands})
+        for operand, target in derived.targets.items():
+            yield known[operand], backward.shapes[target]

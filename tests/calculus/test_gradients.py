@@ -13,7 +13,7 @@ from graphnn.notation import parse, resolve, resolved_text, symbolic
 
 from .numeric import directional_error, gradients, symbolic_gradient
 from .operations import OPERATIONS, Case
-from .random_gradients import random_error
+from .random_gradients import gradient_shapes, random_error
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
@@ -185,3 +185,10 @@ def test_random_systems(seed: int) -> None:
     """The gradients of systems that nobody has thought of agree with 50-digit differences."""
     error = random_error(seed)
     assert error is None or error < 1e-12
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_formulas(seed: int) -> None:
+    """Through text and back, as the graph derives them, gradients are as large as their operands."""
+    for own, gradient in gradient_shapes(seed):
+        assert own == gradient

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
+from graphnn.activations import softmax
 from graphnn.catalogue import CATALOGUE
+from graphnn.errors import ShapeError
+from graphnn.function import evaluate
 from graphnn.functions import add, sum
 from graphnn.gradients import compute_gradients
 from graphnn.graph.node import Constant, Input, Parameter
 from graphnn.graph.operation import op
+from graphnn.verification import check_gradients
 
 
 def squares(nodes):
@@ -45,3 +49,46 @@ def test_a_gradient_has_the_shape_of_what_it_is_a_gradient_by():
     table = Parameter(np.ones((4, 5)), "E")
     rows = op("y[i:4, j] = E[i + 2, t[j]]")(table, Input((3,), dtype="int32"))
     assert compute_gradients(sum(rows * rows), [table])[table].shape == (4, 5)
+
+
+def test_a_bundle_in_two_roles_is_derived_for_the_axes_it_has():
+    """The product of all others: where ``...`` cannot say "all others", the axes are counted."""
+    x = Parameter(np.array([[2.0, 3.0], [5.0, 7.0]]), "x")
+    found = compute_gradients(op("y = prod[...](x[...])")(x), [x])[x]
+    assert evaluate(found).tolist() == [[105, 70], [42, 30]]
+
+
+def test_conditions_have_no_gradient():
+    """A truth value as the only operand: the gradient is an explicit zero, not an error."""
+    x, w = Input((3,), dtype="bool"), Parameter(np.ones(3, "float32"), "w")
+    loss = sum(op("y[i] = where(x[i], 3, 7)")(x) * w)
+    assert compute_gradients(loss, [w])[w].shape == (3,)
+
+
+def test_a_remainder_has_slope_one():
+    """x % b is x - b*floor(x/b), whose jumps count for nothing."""
+    x = Parameter(np.array([0.3, 1.0, -2.0]), "x")
+    loss = sum(op("y[i] = x[i]*(x[i] % 0.7)")(x))
+    wanted = x.value + x.value % 0.7
+    assert np.allclose(evaluate(compute_gradients(loss, [x])[x]), wanted)
+    assert check_gradients(loss).ok
+
+
+def test_gradients_of_gradients_are_verified():
+    """Operands of which only the size matters have sizes too."""
+    x = Parameter(np.array([0.3, -0.7, 1.1]), "x")
+    gradient = compute_gradients(sum(softmax(x) ** 2), [x])[x]
+    assert check_gradients(sum(gradient * gradient)).ok
+
+
+def test_a_sum_over_an_index_of_the_recurrence_has_a_gradient():
+    """The size of an index that only a tensor still to come would say is written out."""
+    x = Parameter(np.ones((2, 3)), "x")
+    y = op("y[i:4, j] = x[i//2, j] + sum[k:3](y[i - 1, k])")(x)
+    assert compute_gradients(sum(y * y), [x])[x].shape == (2, 3)
+
+
+def test_the_line_without_a_range_is_the_one_that_is_shown():
+    """The first line that waits, with its own index."""
+    with pytest.raises(ShapeError, match="index k: [^:]*:size\n  z"):
+        op("z[k] = 1\ny[a] = z[0]")()
