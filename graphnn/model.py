@@ -13,14 +13,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
 from . import losses, optimizers
-from . import metrics as metrics_module
 from .errors import GraphnnError
 from .files.model_file import save_model
 from .files.weights import load_weights, save_weights
@@ -36,19 +34,30 @@ from .random import Source
 from .summary import summary_text
 from .training.callbacks import Callback, History
 from .training.data import (
-    Samples,
     arrays_of,
-    check_numbers,
     fitting,
     truth_input,
     weight_input,
-    weights_of,
 )
-from .training.feed import ArrayFeed, Feed, StreamFeed, batches, is_arrays, unpacked
+from .training.feed import ArrayFeed, Feed, batches, is_arrays
+from .training.feeding import (
+    batch_size_of,
+    feed_of,
+    samples_of,
+    split_feed,
+    start_of,
+    validation_parts,
+)
 from .training.loop import Position, listed, run, train
-from .training.objective import Settings, guessed_truth, objective, per_output
+from .training.objective import (
+    Settings,
+    guessed_truth,
+    measures_of,
+    objective,
+    per_output,
+)
 from .training.progress import shown, text, write
-from .training.steps import Steps
+from .training.steps import Steps, batch_values, plain
 
 __all__ = ["Model"]
 
@@ -168,16 +177,16 @@ class Model:
         self.settings = Settings(
             optimizers.get(optimizer),
             [losses.get(each) for each in per_output(loss, outputs, "loss")],
-            _measures(metrics, outputs, "metrics"),
+            measures_of(metrics, outputs, "metrics"),
             [float(each) for each in per_output(factors, outputs, "loss_weights")],
-            _measures(weighted_metrics, outputs, "weighted_metrics"),
+            measures_of(weighted_metrics, outputs, "weighted_metrics"),
         )
         self.position = None
         self._steps = {}
 
     @property
     def optimizer(self) -> Optimizer:
-        return self._settings().optimizer
+        return self.compiled().optimizer
 
     @property
     def loss_node(self) -> Node:
@@ -221,15 +230,15 @@ class Model:
         of range.
         """
         style = shown(verbose)
-        feed = self._feed(x, y, sample_weight, class_weight, batch_size, steps_per_epoch)
+        feed = feed_of(self, x, y, sample_weight, class_weight, batch_size, steps_per_epoch)
         positive(epochs, "epochs")
         validation: Feed | None = None
         if validation_data is not None:
-            given = _parts(validation_data)
+            given = validation_parts(validation_data)
             size = feed.size if isinstance(feed, ArrayFeed) and given[1] is not None else None
-            validation = self._feed(*given, None, size, validation_steps)
+            validation = feed_of(self, *given, None, size, validation_steps)
         elif validation_split:
-            feed, validation = _split(feed, validation_split)
+            feed, validation = split_feed(feed, validation_split)
         for each in (feed, validation):
             if isinstance(each, ArrayFeed):
                 each.steps.train.check(each.samples.arrays, min(each.size, each.samples.count))
@@ -238,7 +247,7 @@ class Model:
             feed,
             epochs=epochs,
             shuffle=shuffle and isinstance(feed, ArrayFeed),
-            position=self._start(feed, resume),
+            position=start_of(self, feed, resume),
             validate=partial(run, validation) if validation is not None else None,
             callbacks=list(callbacks or ()),
             style=style,
@@ -253,15 +262,15 @@ class Model:
         return_dict: bool = False,
     ) -> Any:
         """One step on these samples; the loss (with metrics: a list of it and those) before the update."""
-        steps, samples = self._samples(x, y, sample_weight, class_weight)
-        return _values(steps, listed(steps.train(*samples.arrays)), samples, return_dict)
+        steps, samples = samples_of(self, x, y, sample_weight, class_weight)
+        return batch_values(steps, listed(steps.train(*samples.arrays)), samples, return_dict)
 
     def test_on_batch(
         self, x: object, y: object, sample_weight: object = None, return_dict: bool = False
     ) -> Any:
         """The loss (with metrics: a list of it and those) of these samples; no weight changes."""
-        steps, samples = self._samples(x, y, sample_weight)
-        return _values(steps, listed(steps.test(*samples.arrays)), samples, return_dict)
+        steps, samples = samples_of(self, x, y, sample_weight)
+        return batch_values(steps, listed(steps.test(*samples.arrays)), samples, return_dict)
 
     def predict_on_batch(self, x: object) -> Any:
         """The outputs for these samples, all at once; no weight changes."""
@@ -279,10 +288,10 @@ class Model:
     ) -> Any:
         """The loss (with metrics: a list of it and those, or a dict) over all samples; no weight changes."""
         style = shown(verbose)
-        logs = run(self._feed(x, y, sample_weight, None, batch_size, steps))
+        logs = run(feed_of(self, x, y, sample_weight, None, batch_size, steps))
         if style != "nothing":
             write(text(logs))
-        return logs if return_dict else _plain(list(logs.values()))
+        return logs if return_dict else plain(list(logs.values()))
 
     def predict(
         self,
@@ -294,7 +303,7 @@ class Model:
         """The outputs for these samples, or for the batches of an iterable (the first entries of tuples)."""
         shown(verbose)
         if is_arrays(x):
-            found = list(self._predictions(x, _batch_size(batch_size)))
+            found = list(self._predictions(x, batch_size_of(batch_size)))
         else:
             given = (batch[0] if isinstance(batch, tuple) else batch for batch in batches(x, steps))
             found = [part for batch in given for part in self._predictions(batch, None)]
@@ -304,7 +313,7 @@ class Model:
         return joined[0] if self.single_output else joined
 
     def _predictions(self, x: object, batch_size: int | None) -> Iterable[list[np.ndarray]]:
-        self._meet(x)
+        self.meet(x)
         arrays = arrays_of(x, self.inputs, "x")
         size = batch_size or max(len(arrays[0]), 1)
         samples = fitting(arrays, self.inputs, size)
@@ -346,59 +355,17 @@ class Model:
             raise GraphnnError(f"{self.name}: call fit or predict first: nothing is compiled yet")
         return functions[0].explain(stage)
 
-    def _meet(self, x: object) -> None:
+    def meet(self, x: object) -> None:
         """Data are about to be used: a model that is not defined yet may take its input's shape from them."""
 
-    def _settings(self) -> Settings:
+    def compiled(self) -> Settings:
+        """What `compile` was told; `GraphnnError` before that."""
         if self.settings is None:
             raise GraphnnError(f"{self.name} is not compiled: call compile(optimizer, loss) first")
         return self.settings
 
-    def _feed(
-        self,
-        x: object,
-        y: object,
-        sample_weight: object,
-        class_weight: Mapping[int, float] | None,
-        batch_size: int | None,
-        limit: int | None,
-    ) -> Feed:
-        """The batches, found to fit if they are in memory."""
-        if y is not None:
-            if limit is not None:
-                raise GraphnnError("a number of steps goes with an iterable of batches, not arrays")
-            size = _batch_size(batch_size)
-            return ArrayFeed(*self._samples(x, y, sample_weight, class_weight, size), size)
-        self._settings()
-        if isinstance(x, (np.ndarray, Mapping)) or hasattr(x, "__array__"):
-            raise GraphnnError(f"{self.name}: y is missing; without it x gives batches (x, y)")
-        if batch_size is not None or sample_weight is not None:
-            raise GraphnnError("batches of an iterable bring their own size and sample_weight")
-        if limit is not None:
-            positive(limit, "the number of steps")
-
-        def ready(batch: object) -> tuple[Steps, list[np.ndarray]]:
-            steps, samples = self._samples(*unpacked(batch), class_weight)
-            return steps, list(samples.arrays)
-
-        return StreamFeed(x, ready, limit)
-
-    def _samples(
-        self,
-        x: object,
-        y: object,
-        sample_weight: object = None,
-        class_weight: Mapping[int, float] | None = None,
-        batch_size: int | None = None,
-    ) -> tuple[Steps, Samples]:
-        """The steps for labels and weights of this kind, and the samples, found to fit."""
-        self._settings()
-        self._meet(x)
-        given = arrays_of(x, self.inputs, "x")
-        truth = arrays_of(y, self.outputs, "y")
-        weights = weights_of(sample_weight, class_weight, truth, self.outputs)
-        check_numbers(truth, "y_true")
-        check_numbers(weights, "sample_weight")
+    def steps_for(self, truth: Sequence[np.ndarray], weights: Sequence[np.ndarray | None]) -> Steps:
+        """The steps for labels and weights of this kind, made when they are first met."""
         key = (
             tuple((a.dtype.kind, a.dtype.itemsize, *a.shape[1:]) for a in truth),
             tuple(None if w is None else w.shape[1:] for w in weights),
@@ -409,35 +376,16 @@ class Model:
                 list(map(truth_input, truth, self.outputs)),
                 [None if w is None else weight_input(w, output) for w, output in pairs],
             )
-        steps = self._steps[key]
-        arrays = [*given, *truth, *(w for w in weights if w is not None)]
-        return steps, fitting(arrays, steps.inputs, batch_size or max(len(arrays[0]), 1))
-
-    def _start(self, feed: Feed, resume: bool) -> Position:
-        """Where training begins; `position` says from then on how far it is, on arrays."""
-        if not isinstance(feed, ArrayFeed):
-            if resume:
-                raise GraphnnError("resume goes on with arrays, not with an iterable of batches")
-            self.position = None
-            return Position(0, 0)
-        samples, batch_size = feed.samples.count, feed.size
-        if not resume or self.position is None:
-            self.position = Position(samples, batch_size)
-        elif (self.position.samples, self.position.batch_size) != (samples, batch_size):
-            raise GraphnnError(
-                f"{self.name} goes on with {self.position.samples} samples in batches of"
-                f" {self.position.batch_size}, got {samples} in batches of {batch_size}"
-            )
-        return self.position
+        return self._steps[key]
 
     def _default_steps(self) -> Steps:
         if not self._steps:
-            truths = list(map(guessed_truth, self.outputs, self._settings().losses))
+            truths = list(map(guessed_truth, self.outputs, self.compiled().losses))
             return self._new_steps(truths, [None] * len(truths))
         return next(iter(self._steps.values()))
 
     def _new_steps(self, truths: list[Input], weights: list[Input | None]) -> Steps:
-        settings = self._settings()
+        settings = self.compiled()
         goal = objective(settings, self.outputs, truths, weights)
         return Steps(self.inputs, goal, settings.optimizer)
 
@@ -450,44 +398,3 @@ def _input(node: Node) -> Input:
     if not isinstance(node, Input):
         raise GraphnnError(f"the inputs of a model are gn.Input nodes, got {node!r}")
     return node
-
-
-def _batch_size(given: int | None) -> int:
-    return 32 if given is None else positive(given, "batch_size")
-
-
-def _parts(validation_data: Any) -> tuple[object, object, object]:
-    """Arrays, or what gives batches, and nothing else."""
-    if not is_arrays(validation_data):
-        return validation_data, None, None
-    if isinstance(validation_data, (list, tuple)) and len(validation_data) in (2, 3):
-        return unpacked(validation_data)
-    raise GraphnnError("validation_data is a pair (x, y), or gives batches of such pairs")
-
-
-def _split(feed: Feed, share: float) -> tuple[Feed, Feed]:
-    """All but the last share of the samples, and those."""
-    if not isinstance(feed, ArrayFeed):
-        raise GraphnnError("validation_split takes the last of arrays, not of an iterable")
-    first, last = feed.samples.split(share)
-    return replace(feed, samples=first), replace(feed, samples=last)
-
-
-def _measures(given: Any, outputs: Sequence[str], what: str) -> list[list[tuple[str, Metric]]]:
-    """The metrics of each output: one list for all, or one for each."""
-    several = isinstance(given, Mapping) or (
-        given and all(isinstance(each, (list, tuple)) for each in given)
-    )
-    lists = per_output(given, outputs, what) if several else [list(given or [])] * len(outputs)
-    return [[metrics_module.get(each) for each in wanted] for wanted in lists]
-
-
-def _values(steps: Steps, results: list[np.ndarray], samples: Samples, as_dict: bool) -> Any:
-    """Of one batch."""
-    values, _ = steps.objective.shares(results, samples.count)
-    return dict(zip(steps.objective.names, values, strict=True)) if as_dict else _plain(values)
-
-
-def _plain(values: list[float]) -> float | list[float]:
-    """The loss alone, or with the metrics."""
-    return values if len(values) > 1 else values[0]

@@ -18,8 +18,7 @@ gradients together). All formulas stand in `graphnn.rules`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import reduce
 from typing import TypedDict, Unpack
 
@@ -30,10 +29,10 @@ from .catalogue import with_attributes
 from .errors import GraphnnError, ShapeError
 from .functions import add, cast
 from .graph.application import Result
-from .graph.graph import Graph
 from .graph.node import Node, Parameter, graph_role, unique_name
 from .graph.operation import Operation, op
 from .schedules import Schedule
+from .updates import Updates
 
 __all__ = [
     "SGD",
@@ -47,22 +46,6 @@ __all__ = [
     "get",
     "schedules",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Updates:
-    """What a training step changes: the node with the new value of each weight and each state, in order."""
-
-    new_values: Mapping[Parameter, Node]
-
-    def __iter__(self) -> Iterator[Parameter]:
-        return iter(self.new_values)
-
-    def __len__(self) -> int:
-        return len(self.new_values)
-
-    def __str__(self) -> str:
-        return str(Graph(self.new_values.values()))
 
 
 class Clipping(TypedDict, total=False):

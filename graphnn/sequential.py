@@ -66,6 +66,6 @@ class Sequential(Model):
         """The layers in their order, built or not."""
         return list(dict.fromkeys(each for each in self._chain if isinstance(each, Layer)))
 
-    def _meet(self, x: object) -> None:
+    def meet(self, x: object) -> None:
         if not self.inputs:
             self.build((None, *first_array(x).shape[1:]))

@@ -16,9 +16,10 @@ from ..graph.node import Input, Node, unique_name
 from ..graph.operation import Operation
 from ..losses import Loss, values_by
 from ..metrics import Metric, count_of
+from ..metrics import get as metric
 from ..optimizers import Optimizer
 
-__all__ = ["Objective", "Settings", "guessed_truth", "objective", "per_output"]
+__all__ = ["Objective", "Settings", "guessed_truth", "measures_of", "objective", "per_output"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,3 +162,12 @@ def _node(value: object, what: str) -> Node:
     if not isinstance(value, Node):
         raise GraphnnError(f"the {what} must give a node, got {type(value).__name__}")
     return value
+
+
+def measures_of(given: Any, outputs: Sequence[str], what: str) -> list[list[tuple[str, Metric]]]:
+    """The metrics of each output: one list for all, or one for each."""
+    several = isinstance(given, Mapping) or (
+        given and all(isinstance(each, (list, tuple)) for each in given)
+    )
+    lists = per_output(given, outputs, what) if several else [list(given or [])] * len(outputs)
+    return [[metric(each) for each in wanted] for wanted in lists]

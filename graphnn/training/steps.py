@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
+
+import numpy as np
 
 from ..function import Function
 from ..gradients import compute_gradients
 from ..graph.node import Input
 from ..optimizers import Optimizer, Updates
+from .data import Samples
 from .objective import Objective
 
-__all__ = ["Steps"]
+__all__ = ["Steps", "batch_values", "plain"]
 
 
 @dataclass(frozen=True)
@@ -39,3 +43,14 @@ class Steps:
     @cached_property
     def test(self) -> Function:
         return Function(self.inputs, self.objective.nodes, training=False)
+
+
+def batch_values(steps: Steps, results: list[np.ndarray], samples: Samples, as_dict: bool) -> Any:
+    """Of one batch."""
+    values, _ = steps.objective.shares(results, samples.count)
+    return dict(zip(steps.objective.names, values, strict=True)) if as_dict else plain(values)
+
+
+def plain(values: list[float]) -> float | list[float]:
+    """The loss alone, or with the metrics."""
+    return values if len(values) > 1 else values[0]

@@ -1,0 +1,118 @@
+"""What is given to fit, evaluate and the rest, as batches that are known to fit the model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import GraphnnError
+from ..layers.base import positive
+from .data import Samples, arrays_of, check_numbers, fitting, weights_of
+from .feed import ArrayFeed, Feed, StreamFeed, is_arrays, unpacked
+from .loop import Position
+from .steps import Steps
+
+if TYPE_CHECKING:
+    from ..model import Model
+
+__all__ = [
+    "batch_size_of",
+    "feed_of",
+    "samples_of",
+    "split_feed",
+    "start_of",
+    "validation_parts",
+]
+
+
+def feed_of(
+    model: Model,
+    x: object,
+    y: object,
+    sample_weight: object,
+    class_weight: Mapping[int, float] | None,
+    batch_size: int | None,
+    limit: int | None,
+) -> Feed:
+    """The batches, found to fit if they are in memory."""
+    if y is not None:
+        if limit is not None:
+            raise GraphnnError("a number of steps goes with an iterable of batches, not arrays")
+        size = batch_size_of(batch_size)
+        return ArrayFeed(*samples_of(model, x, y, sample_weight, class_weight, size), size)
+    model.compiled()
+    if isinstance(x, (np.ndarray, Mapping)) or hasattr(x, "__array__"):
+        raise GraphnnError(f"{model.name}: y is missing; without it x gives batches (x, y)")
+    if batch_size is not None or sample_weight is not None:
+        raise GraphnnError("batches of an iterable bring their own size and sample_weight")
+    if limit is not None:
+        positive(limit, "the number of steps")
+
+    def ready(batch: object) -> tuple[Steps, list[np.ndarray]]:
+        steps, samples = samples_of(model, *unpacked(batch), class_weight)
+        return steps, list(samples.arrays)
+
+    return StreamFeed(x, ready, limit)
+
+
+def samples_of(
+    model: Model,
+    x: object,
+    y: object,
+    sample_weight: object = None,
+    class_weight: Mapping[int, float] | None = None,
+    batch_size: int | None = None,
+) -> tuple[Steps, Samples]:
+    """The steps for labels and weights of this kind, and the samples, found to fit."""
+    model.compiled()
+    model.meet(x)
+    given = arrays_of(x, model.inputs, "x")
+    truth = arrays_of(y, model.outputs, "y")
+    weights = weights_of(sample_weight, class_weight, truth, model.outputs)
+    check_numbers(truth, "y_true")
+    check_numbers(weights, "sample_weight")
+    steps = model.steps_for(truth, weights)
+    arrays = [*given, *truth, *(w for w in weights if w is not None)]
+    return steps, fitting(arrays, steps.inputs, batch_size or max(len(arrays[0]), 1))
+
+
+def start_of(model: Model, feed: Feed, resume: bool) -> Position:
+    """Where training begins; `position` says from then on how far it is, on arrays."""
+    if not isinstance(feed, ArrayFeed):
+        if resume:
+            raise GraphnnError("resume goes on with arrays, not with an iterable of batches")
+        model.position = None
+        return Position(0, 0)
+    samples, batch_size = feed.samples.count, feed.size
+    if not resume or model.position is None:
+        model.position = Position(samples, batch_size)
+    elif (model.position.samples, model.position.batch_size) != (samples, batch_size):
+        raise GraphnnError(
+            f"{model.name} goes on with {model.position.samples} samples in batches of"
+            f" {model.position.batch_size}, got {samples} in batches of {batch_size}"
+        )
+    return model.position
+
+
+def batch_size_of(given: int | None) -> int:
+    return 32 if given is None else positive(given, "batch_size")
+
+
+def validation_parts(validation_data: Any) -> tuple[object, object, object]:
+    """Arrays, or what gives batches, and nothing else."""
+    if not is_arrays(validation_data):
+        return validation_data, None, None
+    if isinstance(validation_data, (list, tuple)) and len(validation_data) in (2, 3):
+        return unpacked(validation_data)
+    raise GraphnnError("validation_data is a pair (x, y), or gives batches of such pairs")
+
+
+def split_feed(feed: Feed, share: float) -> tuple[Feed, Feed]:
+    """All but the last share of the samples, and those."""
+    if not isinstance(feed, ArrayFeed):
+        raise GraphnnError("validation_split takes the last of arrays, not of an iterable")
+    first, last = feed.samples.split(share)
+    return replace(feed, samples=first), replace(feed, samples=last)
