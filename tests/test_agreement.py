@@ -62,7 +62,9 @@ def _is_position(value: object) -> bool:
 def test_random_systems_and_their_gradients_agree(seed: int) -> None:
     """Forward and gradient, shapes around the vector widths."""
     case = random_case(Random(seed), 300)
-    parameters = tuple(replace(t, role="input") for t in case.system.tensors if t.role == "parameter")
+    parameters = tuple(
+        replace(t, role="input") for t in case.system.tensors if t.role == "parameter"
+    )
     system = case.system
     if parameters or system.updates:
         given = {t.name: t for t in parameters}
