@@ -229,8 +229,8 @@ def lowered(outputs, inputs, arrays):
 
 @cells
 def test_nothing_grows_with_the_sequence(kind, options):
-    """Equations, kernels and picture are the same for 16 steps and for 1024; so is the code, once sums are long
-    enough to be cut into blocks; memory is linear."""
+    """Equations, kernels and picture are the same for 16 steps and for 1024; so is the code, but for the blocks
+    that long sums are cut into; memory is linear."""
     counts, code, memory = {}, {}, {}
     for steps in (16, 1024, 2048):
         trial = Trial(kind, (2, steps, 8, 8), dtype="float32", **options)
@@ -242,7 +242,8 @@ def test_nothing_grows_with_the_sequence(kind, options):
         code[steps] = len(executable.explain("emit").splitlines())
         memory[steps] = executable.program.arena
     assert counts[16] == counts[1024] == counts[2048]
-    assert code[16] < code[1024] == code[2048] < 1.5 * code[16]
+    assert code[1024] < 1.5 * code[16]
+    assert code[2048] < 1.02 * code[1024]
     assert 1.9 * memory[1024] < memory[2048] < 2.01 * memory[1024]
 
 
