@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from .oracles import jax, keras, torch
+
+# Tests run side by side, one for each processor: a step takes one, unless a test asks for more.
+os.environ.setdefault("GRAPHNN_THREADS", "1")
 
 __all__ = ["golden", "jax", "keras", "torch"]
 
