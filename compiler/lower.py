@@ -37,6 +37,7 @@ from .expression import (
 )
 from .fuse import Fusion
 from .integers import bounds, polynomial, simplify_integer
+from .layout import Layout
 from .loops import (
     Accumulator,
     Affine,
@@ -69,11 +70,11 @@ _ARGUMENTS_MAY_BE_INTEGER = ("+", "-", "*", "//", "%", "neg", "abs", "max", "min
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """How a tensor lies in memory: its ``axes``, outermost first, each with zeros before and after (``borders``)."""
+    """How a tensor lies in memory: in what order, with zeros (before, after) around each axis as its ``borders``."""
 
     tensor: Tensor
     borders: tuple[tuple[int, int], ...]
-    axes: tuple[int, ...]
+    layout: Layout
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -86,11 +87,19 @@ class Storage:
     @property
     def strides(self) -> tuple[int, ...]:
         """In elements."""
-        shape, strides, step = self.shape, [0] * len(self.axes), 1
-        for axis in reversed(self.axes):
+        return self._lengths()[0]
+
+    @property
+    def size(self) -> int:
+        """Elements from the first to the last, what lies between rows included."""
+        return self._lengths()[1]
+
+    def _lengths(self) -> tuple[tuple[int, ...], int]:
+        shape, strides, step = self.shape, [0] * len(self.layout.axes), 1
+        for axis in reversed(self.layout.axes):
             strides[axis] = step
-            step *= shape[axis]
-        return tuple(strides)
+            step = step * shape[axis] + (self.layout.padding if step == 1 else 0)
+        return tuple(strides), step
 
     @property
     def origin(self) -> int:

@@ -127,8 +127,8 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     texts["fuse"] = lambda: "\n".join(fusion_lines(fused))
 
     # How tensors lie in memory decides the addresses, so it is settled before there are any.
-    axes = layout(steps, padded)
-    storages = {t.name: Storage(t, borders[t.name], axes[t.name]) for t in padded.tensors}
+    lies = layout(steps, padded)
+    storages = {t.name: Storage(t, borders[t.name], lies[t.name]) for t in padded.tensors}
     lowered = _lowered(fused, storages)
     texts["lower"] = lambda: _text(lowered)
 

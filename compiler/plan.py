@@ -8,7 +8,6 @@ so (or read just the element that they replace); otherwise it is copied at the e
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -71,7 +70,7 @@ def plan(
 
 
 def _bytes(storage: Storage) -> int:
-    size = math.prod(storage.shape) * ITEM[storage.tensor.dtype]
+    size = storage.size * ITEM[storage.tensor.dtype]
     return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
 
 

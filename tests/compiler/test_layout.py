@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from compiler.expression import Call, Index
-from compiler.layout import layout
+from compiler.layout import Layout, layout
 from compiler.order import order
 from compiler.system import System
 
-from .build import assert_compiled_is_interpreted, element, equation, tensor
+from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
 
 T = Index("t")
 
@@ -35,7 +37,7 @@ def test_layout_puts_the_carried_index_outermost() -> None:
     """For what the loop defines and for what it reads; the result is the same."""
     system = _running("local")
     assert_compiled_is_interpreted(system)
-    axes = layout(order(system), system)
+    axes = {name: lies.axes for name, lies in layout(order(system), system).items()}
     assert axes == {"x": (0, 1, 2), "z": (1, 0, 2), "h": (1, 0, 2), "y": (0, 1, 2)}
 
 
@@ -43,4 +45,24 @@ def test_layout_declines_for_what_the_caller_sees() -> None:
     """Outputs lie as the caller expects them."""
     system = _running("output")
     assert_compiled_is_interpreted(system)
-    assert layout(order(system), system)["h"] == (0, 1, 2)
+    assert layout(order(system), system)["h"] == Layout((0, 1, 2))
+
+
+@pytest.mark.parametrize(("columns", "padding"), [(512, 16), (500, 0)])
+def test_layout_keeps_rows_out_of_step(columns: int, padding: int) -> None:
+    """Rows of a multiple of 1 KB are longer by a cache line, where the caller does not see it."""
+    y = element("y", "k", "j")
+    column = reduction("sum", element("z", "n", "j") * element("x", "n", "k"), n=40)
+    system = System(
+        (
+            tensor("x", 40, columns),
+            tensor("z", 40, columns, role="local"),
+            tensor("y", columns, columns, role="output"),
+        ),
+        (
+            equation(element("z", "n", "j"), element("x", "n", "j") * 2, n=40, j=columns),
+            equation(y, column, k=columns, j=columns),
+        ),
+    )
+    assert_compiled_is_interpreted(system)
+    assert [lies.padding for lies in layout(order(system), system).values()] == [0, padding, 0]

@@ -6,6 +6,7 @@ from compiler.collapse import collapse
 from compiler.expression import Call, Index, expr
 from compiler.fuse import Fusion
 from compiler.halo import halo
+from compiler.layout import Layout
 from compiler.loops import Kernel
 from compiler.lower import Storage, lower
 from compiler.system import Equation, System, Tensor
@@ -18,7 +19,7 @@ ROW = Index("i")
 def _lowered(tensors: tuple[Tensor, ...], own: Equation, **borders: tuple[int, int]) -> Kernel:
     storages = {
         t.name: Storage(
-            t, (borders.get(t.name, (0, 0)),) * len(t.shape), tuple(range(len(t.shape)))
+            t, (borders.get(t.name, (0, 0)),) * len(t.shape), Layout(tuple(range(len(t.shape))))
         )
         for t in tensors
     }

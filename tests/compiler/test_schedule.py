@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from compiler.expression import Call, Index
 from compiler.fuse import Fusion
+from compiler.layout import Layout
 from compiler.loops import Fold, Kernel, Loop, Range, statements
 from compiler.lower import Storage, lower
 from compiler.schedule import schedule
@@ -19,7 +20,8 @@ def _scheduled(
     tensors: tuple[Tensor, ...], own: Equation, target: object = WIDE, once: str = ""
 ) -> Kernel:
     storages = {
-        t.name: Storage(t, ((0, 0),) * len(t.shape), tuple(range(len(t.shape)))) for t in tensors
+        t.name: Storage(t, ((0, 0),) * len(t.shape), Layout(tuple(range(len(t.shape)))))
+        for t in tensors
     }
     kernel = lower(Fusion(own.indices, (own,)), "kernel", storages, {})
     return schedule(kernel, target, frozenset([once]))  # type: ignore[arg-type]
