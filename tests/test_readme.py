@@ -1,6 +1,9 @@
 """The README tells the truth: its examples run and print what it says."""
 
-import doctest
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,13 +11,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def test_examples_print_what_the_readme_says(tmp_path, monkeypatch):
-    """Define, print, draw, differentiate, explain, train: in order, with real output."""
+def test_examples_print_what_the_readme_says(tmp_path):
+    """Define, print, draw, differentiate, explain, train: in order, in a fresh process, with real output."""
     pytest.importorskip("sklearn")
-    monkeypatch.chdir(tmp_path)
-    failures, count = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
-    assert count > 15
-    assert failures == 0
+    command = [sys.executable, "-m", "doctest", "-v", str(ROOT / "README.md")]
+    here = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ran = subprocess.run(
+        command, cwd=tmp_path, env=here, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout.rpartition("Failed example:")[2]
+    passed = re.search(r"(\d+) passed", ran.stdout)
+    assert passed and int(passed[1]) > 15
     assert (tmp_path / "network.svg").read_text(encoding="utf-8").startswith("<")
 
 
