@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from compiler.expression import Element, Expr, Index, elements
 from compiler.text import expression_text
 
@@ -67,11 +69,13 @@ def _box(graph: Graph, application: Application, loss: Node | None) -> Box:
 
 
 def _arrows(graph: Graph, application: Application) -> list[Arrow]:
+    """From what the formula reads; of an operand that it only asks for its sizes the box says them."""
     kind = "forward" if application.role == "forward" else application.role
     arrows: dict[tuple[str, str], Arrow] = {}
+    read = {e.tensor for e in _reads(application)}
     for operand, given in application.operands.items():
         node = graph.chosen(given)
-        if isinstance(node, Constant) and node.is_number:
+        if (isinstance(node, Constant) and node.is_number) or (read and operand not in read):
             continue
         source = _id(graph, node.application) if isinstance(node, Result) else graph.symbols[node]
         label = f"{operand}[{_indices(application, operand, node.dims)}]" if node.dims else operand
@@ -79,12 +83,15 @@ def _arrows(graph: Graph, application: Application) -> list[Arrow]:
     return list(arrows.values())
 
 
+def _reads(application: Application) -> Iterator[Element]:
+    return (e for q in application.resolved.equations for e in elements(q.value))
+
+
 def _indices(application: Application, operand: str, dims: tuple[Expr, ...]) -> str:
     """``n:N, h:26, w:26, o:32``: the index the formula reads each axis with, and its size."""
     names: list[str | None] = [None] * len(dims)
-    reads = (e for q in application.resolved.equations for e in elements(q.value))
-    for element in reads:
-        if isinstance(element, Element) and element.tensor == operand:
+    for element in _reads(application):
+        if element.tensor == operand:
             for axis, subscript in enumerate(element.subscripts):
                 if isinstance(subscript, Index) and names[axis] is None:
                     names[axis] = subscript.name

@@ -152,8 +152,9 @@ def _element(tensor: str, subscripts: Sequence[Expr]) -> str:
     below = f"_{{{inner}}}" if subscripts else ""
     if tensor.startswith("d_") and len(tensor) > 2:
         return rf"\frac{{\partial\mathcal{{L}}}}{{\partial {_element(tensor[2:], subscripts)}}}"
-    if tensor.startswith("g_") and len(tensor) > 2:
-        return f"g^{{({_element(tensor[2:], ())})}}{below}"
+    named = re.fullmatch("(g|at)_(.+)", tensor)
+    if named:
+        return f"{name_latex(named[1])}^{{({_element(named[2], ())})}}{below}"
     return (name_latex(tensor) + below) if subscripts else _symbol(tensor)
 
 

@@ -1,0 +1,71 @@
+"""What a graph shows of itself: boxes with formulas, arrows with indices and sizes, clusters by layer."""
+
+import pytest
+
+import graphnn as gn
+from graphnn import layers
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    """A small image network: forward, with its gradients, and with the updates of a step."""
+    x = gn.Input((None, 6, 6, 2), name="image")
+    y = layers.Conv2D(3, 3, activation="relu", name="conv")(x)
+    y = layers.Dense(4, name="scores")(layers.Flatten()(layers.MaxPool2D()(y)))
+    model = gn.Model(x, y, name="net")
+    model.compile("adam", "mse")
+    graphs = ("forward", "gradient", "train")
+    return {graph: gn.draw(model, graph=graph).picture for graph in graphs}
+
+
+def named(picture, name):
+    return next(box for box in picture.boxes if box.title == name)
+
+
+@pytest.mark.parametrize("graph", ["forward", "gradient", "train"])
+def test_every_arrow_joins_two_boxes(pictures, graph):
+    """And everything but inputs and parameters is computed by a formula."""
+    picture = pictures[graph]
+    ids = {box.id for box in picture.boxes}
+    assert all({arrow.source, arrow.target} <= ids for arrow in picture.arrows)
+    for box in picture.boxes:
+        assert bool(box.formulas) == (box.kind not in ("input", "parameter")), box.title
+
+
+def test_arrows_name_indices_and_sizes(pictures):
+    """As the formula at their end reads the operand."""
+    picture = pictures["forward"]
+    conv = named(picture, "conv")
+    labels = {arrow.label for arrow in picture.arrows if arrow.target == conv.id}
+    assert labels == {"x[n:N, 6, 6, c:2]", "K[i:3, j:3, c:2, o:3]", "b[o:3]"}
+
+
+def test_clusters_are_layers(pictures):
+    """A layer's parameters and operations stand together."""
+    titles = ("conv", "conv.relu", "conv.kernel", "conv.bias")
+    assert {named(pictures["forward"], title).cluster for title in titles} == {("conv",)}
+
+
+def test_gradients_stand_beside_what_they_differentiate(pictures):
+    """And are told apart from it, as the loss is."""
+    picture = pictures["gradient"]
+    pairs = {(named(picture, n).id, named(picture, f"d_{n}").id) for n in ("conv", "scores")}
+    assert pairs <= set(picture.pairs)
+    assert named(picture, "d_conv").kind == "gradient"
+    assert [box.kind for box in picture.boxes].count("loss") == 1
+
+
+def test_only_what_a_formula_reads_has_an_arrow(pictures):
+    """The gradient of the first kernel needs the image and what arrives, the kernel's sizes only."""
+    picture = pictures["gradient"]
+    target = named(picture, "d_conv").id
+    labels = {arrow.label for arrow in picture.arrows if arrow.target == target}
+    assert labels == {"x[n:N, 6, 6, c:2]", "g_y[n:N, h:4, w:4, o:3]"}
+
+
+def test_a_step_of_training_shows_its_updates(pictures):
+    """One for each parameter, with the formula for its new value, beside the gradients."""
+    boxes = pictures["train"].boxes
+    updates = [f for box in boxes if box.kind == "update" for f in box.formulas]
+    assert sum(formula.startswith(r"w^{\mathrm{new}}") for formula in updates) == 4
+    assert any(box.kind == "gradient" for box in boxes)
