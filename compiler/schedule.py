@@ -113,10 +113,10 @@ def _cut(range_: Range, rows: int, width: int, exact: bool) -> list[Range]:
 
 def _fold(fold: Fold, tile: Tile, target: Target) -> Fold:
     """A reduction with lanes of its own where that helps, in blocks where it is long."""
-    ranges = list(fold.ranges)
-    if not ranges:
+    if not fold.ranges:
         return fold
     ordered = any(a.position is not None for a in fold.accumulators)
+    ranges = list(fold.ranges) if ordered else _near_last(fold)
     nested = any(isinstance(s, Fold) for s in fold.body)
     lanes = math.prod(tile.rows.values())
     if tile.inside_folds and not nested:
@@ -136,6 +136,12 @@ def _fold(fold: Fold, tile: Tile, target: Target) -> Fold:
     fold = replace(fold, ranges=tuple(ranges))
     sums = all(a.kind == "sum" and a.register.type != "i64" for a in fold.accumulators)
     return _blocked(fold) if sums and not nested else fold
+
+
+def _near_last(fold: Fold) -> list[Range]:
+    """The ranges of a fold, those that step far through memory outside."""
+    read = [load.address for s in (fold, *fold.body) for load in loads(s)]
+    return sorted(fold.ranges, key=lambda r: -sum(abs(a.coefficient(r.index)) for a in read))
 
 
 def _contiguous(fold: Fold, index: str) -> int:

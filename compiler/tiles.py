@@ -38,7 +38,11 @@ _COSTLY = {"**": 250, "sin": 80, "cos": 80, "erf": 60, "log1p": 50, "expm1": 40,
            "uniform": 100, "//": 6, "%": 6}  # fmt: skip
 _OTHER = 20  # instructions of any other function, about
 _MOST_LANES = 28
+_FAR = (
+    1024  # elements: rows so far apart share no line, no page and often the same places of a cache
+)
 _MOST_CODE = 1200  # instructions after a reduction, for all its lanes: they cost time to compile
+_STALL = 0.25  # cycles that a load in such a row waits
 _TURN = 4.0  # cycles that a turn of a loop takes at least: one multiply-add after the other
 
 
@@ -73,6 +77,12 @@ class _Access:
         if self.is_store:
             return 1.0 if near else 2.0 * width
         return 1.0 if near else 1.2 * width
+
+    def is_far(self, rows: Mapping[str, int], extents: Mapping[str, int]) -> bool:
+        """Do rows lie far apart, though they could be taken along an index that moves less?"""
+        steps = {i: abs(c) for i, c in self.steps.items() if extents.get(i, 1) > 1}
+        far = any(n > 1 and steps.get(i, 0) >= _FAR for i, n in rows.items())
+        return far and min(steps.values()) < _FAR
 
 
 class _Facts:
@@ -291,12 +301,13 @@ def _cycles(
     assert along is not None
     vectors = max((lanes(a.indices) for a in heavy if along in a.indices), default=0)
     count = sum(lanes(a.indices) * max(a.cost(along, width), 1.0) for a in heavy)
+    far = sum(lanes(a.indices) for a in heavy if a.is_far(rows, facts.extents))
     feeding = min((lanes(a.indices) for a in heavy if along in a.indices), default=0)
     if accumulators + feeding + 1 > target.registers - 1 and accumulators > 1:
         return math.inf
     if accumulators * facts.work > _MOST_CODE and accumulators > 6:
         return math.inf
-    turn = max(work / 2, count / 2, (work + count + 2) / 4, _TURN)
+    turn = max(work / 2, count / 2, (work + count + 2) / 4, _TURN) + _STALL * far
     turns = math.prod(r.extent for r in fold.ranges)
     around = accumulators * (1.5 + facts.work) + 15 + vectors
     if tile.inside_folds:

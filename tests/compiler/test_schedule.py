@@ -71,6 +71,30 @@ def test_schedule_runs_dot_products_along_the_reduced_index() -> None:
     assert sorted(r > 1 for r in rows) == [True, True]
 
 
+def test_schedule_takes_rows_that_lie_near() -> None:
+    """Rows run along the index that moves least through memory, though another fits the tile better."""
+    product = element("x", "n", Index("w") + Index("j"), "c") * element("K", "j", "c", "o")
+    own = equation(
+        element("y", "n", "w", "o"), reduction("sum", product, j=3, c=16), n=16, w=61, o=32
+    )
+    tensors = (
+        tensor("x", 16, 63, 32),
+        tensor("K", 3, 16, 32),
+        tensor("y", 16, 61, 32, role="output"),
+    )
+    rows = {r.index: r.rows for r in _loops(_scheduled(tensors, own)) if r.width == 1}
+    assert rows["n"] == 1 < rows["w"]
+
+
+def test_schedule_folds_walk_through_memory() -> None:
+    """Of the ranges of a sum the one that steps least is innermost, however the formula orders them."""
+    product = element("x", "k", "i", "n") * element("K", "k", "i", "o")
+    own = equation(element("y", "n", "o"), reduction("sum", product, i=30, k=20), n=32, o=32)
+    tensors = (tensor("x", 20, 40, 32), tensor("K", 20, 40, 32), tensor("y", 32, 32, role="output"))
+    ranges = [r.index for fold in _folds(_scheduled(tensors, own)) for r in fold.ranges]
+    assert [i for i in ranges if "." not in i] == ["k", "i"]
+
+
 def test_schedule_keeps_several_sums_running() -> None:
     """A single sum has several accumulators, else each addition waits for the one before."""
     own = equation(element("s"), reduction("sum", element("x", "i"), i=4096))
