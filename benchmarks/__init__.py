@@ -1,7 +1,8 @@
 """How fast a training step is, beside PyTorch, torch.compile and JAX, measured in the same minutes.
 
     python -m benchmarks                        all workloads, all frameworks that are installed
-    python -m benchmarks mlp --frameworks graphnn JAX --rounds 3
+    python -m benchmarks lstm gru --frameworks graphnn JAX --turns 3
+    python -m benchmarks lstm --frameworks graphnn --turns 3 --starts 0    only the time of a step
 
     workloads/    what is trained, and how each framework writes it down: one file per framework
     worker.py     one framework, one workload, one process

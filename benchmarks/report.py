@@ -45,7 +45,7 @@ def tables(found: Sequence[Measurement]) -> str:
         _table(found, lambda m: f"{m.milliseconds:.3g}", "best peer / graphnn", last),
         *mean,
         "Seconds from a fresh process to the end of its first step, cache empty / filled:",
-        _table(found, lambda m: f"{median(m.cold_starts):.2f} / {median(m.warm_starts):.2f}"),
+        _table(found, _starts),
         "Most memory the process has held, in MB:",
         _table(found, lambda m: f"{m.megabytes:.0f}"),
         *_remarks(found),
@@ -97,6 +97,10 @@ def _table(
         "| " + " | ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) + " |"
         for row in (head, rule, *body)
     )
+
+
+def _starts(m: Measurement) -> str:
+    return " / ".join(f"{median(t):.2f}" if t else "-" for t in (m.cold_starts, m.warm_starts))
 
 
 def _remarks(found: Sequence[Measurement]) -> Iterator[str]:

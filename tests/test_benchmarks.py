@@ -8,7 +8,18 @@ import pytest
 
 from benchmarks.harness import Framework, Measurement, Settings, measure
 from benchmarks.report import ratios, tables
-from benchmarks.workloads import WORKLOADS
+from benchmarks.workloads import Workload
+from benchmarks.workloads.layers import (
+    Block,
+    Convolution,
+    Dense,
+    Embedding,
+    Flatten,
+    MaxPooling,
+    Normalization,
+    Positions,
+    Recurrent,
+)
 
 SHORT = Settings(turns=1, seconds=0.01, starts=1, threads=2)
 
@@ -55,14 +66,44 @@ def test_missing_framework_is_reported() -> None:
     assert result.milliseconds is None
 
 
-@pytest.mark.parametrize("workload", WORKLOADS)
-def test_frameworks_train_alike(workload: str, torch: ModuleType, jax: ModuleType) -> None:
+@pytest.mark.parametrize(
+    "network",
+    [
+        Workload("perceptron", 5, (7,), (Dense(6, relu=True), Dense(3))),
+        Workload(
+            "images",
+            3,
+            (9, 8, 2),
+            (
+                *(Convolution(4, relu=False), Normalization(), MaxPooling()),
+                *(Convolution(5, 2, 2, "valid"), Flatten(), Dense(3)),
+            ),
+        ),
+        Workload(
+            "sequences",
+            3,
+            (5,),
+            (
+                *(Embedding(9, 4), Recurrent("lstm", 3, whole=True, both=True)),
+                *(Recurrent("gru", 5, both=True), Dense(2)),
+            ),
+        ),
+        Workload(
+            "attention",
+            3,
+            (5,),
+            (Embedding(9, 8), Positions(), Block(2, 6), Block(4, 6, causal=True), Dense(9)),
+        ),
+    ],
+    ids=lambda network: network.name,
+)
+def test_frameworks_train_alike(network: Workload, torch: ModuleType, jax: ModuleType) -> None:
     """From the same weights every framework has the same losses, step after step."""
     from benchmarks.workloads import graphnn, pytorch
     from benchmarks.workloads import jax as in_jax
 
-    start = WORKLOADS[workload].start()
-    steps = [file.build(WORKLOADS[workload], start) for file in (graphnn, pytorch, in_jax)]
+    start = network.start()
+    steps = [file.build(network, start) for file in (graphnn, pytorch, in_jax)]
     for _ in range(4):
         ours, *peers = [step() for step in steps]
         assert [ours] * len(peers) == pytest.approx(peers, rel=1e-3)

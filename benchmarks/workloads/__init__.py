@@ -1,71 +1,39 @@
-"""The workloads: sizes, data and initial weights; the files beside this one write the networks.
+"""The workloads: networks as layers, sizes, data and initial weights; the same for every framework.
 
 A workload is a whole training step in float32: forward, cross-entropy of integer labels from
-logits, gradients, Adam with a learning rate of 0.001. Weights have Keras's layouts and order: per
-layer the kernel, inputs before outputs, then the bias.
+logits, gradients, Adam with a learning rate of 0.001. The files beside this one write it down, one
+for each framework.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
-from math import prod
 
 import numpy as np
 
-__all__ = ["WORKLOADS", "Batch", "ImageNetwork", "Perceptron", "Step", "Workload"]
+from .layers import (
+    Block,
+    Convolution,
+    Dense,
+    Embedding,
+    Flatten,
+    Layer,
+    MaxPooling,
+    Positions,
+    Recurrent,
+    Shape,
+)
+
+__all__ = ["WORKLOADS", "Batch", "Step", "Workload"]
 
 # One training step; its value is the loss before the update, read back from the framework.
 Step = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Perceptron:
-    """Fully connected layers with relu between them; ``widths`` go from the input to the logits."""
-
-    widths: tuple[int, ...]
-
-    @property
-    def sample(self) -> tuple[int, ...]:
-        return self.widths[:1]
-
-    @property
-    def kernels(self) -> tuple[tuple[int, ...], ...]:
-        return tuple(pairwise(self.widths))
-
-
-@dataclass(frozen=True, slots=True)
-class ImageNetwork:
-    """3x3 convolutions, each with relu and 2x2 max pooling, then fully connected layers."""
-
-    size: int
-    channels: tuple[int, ...]  # of the image, then of each convolution
-    padding: str
-    hidden: int
-    classes: int
-
-    @property
-    def sample(self) -> tuple[int, ...]:
-        return (self.size, self.size, self.channels[0])
-
-    @property
-    def pooled(self) -> tuple[int, int, int]:
-        """Height, width and channels of what the first fully connected layer reads."""
-        size = self.size
-        for _ in self.channels[1:]:
-            size = (size if self.padding == "same" else size - 2) // 2
-        return (size, size, self.channels[-1])
-
-    @property
-    def kernels(self) -> tuple[tuple[int, ...], ...]:
-        windows = tuple((3, 3, *pair) for pair in pairwise(self.channels))
-        return (*windows, *pairwise((prod(self.pooled), self.hidden, self.classes)))
-
-
-@dataclass(frozen=True, slots=True)
 class Batch:
-    """What every framework starts from."""
+    """What every framework starts from; weights in the order of the layers."""
 
     inputs: np.ndarray
     labels: np.ndarray
@@ -74,30 +42,85 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A network and how many samples it is trained on at once."""
+    """A network and how many samples of which shape it is trained on at once."""
 
     name: str
     batch: int
-    network: Perceptron | ImageNetwork
+    sample: Shape
+    layers: tuple[Layer, ...]
+
+    def places(self) -> Iterator[tuple[Layer, Shape]]:
+        """Each layer with the shape of what it is given."""
+        shape = self.sample
+        for layer in self.layers:
+            yield layer, shape
+            shape = layer.output(shape)
 
     def start(self, seed: int = 0) -> Batch:
         """Random inputs and labels, and weights that keep the variance of what flows through."""
         random = np.random.default_rng(seed)
-        weights: list[np.ndarray] = []
-        for shape in self.network.kernels:
-            scale = prod(shape[:-1]) ** -0.5
-            weights.append((scale * random.standard_normal(shape)).astype(np.float32))
-            weights.append(np.zeros(shape[-1], np.float32))
-        inputs = random.standard_normal((self.batch, *self.network.sample)).astype(np.float32)
-        labels = random.integers(0, self.network.kernels[-1][-1], self.batch, dtype=np.int32)
-        return Batch(inputs, labels, tuple(weights))
+        weights = []
+        for layer, shape in self.places():
+            for weight in layer.weights(shape):
+                value = weight.mean + weight.deviation * random.standard_normal(weight.shape)
+                weights.append(value.astype(np.float32))
+        *steps, classes = layer.output(shape)
+        labels = random.integers(0, classes, (self.batch, *steps), dtype=np.int32)
+        return Batch(self._inputs(random), labels, tuple(weights))
+
+    def _inputs(self, random: np.random.Generator) -> np.ndarray:
+        shape = (self.batch, *self.sample)
+        match self.layers[0]:
+            case Embedding(vocabulary=vocabulary):
+                return random.integers(0, vocabulary, shape, dtype=np.int32)
+        return random.standard_normal(shape, dtype=np.float32)
+
+
+def _perceptron(*widths: int) -> tuple[Layer, ...]:
+    *hidden, classes = widths
+    return (*(Dense(width, relu=True) for width in hidden), Dense(classes))
+
+
+def _recurrent(*layers: Recurrent) -> tuple[Layer, ...]:
+    return (Embedding(5000, 64), *layers, Dense(2))
 
 
 WORKLOADS = {
     workload.name: workload
     for workload in (
-        Workload("mlp_tiny", 32, Perceptron((64, 64, 32, 10))),
-        Workload("mlp", 128, Perceptron((784, 256, 128, 10))),
-        Workload("cnn28", 64, ImageNetwork(28, (1, 16, 32), "same", 128, 10)),
+        Workload("mlp_tiny", 32, (64,), _perceptron(64, 32, 10)),
+        Workload("mlp", 128, (784,), _perceptron(256, 128, 10)),
+        Workload(
+            "cnn28",
+            64,
+            (28, 28, 1),
+            (
+                *(Convolution(16), MaxPooling(), Convolution(32), MaxPooling()),
+                *(Flatten(), *_perceptron(128, 10)),
+            ),
+        ),
+        Workload(
+            "cnn224",
+            32,
+            (224, 224, 3),
+            (
+                *(Convolution(32, padding="valid"), MaxPooling()),
+                *(Convolution(64, padding="valid"), MaxPooling()),
+                *(Flatten(), *_perceptron(128, 2)),
+            ),
+        ),
+        Workload(
+            "lstm",
+            32,
+            (64,),
+            _recurrent(Recurrent("lstm", 128, whole=True), Recurrent("lstm", 128)),
+        ),
+        Workload("gru", 32, (64,), _recurrent(Recurrent("gru", 128))),
+        Workload(
+            "tfm",
+            16,
+            (64,),
+            (Embedding(1000, 128), Positions(), Block(4, 512), Block(4, 512), Dense(1000)),
+        ),
     )
 }

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from . import Batch, ImageNetwork, Perceptron, Step, Workload
+from . import Batch, Step, Workload
+from .layers import (
+    EPSILON,
+    Block,
+    Convolution,
+    Dense,
+    Embedding,
+    Flatten,
+    Layer,
+    MaxPooling,
+    Normalization,
+    Positions,
+    Recurrent,
+)
 
 __all__ = ["build"]
+
+Weights = Iterator[jax.Array]
 
 
 def build(workload: Workload, start: Batch) -> Step:
@@ -16,8 +33,8 @@ def build(workload: Workload, start: Batch) -> Step:
     inputs, labels = jnp.asarray(start.inputs), jnp.asarray(start.labels)
 
     def loss_of(weights, inputs, labels):
-        logits = jax.nn.log_softmax(_logits(workload, weights, inputs))
-        return -jnp.take_along_axis(logits, labels[:, None], -1).mean()
+        logits = jax.nn.log_softmax(_logits(workload, inputs, iter(weights)))
+        return -jnp.take_along_axis(logits, labels[..., None], -1).mean()
 
     def train(weights, first, second, count, inputs, labels):
         loss, gradients = jax.value_and_grad(loss_of)(weights, inputs, labels)
@@ -43,33 +60,101 @@ def build(workload: Workload, start: Batch) -> Step:
     return step
 
 
-def _logits(workload: Workload, weights, inputs):
-    pairs = list(zip(weights[::2], weights[1::2], strict=True))
-    match workload.network:
-        case Perceptron():
-            return _fully_connected(pairs, inputs)
-        case ImageNetwork(channels=channels, padding=padding):
-            depth = len(channels) - 1
-            hidden = inputs
-            for kernel, bias in pairs[:depth]:
-                hidden = lax.conv_general_dilated(
-                    hidden,
-                    kernel,
-                    (1, 1),
-                    padding.upper(),
-                    dimension_numbers=("NHWC", "HWIO", "NHWC"),
-                )
-                hidden = _max_pool(jax.nn.relu(hidden + bias))
-            return _fully_connected(pairs[depth:], hidden.reshape(len(inputs), -1))
+def _logits(workload: Workload, hidden: jax.Array, weights: Weights) -> jax.Array:
+    for layer in workload.layers:
+        hidden = _apply(layer, hidden, weights)
+    return hidden
 
 
-def _fully_connected(pairs, hidden):
-    for kernel, bias in pairs[:-1]:
-        hidden = jax.nn.relu(hidden @ kernel + bias)
-    kernel, bias = pairs[-1]
-    return hidden @ kernel + bias
+def _apply(layer: Layer, x: jax.Array, weights: Weights) -> jax.Array:
+    match layer:
+        case Dense(relu=relu):
+            return _dense(x, weights, relu)
+        case Convolution(stride=stride, padding=padding, relu=relu):
+            axes = ("NHWC", "HWIO", "NHWC")
+            strides, padding = (stride, stride), padding.upper()
+            kernel, bias = next(weights), next(weights)
+            y = lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=axes) + bias
+            return jax.nn.relu(y) if relu else y
+        case MaxPooling():
+            window = (1, 2, 2, 1)
+            return lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID")
+        case Flatten():
+            return x.reshape(len(x), -1)
+        case Normalization():
+            return jax.nn.relu(_normalize(x, weights, tuple(range(x.ndim - 1))))
+        case Embedding():
+            return next(weights)[x]
+        case Positions():
+            return x + next(weights)
+        case Recurrent():
+            return _recurrent(layer, x, weights)
+        case Block():
+            return _block(layer, x, weights)
 
 
-def _max_pool(image):
-    window = (1, 2, 2, 1)
-    return lax.reduce_window(image, -jnp.inf, lax.max, window, window, "VALID")
+def _dense(x: jax.Array, weights: Weights, relu: bool = False) -> jax.Array:
+    y = x @ next(weights) + next(weights)
+    return jax.nn.relu(y) if relu else y
+
+
+def _normalize(x: jax.Array, weights: Weights, axes: tuple[int, ...]) -> jax.Array:
+    mean, variance = x.mean(axes, keepdims=True), x.var(axes, keepdims=True)
+    return (x - mean) / jnp.sqrt(variance + EPSILON) * next(weights) + next(weights)
+
+
+def _recurrent(layer: Recurrent, x: jax.Array, weights: Weights) -> jax.Array:
+    x = x.swapaxes(0, 1)
+    cell = {"lstm": _lstm, "gru": _gru}[layer.cell]
+    first = cell(x, next(weights), next(weights), next(weights), False)
+    if not layer.both:
+        return first.swapaxes(0, 1) if layer.whole else first[-1]
+    second = cell(x, next(weights), next(weights), next(weights), True)
+    if layer.whole:
+        return jnp.concatenate([first, second], -1).swapaxes(0, 1)
+    return jnp.concatenate([first[-1], second[0]], -1)
+
+
+def _lstm(x: jax.Array, K: jax.Array, U: jax.Array, b: jax.Array, reverse: bool) -> jax.Array:
+    """All states, the time first; the input's part of the gates is one product before the loop."""
+
+    def step(state, p):
+        h, c = state
+        i, f, a, o = jnp.split(p + h @ U, 4, -1)
+        c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(a)
+        h = jax.nn.sigmoid(o) * jnp.tanh(c)
+        return (h, c), h
+
+    zeros = jnp.zeros((x.shape[1], len(U)))
+    return lax.scan(step, (zeros, zeros), x @ K + b, reverse=reverse)[1]
+
+
+def _gru(x: jax.Array, K: jax.Array, U: jax.Array, b: jax.Array, reverse: bool) -> jax.Array:
+    units = len(U)
+
+    def step(h, p):
+        q = h @ U + b[1]
+        zr = jax.nn.sigmoid(p[:, : 2 * units] + q[:, : 2 * units])
+        z, r = jnp.split(zr, 2, -1)
+        h = z * h + (1 - z) * jnp.tanh(p[:, 2 * units :] + r * q[:, 2 * units :])
+        return h, h
+
+    return lax.scan(step, jnp.zeros((x.shape[1], units)), x @ K + b[0], reverse=reverse)[1]
+
+
+def _block(layer: Block, x: jax.Array, weights: Weights) -> jax.Array:
+    batch, steps, width = x.shape
+    size = width // layer.heads
+
+    def heads() -> jax.Array:
+        y = x @ next(weights).reshape(width, width) + next(weights).reshape(width)
+        return y.reshape(batch, steps, layer.heads, size).swapaxes(1, 2)
+
+    q, k, v = heads(), heads(), heads()
+    scores = q @ k.swapaxes(-1, -2) * size**-0.5
+    if layer.causal:
+        scores = jnp.where(jnp.tri(steps, dtype=bool), scores, -jnp.inf)
+    mixed = (jax.nn.softmax(scores) @ v).swapaxes(1, 2).reshape(x.shape)
+    x = x + mixed @ next(weights).reshape(width, width) + next(weights)
+    x = _normalize(x, weights, (-1,))
+    return _normalize(x + _dense(_dense(x, weights, True), weights), weights, (-1,))
