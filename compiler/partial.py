@@ -4,13 +4,20 @@ Before:   b[o] = sum[n, i](g[n, i, o])                          64 x 784 terms, 
 After:    b.parts[p, o] = sum[n:4, i](g[4*p + n, i, o])         p:16
           b[o] = sum[p](b.parts[p, o])
 
+Where the results are more than a few tiles hold, each tile would read all operands again. If those are too large for
+that, a part is added up in pieces: what a piece reads stays near while all tiles pass over it.
+
+          w.parts[p, c, o] += sum[i](x[4*p + n, i, c]*g[4*p + n, i, o])         p:16, n:4, c, o
+
 How many parts there are depends on the sizes alone, and they are added up in their order: so the sum is the same for
-any number of threads. Declines where the results are many, for then they are shared themselves; where the terms are
-few; where no range of the sum can be cut into equal parts; and inside a recurrence, where a sum is short or waited for.
+any number of threads. Declines where the terms are few; where the results are many, for then they are shared
+themselves, unless the operands are much larger; where no range of the sum can be cut into equal parts; and inside a
+recurrence, where a sum is short or waited for.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -18,8 +25,10 @@ from .expression import (
     Binder,
     Element,
     Expr,
+    Index,
     Number,
     Reduce,
+    elements,
     expr,
     free_indices,
     fresh_index,
@@ -34,7 +43,14 @@ from .system import Equation, System, Tensor
 __all__ = ["partial"]
 
 FEW = 2048  # results, about as many as a few tiles hold
+MANY = 1 << 16  # results that stay near while pieces of their sums pass
 TERMS = 1 << 18  # of all results together: some microseconds of work
+LARGE = (
+    1 << 19
+)  # elements of the operands: reading them again and again would take longer than the work
+READS = 16  # of each element on average
+NEAR = 1 << 16  # elements that stay near
+LEAST = 48  # terms of a piece that pay for adding its sums to those before
 PARTS = 16  # at most
 ENOUGH = 8  # parts; a range that gives these is not passed over for one further inside
 
@@ -66,8 +82,27 @@ class _Writer:
         if not isinstance(e, Reduce):
             return rebuild(e, lambda child: self.visit(child, equation))
         is_real = self.known[equation.target].dtype.startswith("float")
-        count = _parts(e, equation) if is_real else None
+        count = self.parts(e, equation) if is_real else None
         return e if count is None else self.in_parts(e, equation, *count)
+
+    def parts(self, e: Reduce, equation: Equation) -> tuple[int, int] | None:
+        """Which range of a sum is cut into how many parts, if it should be."""
+        used = free_indices(e)
+        simple = not any(isinstance(inner, Reduce) for inner in walk(e.body))
+        known = all(i in equation.extents for i in used)
+        if e.kind not in ("sum", "mean") or not simple or not known:
+            return None
+        results = prod(n for i, n in equation.extents.items() if i in used)
+        terms = prod(map(_size, e.binders))
+        sizes = {**equation.extents, **{b.index: _size(b) for b in e.binders}}
+        volume = self.volume(e.body, sizes)
+        again = results <= MANY and volume >= LARGE and results * terms >= READS * volume
+        if results * terms < TERMS or not (results <= FEW or again):
+            return None
+        found = [(_divisor(_size(b)), axis) for axis, b in enumerate(e.binders)]
+        enough = [(count, axis) for count, axis in found if count >= ENOUGH]
+        count, axis = enough[0] if enough else max(found, key=lambda each: each[0], default=(1, 0))
+        return (axis, count) if count > 1 else None
 
     def in_parts(self, e: Reduce, equation: Equation, axis: int, count: int) -> Expr:
         """The sum of the parts, which get an equation of their own."""
@@ -75,19 +110,43 @@ class _Writer:
         index, length = binders[axis].index, _size(binders[axis]) // count
         part = fresh_index("p", dict.fromkeys((*equation.sizes, *(b.index for b in binders))))
         used = free_indices(e)
-        indices = (
-            Binder(part, expr(count)),
-            *(b for b in equation.indices if b.index in used),
-        )
+        parts = (Binder(part, expr(count)),)
+        results = tuple(b for b in equation.indices if b.index in used)
         binders[axis] = Binder(index, expr(length))
+        binders = sorted(binders, key=lambda b: b.index != index)  # what was cut is outermost
         body = substitute(e.body, {index: part * length + index})
-        tensor = self.tensor(equation, tuple(_size(b) for b in indices))
-        places = tuple(b.index for b in indices)
-        value = Reduce("sum", body, tuple(binders))
-        origin = f"a sum in {count} parts"
-        self.equations.append(Equation(tensor, places, indices, value, origin=origin))
-        total = Reduce("sum", Element(tensor, places), indices[:1])
+        tensor = self.tensor(equation, tuple(_size(b) for b in (*parts, *results)))
+        places = tuple(b.index for b in (*parts, *results))
+        pieces = self.pieces(body, binders, results)
+        indices = (*parts, *binders[:pieces], *results)
+        value = Reduce("sum", body, tuple(binders[pieces:]))
+        origin = f"a sum in {count} parts" + ", each in pieces" * (pieces > 0)
+        self.equations.append(Equation(tensor, places, indices, value, pieces > 0, origin=origin))
+        total = Reduce("sum", Element(tensor, places), parts)
         return total / prod(map(_size, e.binders)) if e.kind == "mean" else total
+
+    def pieces(self, body: Expr, binders: Sequence[Binder], results: Sequence[Binder]) -> int:
+        """How many ranges of a part's sum go around its results, so that what is inside them stays near."""
+        if prod(map(_size, results)) <= FEW:
+            return 0
+        count = 0
+        while (
+            prod(map(_size, binders[count + 1 :])) >= LEAST
+            and self.volume(body, {b.index: _size(b) for b in (*binders[count:], *results)}) > NEAR
+        ):
+            count += 1
+        return count
+
+    def volume(self, e: Expr, extents: Mapping[Index, int]) -> int:
+        """How many elements an expression reads while these indices run."""
+        found: dict[str, int] = {}
+        for element in elements(e):
+            shape = self.known[element.tensor].shape
+            reach = (
+                1 + sum(extents.get(i, 1) - 1 for i in free_indices(s)) for s in element.subscripts
+            )
+            found[element.tensor] = prod(min(n, size) for n, size in zip(reach, shape, strict=True))
+        return sum(found.values())
 
     def tensor(self, equation: Equation, shape: tuple[int, ...]) -> str:
         """A new tensor for parts of a value of the equation."""
@@ -97,23 +156,6 @@ class _Writer:
         self.known[name] = Tensor(name, shape, self.known[equation.target].dtype)
         self.tensors.append(self.known[name])
         return name
-
-
-def _parts(e: Reduce, equation: Equation) -> tuple[int, int] | None:
-    """Which range of a sum is cut into how many parts, if it should be."""
-    used = free_indices(e)
-    results = prod(n for i, n in equation.extents.items() if i in used)
-    terms = prod(map(_size, e.binders))
-    simple = not any(isinstance(inner, Reduce) for inner in walk(e.body))
-    known = all(i in equation.extents for i in used)
-    if e.kind not in ("sum", "mean") or not simple or not known:
-        return None
-    if results > FEW or results * terms < TERMS:
-        return None
-    found = [(_divisor(_size(b)), axis) for axis, b in enumerate(e.binders)]
-    enough = [(count, axis) for count, axis in found if count >= ENOUGH]
-    count, axis = enough[0] if enough else max(found, key=lambda each: each[0], default=(1, 0))
-    return (axis, count) if count > 1 else None
 
 
 def _divisor(size: int) -> int:

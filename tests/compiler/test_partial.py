@@ -42,6 +42,20 @@ def _windows(batch: int, size: int, channels: int) -> System:
     )
 
 
+def _gradients(batch: int, size: int, channels: int, filters: int) -> System:
+    """``k[i, c, o] = sum[n, h](x[n, h + i, c]*g[n, h, o])``: many results, of operands much larger still."""
+    x = element("x", "n", Index("h") + Index("i"), "c")
+    total = reduction("sum", x * element("g", "n", "h", "o"), n=batch, h=size)
+    return System(
+        (
+            tensor("x", batch, size + 2, channels),
+            tensor("g", batch, size, filters),
+            tensor("k", 3, channels, filters, role="output"),
+        ),
+        (equation(element("k", "i", "c", "o"), total, i=3, c=channels, o=filters),),
+    )
+
+
 @pytest.mark.parametrize(
     "system",
     [
@@ -108,3 +122,24 @@ def test_the_batch_is_shared() -> None:
         "distribute"
     )
     assert f"{PARTS} turns" in text
+
+
+def test_parts_with_many_results_are_added_up_in_pieces() -> None:
+    """What all tiles read again and again is cut until it stays near; the numbers are the same to the bit."""
+    system = _gradients(48, 600, 24, 40)
+    parts, _ = partial(system).equations
+    assert parts.accumulate
+    assert [i.name for i in parts.extents] == ["p", "n", "i", "c", "o"]
+    random = np.random.default_rng(3)
+    arrays = {
+        t.name: random.normal(size=t.shape).astype("float32")
+        for t in system.tensors
+        if t.role == "input"
+    }
+    x, g = (arrays[name].astype("float64") for name in "xg")
+    expected = np.stack([np.einsum("nhc,nho->co", x[:, i : i + 600], g) for i in range(3)])
+    found = [
+        compiler.compile(system, Options(cache="off", threads=n))(arrays)["k"] for n in (1, 2, 5)
+    ]
+    np.testing.assert_allclose(found[0], expected, rtol=2e-5, atol=1e-3)
+    assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
