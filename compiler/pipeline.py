@@ -18,6 +18,7 @@ from .explain import Explanation
 from .fuse import Fusion, fuse, fusion_lines
 from .halo import halo
 from .hoist import hoist
+from .kept import kept
 from .layout import layout
 from .loops import Kernel
 from .lower import Storage, lower
@@ -43,6 +44,7 @@ STAGES = (
     "stabilize",
     "split",
     "hoist",
+    "kept",
     "outside",
     "partial",
     "turn",
@@ -102,8 +104,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     shared = hoist(pieces, explanation.notes)
     texts["hoist"] = lambda: str(shared)
 
+    # Now that nothing is computed twice: what need not be stored at all.
+    asking = kept(shared, explanation.notes)
+    texts["kept"] = lambda: str(asking)
+
     # Before the order fixes what is inside a loop: all that need not be.
-    loosened = outside(shared)
+    loosened = outside(asking)
     texts["outside"] = lambda: str(loosened)
 
     # Sums are cut where they will stand, before operands are turned and padded for the loops that they get.
