@@ -80,12 +80,11 @@ def _source(equation: Equation) -> Element | None:
 def _ask(e: Expr, known: Mapping[str, _Bounded], asked: dict[str, int]) -> Expr:
     """The expression with its comparisons asking what is kept; counts what was asked of whom."""
     match e:
-        case Call(">" | "<" as sign, (a, b)):
-            if isinstance(b, Element):
-                sign, a, b = _TURNED[sign], b, a
-            if isinstance(a, Element) and a.tensor in known:
-                target, comparison, bound = known[a.tensor]
-                if (sign, b) == (comparison, bound):
-                    asked[a.tensor] += 1
-                    return Call(sign, (Element(target, a.subscripts), b))
+        case Call(sign, (Number() as a, Element() as b)) if sign in _TURNED:
+            return _ask(Call(_TURNED[sign], (b, a)), known, asked)
+        case Call(sign, (Element(source, subscripts), b)) if source in known:
+            target, comparison, bound = known[source]
+            if (sign, b) == (comparison, bound):
+                asked[source] += 1
+                return Call(sign, (Element(target, subscripts), b))
     return rebuild(e, lambda child: _ask(child, known, asked))
