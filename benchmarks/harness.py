@@ -1,7 +1,7 @@
 """Measuring: every framework in processes of its own, taking turns on the same processors.
 
 On a shared machine the minute decides more than the framework does. So nothing is measured in one
-block: fresh starts alternate between the frameworks, and training goes on in short turns.
+block: fresh starts alternate between the frameworks, and steps are taken in short turns.
 """
 
 from __future__ import annotations
@@ -19,36 +19,41 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 from typing import Any
 
-__all__ = ["FRAMEWORKS", "Framework", "Measurement", "Settings", "measure"]
+from .cases import Case
+from .probe import Limits
+
+__all__ = ["FRAMEWORKS", "Framework", "Measurement", "Settings", "limits", "measure"]
 
 ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True, slots=True)
 class Framework:
-    """A file of workloads/ and its function, and the variable that says where compiled code is."""
+    """A file of workloads/, the end of its functions' names, and the variable that says where
+    compiled code is.
+    """
 
     name: str
     package: str
     module: str
-    function: str = "build"
+    suffix: str = ""
     cache_variable: str = ""
 
 
 FRAMEWORKS = {
     framework.name: framework
     for framework in (
-        Framework("graphnn", "graphnn", "graphnn", "build", "GRAPHNN_CACHE"),
+        Framework("graphnn", "graphnn", "graphnn", "", "GRAPHNN_CACHE"),
         Framework("PyTorch", "torch", "pytorch"),
-        Framework("torch.compile", "torch", "pytorch", "build_compiled", "TORCHINDUCTOR_CACHE_DIR"),
-        Framework("JAX", "jax", "jax", "build", "JAX_COMPILATION_CACHE_DIR"),
+        Framework("torch.compile", "torch", "pytorch", "_compiled", "TORCHINDUCTOR_CACHE_DIR"),
+        Framework("JAX", "jax", "jax", "", "JAX_COMPILATION_CACHE_DIR"),
     )
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How much is measured: turns of training, seconds a turn, fresh starts, processors."""
+    """How much is measured: turns, seconds a turn, fresh starts, processors."""
 
     turns: int
     seconds: float
@@ -58,12 +63,12 @@ class Settings:
 
 @dataclass(slots=True)
 class Measurement:
-    """One framework on one workload, or the problem because of which there are no figures."""
+    """One framework on one case, or the problem because of which there are no figures."""
 
-    workload: str
+    case: str
     framework: str
     problem: str = ""
-    losses: list[float] = field(default_factory=list)  # of the first steps, to be compared
+    results: list[list[float]] = field(default_factory=list)  # of the first steps, to be compared
     cold_starts: list[float] = field(default_factory=list)  # seconds; nothing compiled is kept yet
     warm_starts: list[float] = field(default_factory=list)  # seconds; with what that start has kept
     turns: list[float] = field(default_factory=list)  # milliseconds a step, the median of each turn
@@ -80,57 +85,80 @@ class WorkerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """A process that has done its first steps and waits to be asked for more."""
+    """A process that waits to be asked for a case."""
 
     process: subprocess.Popen[str]
-    start: float
-    losses: list[float]
+    started: float
 
-    def train(self, seconds: float) -> dict[str, Any]:
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def ask(self, case: Case, seconds: float = 0.0) -> dict[str, Any]:
+        """Steps for so long; the first steps besides, if it is not the case asked for last."""
+        assert self.process.stdout is not None
         with suppress(BrokenPipeError):  # it has ended: so will its answers
-            print(seconds, file=self.process.stdin, flush=True)
-        return _answer(self.process)
+            print(json.dumps([case.name, seconds]), file=self.process.stdin, flush=True)
+        line = self.process.stdout.readline()
+        answer = json.loads(line) if line else {"problem": self._end()}
+        if "problem" in answer:
+            raise WorkerError(answer["problem"])
+        return answer
+
+    def _end(self) -> str:
+        return f"ended with status {self.process.wait()}"
 
 
-def measure(name: str, frameworks: Sequence[Framework], settings: Settings) -> list[Measurement]:
-    """One workload in every framework; those that cannot run it say so in `problem`."""
-    found = {framework: Measurement(name, framework.name) for framework in frameworks}
-    with TemporaryDirectory() as caches:
-        for count in range(settings.starts):
+def limits(threads: int) -> Limits:
+    """What the processors can do at this moment."""
+    command = [sys.executable, "-m", "benchmarks.probe", str(threads)]
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return Limits(**json.loads(found.stdout))
+
+
+def measure(
+    cases: Sequence[Case], frameworks: Sequence[Framework], settings: Settings
+) -> Iterator[list[Measurement]]:
+    """Each case in every framework, one process a framework for all of them; those that cannot do
+    a case say so in `problem`.
+    """
+    with TemporaryDirectory() as caches, ExitStack() as running:
+        workers: dict[tuple[Framework, int], Worker] = {}
+        for case in cases:
+            threads = case.threads or settings.threads
+            found = {framework: Measurement(case.name, framework.name) for framework in frameworks}
+            for count in range(settings.starts):
+                for framework, result in found.items():
+                    _measure_starts(framework, case, result, f"{caches}/{count}", threads)
             for framework, result in found.items():
-                _measure_starts(framework, result, f"{caches}/{framework.name}-{count}", settings)
-        with ExitStack() as running:
-            _measure_turns(found, caches, settings, running)
-    return list(found.values())
+                worker = workers.get((framework, threads))
+                if not (worker and worker.running):
+                    started = _worker(framework, f"{caches}/0", threads)
+                    workers[framework, threads] = running.enter_context(started)
+                with _noting_problems(result):
+                    result.results = workers[framework, threads].ask(case)["results"]
+            for _ in range(settings.turns):
+                for framework, result in found.items():
+                    _take_turn(workers[framework, threads], case, result, settings.seconds)
+            yield list(found.values())
 
 
 def _measure_starts(
-    framework: Framework, result: Measurement, cache: str, settings: Settings
+    framework: Framework, case: Case, result: Measurement, caches: str, threads: int
 ) -> None:
     """A start with an empty cache, then one with what that has left in it."""
     with _noting_problems(result):
         for times in (result.cold_starts, result.warm_starts):
-            with _worker(framework, result.workload, cache, settings.threads) as worker:
-                times.append(worker.start)
-                result.losses = worker.losses
+            with _worker(framework, caches, threads) as worker:
+                times.append(worker.ask(case)["ready"] - worker.started)
 
 
-def _measure_turns(
-    found: dict[Framework, Measurement], caches: str, settings: Settings, running: ExitStack
-) -> None:
-    """All frameworks loaded, one at a time training."""
-    workers = {}
-    for framework, result in found.items():
+def _take_turn(worker: Worker, case: Case, result: Measurement, seconds: float) -> None:
+    if not result.problem:
         with _noting_problems(result):
-            cache = f"{caches}/{framework.name}-0"
-            started = _worker(framework, result.workload, cache, settings.threads)
-            workers[framework] = running.enter_context(started)
-    for _ in range(settings.turns):
-        for framework, worker in workers.items():
-            with _noting_problems(found[framework]):
-                answer = worker.train(settings.seconds)
-                found[framework].turns.append(answer["milliseconds"])
-                found[framework].megabytes = answer["megabytes"]
+            answer = worker.ask(case, seconds)
+            result.turns.append(answer["milliseconds"])
+            result.megabytes = answer["megabytes"]
 
 
 @contextmanager
@@ -142,30 +170,20 @@ def _noting_problems(result: Measurement) -> Iterator[None]:
 
 
 @contextmanager
-def _worker(framework: Framework, workload: str, cache: str, threads: int) -> Iterator[Worker]:
+def _worker(framework: Framework, caches: str, threads: int) -> Iterator[Worker]:
     module = f"benchmarks.workloads.{framework.module}"
-    command = [sys.executable, "-m", "benchmarks.worker", module, framework.function, workload]
+    command = [sys.executable, "-m", "benchmarks.worker", module, framework.suffix, str(threads)]
     started = monotonic()
     with subprocess.Popen(
-        [*command, str(threads)],
+        command,
         cwd=ROOT,
-        env=_environment(framework, cache, threads),
+        env=_environment(framework, f"{caches}/{framework.name}", threads),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
     ) as process:
-        first = _answer(process)
-        yield Worker(process, first["ready"] - started, first["losses"])
-
-
-def _answer(process: subprocess.Popen[str]) -> dict[str, Any]:
-    assert process.stdout is not None
-    line = process.stdout.readline()
-    answer = json.loads(line) if line else {"problem": f"ended with status {process.wait()}"}
-    if "problem" in answer:
-        raise WorkerError(answer["problem"])
-    return answer
+        yield Worker(process, started)
 
 
 def _environment(framework: Framework, cache: str, threads: int) -> dict[str, str]:

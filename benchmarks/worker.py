@@ -1,11 +1,12 @@
-"""One framework and one workload in a process of its own, driven through its standard streams.
+"""One framework in a process of its own, driven through its standard streams.
 
-    python -m benchmarks.worker MODULE FUNCTION WORKLOAD THREADS
+    python -m benchmarks.worker MODULE SUFFIX THREADS
 
-It answers in lines of JSON. The first says when the first step was done and the losses of the first
-few, or why there are none. From then on each line it reads is a number of seconds to train for,
-answered with the median milliseconds of a step in that time, how many there were, and the peak
-memory so far. Between two lines it sleeps. What a framework prints goes to stderr.
+Each line that it reads is JSON: the name of a case, and the seconds to repeat it for. It is
+answered by a line with what was found: when a new case had been done for the first time and the
+results of its first steps, the median milliseconds of a step in those seconds, the peak memory so
+far; or with the problem because of which there is nothing. Between two lines the process sleeps.
+What a framework prints goes to stderr.
 """
 
 from __future__ import annotations
@@ -14,51 +15,74 @@ import json
 import os
 import resource
 import sys
-from collections.abc import Iterable
 from importlib import import_module
 from statistics import median
 from time import monotonic, perf_counter
-from typing import TextIO
+from typing import Any, TextIO
 
-from .workloads import WORKLOADS, Step
+import numpy as np
 
-__all__ = ["Answer"]
+from .cases import CASES
+from .workloads import Step
 
-LOSSES = 5  # how many steps are compared between the frameworks
-Answer = dict[str, object]
+__all__ = ["use_processors"]
+
+STEPS = 4  # how many are compared between the frameworks
+PAUSE = 0.02  # seconds of steps that are not counted: caches are cold and threads asleep
 
 
-def _main(module: str, function: str, workload: str, threads: str) -> None:
+def _main(module: str, suffix: str, threads: str) -> None:
     answers = _own_output()
-    _use_processors(int(threads))
-    for answer in _answers(module, function, workload, sys.stdin):
+    use_processors(int(threads))
+    current, step = "", None
+    for line in sys.stdin:
+        case, seconds = json.loads(line)
+        answer: dict[str, Any] = {}
+        try:
+            if case != current:
+                current, step = case, None  # the last one's memory is free before the next begins
+                step = _built(module, suffix, case)
+                answer |= _first(step)
+            if seconds:
+                answer |= _repeat(step, seconds)
+        except ModuleNotFoundError as error:
+            answer = {"problem": f"{error.name} is not installed"}
+        except Exception as error:
+            answer = {"problem": f"{type(error).__name__}: {error}".splitlines()[0]}
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def _answers(module: str, function: str, workload: str, turns: Iterable[str]) -> Iterable[Answer]:
-    try:
-        build = getattr(import_module(module), function)
-        step = build(WORKLOADS[workload], WORKLOADS[workload].start())
-        first = step()
-        ready = monotonic()
-        yield {"ready": ready, "losses": [first, *(step() for _ in range(LOSSES - 1))]}
-    except ModuleNotFoundError as error:
-        yield {"problem": f"{error.name} is not installed"}
-    except Exception as error:
-        yield {"problem": f"{type(error).__name__}: {error}".splitlines()[0]}
-    else:
-        yield from (_train(step, float(seconds)) for seconds in turns)
+def _built(module: str, suffix: str, name: str) -> Step:
+    case = CASES[name]
+    file = import_module(module)
+    build = getattr(file, case.task + suffix)
+    return build(case.workload, case.workload.start())
 
 
-def _train(step: Step, seconds: float) -> Answer:
-    step()  # after a pause caches are cold and threads asleep
+def _first(step: Step) -> dict[str, Any]:
+    results = [step()]
+    ready = monotonic()
+    results += [step() for _ in range(STEPS - 1)]
+    return {"ready": ready, "results": [[_number(part) for part in parts] for parts in results]}
+
+
+def _number(result: np.ndarray | float) -> float:
+    """A loss as it is, an array by its length as a vector: that does not depend on its layout."""
+    return float(np.linalg.norm(result))
+
+
+def _repeat(step: Step, seconds: float) -> dict[str, Any]:
+    awake = perf_counter() + PAUSE
+    step()
+    while perf_counter() < awake:
+        step()
     times: list[float] = []
     end = perf_counter() + seconds
     while not times or perf_counter() < end:
         start = perf_counter()
         step()
         times.append(perf_counter() - start)
-    return {"milliseconds": 1e3 * median(times), "steps": len(times), "megabytes": _peak_memory()}
+    return {"milliseconds": 1e3 * median(times), "megabytes": _peak_memory()}
 
 
 def _peak_memory() -> float:
@@ -66,7 +90,7 @@ def _peak_memory() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def _use_processors(count: int) -> None:
+def use_processors(count: int) -> None:
     """Keep all threads on the same processors, whatever the framework would have taken."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])

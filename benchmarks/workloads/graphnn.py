@@ -1,4 +1,4 @@
-"""The workloads in graphnn: the step is one compiled function of a batch."""
+"""The workloads in graphnn: each task is one compiled function of a batch."""
 
 from __future__ import annotations
 
@@ -23,42 +23,68 @@ from .layers import (
     Recurrent,
 )
 
-__all__ = ["build"]
+__all__ = ["apply", "differentiate", "predict", "train", "training_function"]
 
 Weights = Iterator[np.ndarray]
 
 
-def build(workload: Workload, start: Batch) -> Step:
-    """A step of graphnn; like the others it is given the same batch every time."""
-    inputs = gn.Input(start.inputs.shape, dtype=start.inputs.dtype.name)
+def train(workload: Workload, start: Batch) -> Step:
+    """A training step; like the others it is given the same batch every time."""
+    compiled = training_function(workload, start)
+    return lambda: [float(compiled(start.inputs, start.labels))]
+
+
+def training_function(workload: Workload, start: Batch) -> gn.Function:
+    """Loss of a batch, and the update. Keras adds epsilon before it corrects the moments' bias, hence
+    small differences from the others.
+    """
+    inputs, logits = _network(workload, start)
     labels = gn.Input(start.labels.shape, dtype="int32")
-    loss = gn.losses.sparse_categorical_crossentropy(
-        labels, _logits(workload, inputs, iter(start.weights)), from_logits=True
-    )
+    loss = gn.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
     adam = gn.optimizers.Adam(learning_rate=1e-3, epsilon=1e-8)
     updates = adam.apply_gradients(gn.compute_gradients(loss))
-    train = gn.function([inputs, labels], loss, updates=updates)
-
-    def step() -> float:
-        return float(train(start.inputs, start.labels))
-
-    return step
+    return gn.function([inputs, labels], loss, updates=updates)
 
 
-def _logits(workload: Workload, hidden: gn.Node, weights: Weights) -> gn.Node:
+def predict(workload: Workload, start: Batch) -> Step:
+    """`Model.predict` of one batch."""
+    model = gn.Model(*_network(workload, start))
+    return lambda: [model.predict(start.inputs, batch_size=workload.batch)]
+
+
+def apply(workload: Workload, start: Batch) -> Step:
+    """A compiled function of the input."""
+    inputs, logits = _network(workload, start)
+    compiled = gn.function([inputs], [logits])
+    return lambda: compiled(start.inputs)
+
+
+def differentiate(workload: Workload, start: Batch) -> Step:
+    """A compiled function with gradients among its results."""
+    inputs, logits = _network(workload, start)
+    upstream = gn.Input(logits.shape)
+    loss = gn.sum(logits * upstream)
+    gradients = gn.compute_gradients(loss, [inputs, *gn.Model(inputs, logits).parameters])
+    compiled = gn.function([inputs, upstream], [logits, *gradients.values()])
+    return lambda: compiled(start.inputs, start.gradient)
+
+
+def _network(workload: Workload, start: Batch) -> tuple[gn.Input, gn.Node]:
+    inputs = gn.Input(start.inputs.shape, dtype=start.inputs.dtype.name)
+    hidden, weights = inputs, iter(start.weights)
     for layer in workload.layers:
         hidden = _apply(layer, hidden, weights)
-    return hidden
+    return inputs, hidden
 
 
 def _apply(layer: Layer, x: gn.Node, weights: Weights) -> gn.Node:
     match layer:
-        case Dense(width, relu):
-            return _call(gn.layers.Dense(width, activation="relu" if relu else None), weights, x)
-        case Convolution(filters, window, stride, padding, relu):
-            activation = "relu" if relu else None
-            conv = gn.layers.Conv2D(filters, window, stride, padding, activation=activation)
-            return _call(conv, weights, x)
+        case Dense(width, relu, bias):
+            dense = gn.layers.Dense(width, "relu" if relu else None, use_bias=bias)
+            return _call(dense, weights, x)
+        case Convolution(filters, window, stride, padding, relu, bias):
+            options = {"activation": "relu" if relu else None, "use_bias": bias}
+            return _call(gn.layers.Conv2D(filters, window, stride, padding, **options), weights, x)
         case MaxPooling():
             return gn.layers.MaxPool2D(2)(x)
         case Flatten():

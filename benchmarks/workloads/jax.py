@@ -1,11 +1,12 @@
-"""The workloads in JAX: one jitted function whose buffers are reused from step to step."""
+"""The workloads in JAX: each task is one jitted function."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from . import Batch, Step, Workload
@@ -23,20 +24,20 @@ from .layers import (
     Recurrent,
 )
 
-__all__ = ["build"]
+__all__ = ["apply", "differentiate", "predict", "train"]
 
 Weights = Iterator[jax.Array]
 
 
-def build(workload: Workload, start: Batch) -> Step:
-    """A step that updates weights and moments in place, as far as XLA can."""
+def train(workload: Workload, start: Batch) -> Step:
+    """A step that updates weights and moments in place, as far as XLA can: buffers are donated."""
     inputs, labels = jnp.asarray(start.inputs), jnp.asarray(start.labels)
 
     def loss_of(weights, inputs, labels):
-        logits = jax.nn.log_softmax(_logits(workload, inputs, iter(weights)))
+        logits = jax.nn.log_softmax(_logits(workload, weights, inputs))
         return -jnp.take_along_axis(logits, labels[..., None], -1).mean()
 
-    def train(weights, first, second, count, inputs, labels):
+    def update(weights, first, second, count, inputs, labels):
         loss, gradients = jax.value_and_grad(loss_of)(weights, inputs, labels)
         count = count + 1
         first = [0.9 * m + 0.1 * g for m, g in zip(first, gradients, strict=True)]
@@ -47,35 +48,62 @@ def build(workload: Workload, start: Batch) -> Step:
         ]
         return (weights, first, second, count), loss
 
-    compiled = jax.jit(train, donate_argnums=(0, 1, 2, 3))
+    compiled = jax.jit(update, donate_argnums=(0, 1, 2, 3))
     weights = [jnp.asarray(weight) for weight in start.weights]
     first, second = [[jnp.zeros_like(weight) for weight in weights] for _ in range(2)]
     state = (weights, first, second, jnp.float32(0))
 
-    def step() -> float:
+    def step() -> list[float]:
         nonlocal state
         state, loss = compiled(*state, inputs, labels)
-        return float(loss)
+        return [float(loss)]
 
     return step
 
 
-def _logits(workload: Workload, hidden: jax.Array, weights: Weights) -> jax.Array:
+def predict(workload: Workload, start: Batch) -> Step:
+    """A jitted function of weights and input."""
+    weights, inputs = jax.tree.map(jnp.asarray, (start.weights, start.inputs))
+    compiled = jax.jit(lambda weights, inputs: _logits(workload, weights, inputs))
+    return lambda: [np.asarray(compiled(weights, inputs))]
+
+
+apply = predict
+
+
+def differentiate(workload: Workload, start: Batch) -> Step:
+    """The vector-Jacobian product beside the value, jitted."""
+    given = jax.tree.map(jnp.asarray, (start.weights, start.inputs, start.gradient))
+
+    @jax.jit
+    def compiled(weights, inputs, gradient):
+        logits, pull = jax.vjp(lambda w, x: _logits(workload, w, x), weights, inputs)
+        of_weights, of_inputs = pull(gradient)
+        return logits, of_inputs, *of_weights
+
+    return lambda: [np.asarray(result) for result in compiled(*given)]
+
+
+def _logits(workload: Workload, weights: Sequence[jax.Array], hidden: jax.Array) -> jax.Array:
+    following = iter(weights)
     for layer in workload.layers:
-        hidden = _apply(layer, hidden, weights)
+        hidden = _apply(layer, hidden, following)
     return hidden
 
 
 def _apply(layer: Layer, x: jax.Array, weights: Weights) -> jax.Array:
     match layer:
-        case Dense(relu=relu):
-            return _dense(x, weights, relu)
-        case Convolution(stride=stride, padding=padding, relu=relu):
-            axes = ("NHWC", "HWIO", "NHWC")
-            strides, padding = (stride, stride), padding.upper()
-            kernel, bias = next(weights), next(weights)
-            y = lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=axes) + bias
-            return jax.nn.relu(y) if relu else y
+        case Dense(relu=relu, bias=bias):
+            return _finished(x @ next(weights), weights, bias, relu)
+        case Convolution(stride=stride, padding=padding, relu=relu, bias=bias):
+            y = lax.conv_general_dilated(
+                x,
+                next(weights),
+                (stride, stride),
+                padding.upper(),
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            )
+            return _finished(y, weights, bias, relu)
         case MaxPooling():
             window = (1, 2, 2, 1)
             return lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID")
@@ -93,8 +121,8 @@ def _apply(layer: Layer, x: jax.Array, weights: Weights) -> jax.Array:
             return _block(layer, x, weights)
 
 
-def _dense(x: jax.Array, weights: Weights, relu: bool = False) -> jax.Array:
-    y = x @ next(weights) + next(weights)
+def _finished(y: jax.Array, weights: Weights, bias: bool, relu: bool) -> jax.Array:
+    y = y + next(weights) if bias else y
     return jax.nn.relu(y) if relu else y
 
 
@@ -157,4 +185,5 @@ def _block(layer: Block, x: jax.Array, weights: Weights) -> jax.Array:
     mixed = (jax.nn.softmax(scores) @ v).swapaxes(1, 2).reshape(x.shape)
     x = x + mixed @ next(weights).reshape(width, width) + next(weights)
     x = _normalize(x, weights, (-1,))
-    return _normalize(x + _dense(_dense(x, weights, True), weights), weights, (-1,))
+    hidden = jax.nn.relu(x @ next(weights) + next(weights))
+    return _normalize(x + hidden @ next(weights) + next(weights), weights, (-1,))

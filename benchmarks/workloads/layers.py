@@ -67,12 +67,14 @@ class Dense(Layer):
 
     width: int
     relu: bool = False
+    bias: bool = True
 
     def output(self, sample: Shape) -> Shape:
         return (*sample[:-1], self.width)
 
     def weights(self, sample: Shape) -> tuple[Weight, ...]:
-        return _kernel(sample[-1:], (self.width,)), Weight((self.width,))
+        kernel = _kernel(sample[-1:], (self.width,))
+        return (kernel, Weight((self.width,))) if self.bias else (kernel,)
 
     def products(self, sample: Shape) -> int:
         return prod(sample) * self.width
@@ -87,14 +89,15 @@ class Convolution(Layer):
     stride: int = 1
     padding: Literal["same", "valid"] = "same"
     relu: bool = True
+    bias: bool = True
 
     def output(self, sample: Shape) -> Shape:
         lost = 0 if self.padding == "same" else self.window - 1
         return (*((size - lost - 1) // self.stride + 1 for size in sample[:2]), self.filters)
 
     def weights(self, sample: Shape) -> tuple[Weight, ...]:
-        window = (self.window, self.window, sample[-1])
-        return _kernel(window, (self.filters,)), Weight((self.filters,))
+        kernel = _kernel((self.window, self.window, sample[-1]), (self.filters,))
+        return (kernel, Weight((self.filters,))) if self.bias else (kernel,)
 
     def products(self, sample: Shape) -> int:
         return prod(self.output(sample)) * self.window**2 * sample[-1]

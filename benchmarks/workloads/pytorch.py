@@ -25,42 +25,92 @@ from .layers import (
     Shape,
 )
 
-__all__ = ["build", "build_compiled"]
+__all__ = [
+    "apply",
+    "differentiate",
+    "predict",
+    "predict_compiled",
+    "train",
+    "train_compiled",
+]
 
 Weights = Iterator[torch.Tensor]
 
 
-def build(workload: Workload, start: Batch) -> Step:
+def train(workload: Workload, start: Batch) -> Step:
     """A step of eager PyTorch."""
     model = _model(workload, start)
-    return _step(model, model.parameters(), start)
+    return _training(model, model.parameters(), start)
 
 
-def build_compiled(workload: Workload, start: Batch) -> Step:
+def train_compiled(workload: Workload, start: Batch) -> Step:
     """A step whose forward and backward passes torch.compile has compiled."""
     model = _model(workload, start)
-    return _step(torch.compile(model), model.parameters(), start)
+    return _training(torch.compile(model), model.parameters(), start)
 
 
-def _step(forward, parameters, start: Batch) -> Step:
-    inputs = _inputs(start)
+def _training(forward, parameters, start: Batch) -> Step:
+    inputs = _channels_first(start.inputs)
     labels = torch.from_numpy(start.labels.astype(np.int64)).flatten()
-    optimizer = torch.optim.Adam(parameters, lr=1e-3, foreach=True)
+    optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)
 
-    def step() -> float:
+    def step() -> list[float]:
         optimizer.zero_grad(set_to_none=True)
         loss = functional.cross_entropy(forward(inputs).flatten(0, -2), labels)
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return [loss.item()]
 
     return step
 
 
-def _inputs(start: Batch) -> torch.Tensor:
+def predict(workload: Workload, start: Batch) -> Step:
+    """Eager, without anything that gradients would need."""
+    return _predicting(_model(workload, start).eval(), start)
+
+
+def predict_compiled(workload: Workload, start: Batch) -> Step:
+    """Compiled with the weights as constants, which may then be laid out for the kernels."""
+    from torch._inductor import config  # slow to import, and only needed here
+
+    config.freezing = True
+    return _predicting(torch.compile(_model(workload, start).eval()), start)
+
+
+def _predicting(forward, start: Batch) -> Step:
+    inputs = _channels_first(start.inputs)
+
+    def step() -> list[np.ndarray]:
+        with torch.no_grad():
+            return [forward(inputs).numpy()]
+
+    return step
+
+
+apply = predict
+
+
+def differentiate(workload: Workload, start: Batch) -> Step:
+    """The gradients of the outputs times what is given."""
+    model = _model(workload, start)
+    inputs, gradient = (
+        _channels_first(start.inputs).requires_grad_(),
+        _channels_first(start.gradient),
+    )
+    wanted = [inputs, *model.parameters()]
+
+    def step() -> list[np.ndarray]:
+        outputs = model(inputs)
+        found = torch.autograd.grad(outputs, wanted, gradient)
+        return [tensor.numpy() for tensor in (outputs.detach(), *found)]
+
+    return step
+
+
+def _channels_first(array: np.ndarray) -> torch.Tensor:
     """Images are (batch, channels, height, width), but stay as they are in memory: it is faster."""
-    inputs = torch.from_numpy(start.inputs)
-    return inputs.permute(0, 3, 1, 2) if inputs.ndim == 4 else inputs
+    tensor = torch.from_numpy(array)
+    return tensor.permute(0, 3, 1, 2) if tensor.ndim == 4 else tensor
 
 
 def _model(workload: Workload, start: Batch) -> nn.Module:
@@ -74,13 +124,14 @@ def _model(workload: Workload, start: Batch) -> nn.Module:
 
 def _modules(layer: Layer, sample: Shape, weights: Weights) -> list[nn.Module]:
     match layer:
-        case Dense(width, relu):
-            dense = _dense(sample[-1], width, weights)
+        case Dense(width, relu, bias):
+            dense = _dense(sample[-1], width, weights, bias)
             return [dense, nn.ReLU()] if relu else [dense]
-        case Convolution(filters, window, stride, padding, relu):
-            conv = nn.Conv2d(sample[-1], filters, window, stride, padding)
+        case Convolution(filters, window, stride, padding, relu, bias):
+            conv = nn.Conv2d(sample[-1], filters, window, stride, padding, bias=bias)
             conv.weight.copy_(next(weights).permute(3, 2, 0, 1))
-            conv.bias.copy_(next(weights))
+            if bias:
+                conv.bias.copy_(next(weights))
             return [conv, nn.ReLU()] if relu else [conv]
         case MaxPooling():
             return [nn.MaxPool2d(2)]
@@ -98,10 +149,11 @@ def _modules(layer: Layer, sample: Shape, weights: Weights) -> list[nn.Module]:
             return [_Block(layer, sample[-1], weights)]
 
 
-def _dense(inputs: int, outputs: int, weights: Weights) -> nn.Linear:
-    linear = nn.Linear(inputs, outputs)
+def _dense(inputs: int, outputs: int, weights: Weights, bias: bool = True) -> nn.Linear:
+    linear = nn.Linear(inputs, outputs, bias)
     linear.weight.copy_(next(weights).reshape(inputs, outputs).T)
-    linear.bias.copy_(next(weights).flatten())
+    if bias:
+        linear.bias.copy_(next(weights).flatten())
     return linear
 
 
