@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import gcd
 from typing import Any
 
 from .expression import Binder, Element, Expr, Index, Reduce, expr, substitute, walk
-from .integers import bounds, integer_difference
+from .integers import bounds, integer_difference, polynomial
 from .order import Recurrence, Window
 from .system import Equation, System, reads
 
@@ -156,10 +157,13 @@ def _is_settled(element: Element, writer: Equation) -> bool:
 
 
 def _is_elsewhere(element: Element, writer: Equation) -> bool:
-    """Is the element none that the writer writes, as the two keep a distance along some axis?"""
+    """Is the element none that the writer writes, as the two keep a distance along some axis, or a remainder?"""
     own = writer.sizes
     for s, t in zip(element.subscripts, writer.subscripts, strict=True):
         distance = integer_difference(s, t)
+        steps = [int(factor) for monomial, factor in polynomial(t).terms if monomial]
+        if distance is not None and distance % (gcd(*steps) or 1):
+            return True
         outer = {i: expr(1) for i in walk(t) if isinstance(i, Index) and i not in own}
         span = bounds(t, {**own, **outer})
         if distance is None or span is None:

@@ -26,6 +26,7 @@ from .options import Options, Settings
 from .order import Recurrence, order, step_lines
 from .outside import outside
 from .partial import partial
+from .phases import phases
 from .plan import ITEM, Plan, copies, in_place, plan, with_own_values
 from .profile import TimedProgram, timed
 from .program import Program, decode, encode, limits
@@ -45,6 +46,7 @@ STAGES = (
     "split",
     "hoist",
     "kept",
+    "phases",
     "outside",
     "partial",
     "turn",
@@ -108,8 +110,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     asking = kept(shared, explanation.notes)
     texts["kept"] = lambda: str(asking)
 
+    # What asks for remainders then reads at the place where it writes, which is what later stages look for.
+    phased = phases(asking, explanation.notes)
+    texts["phases"] = lambda: str(phased)
+
     # Before the order fixes what is inside a loop: all that need not be.
-    loosened = outside(asking)
+    loosened = outside(phased)
     texts["outside"] = lambda: str(loosened)
 
     # Sums are cut where they will stand, before operands are turned and padded for the loops that they get.

@@ -39,7 +39,7 @@ from .order import carriers, cycles
 from .simplify import simplify
 from .system import Equation, System, Tensor
 
-__all__ = ["split"]
+__all__ = ["carrying", "piece", "split"]
 
 MOST_CUTS = 7
 WORTH = Fraction(3, 4)  # of the work: less than that must be left
@@ -51,7 +51,7 @@ Tensors = Mapping[str, Tensor]
 
 def split(system: System, notes: list[Note] | None = None) -> System:
     """The same system, its equations cut where that saves work."""
-    tensors, whole = system.by_name, _carrying(system)
+    tensors, whole = system.by_name, carrying(system)
     equations: list[Equation] = []
     for equation in system.equations:
         value = rename_apart(equation.value, equation.sizes)
@@ -62,7 +62,7 @@ def split(system: System, notes: list[Note] | None = None) -> System:
     return replace(system, equations=tuple(equations))
 
 
-def _carrying(system: System) -> set[tuple[str, int]]:
+def carrying(system: System) -> set[tuple[str, int]]:
     """Axes (tensor, number) along which recurrences run: these stay whole."""
     axes = [axes for cycle in cycles(system) for axes, _ in carriers(cycle)]
     return {(tensor, axis) for each in axes for tensor, axis in each.items()}
@@ -80,10 +80,10 @@ def _parts(equation: Equation, tensors: Tensors, whole: set[tuple[str, int]]) ->
         if equation.accumulate or not cuts or len(cuts) > MOST_CUTS:
             continue
         places = pairwise([0, *cuts, extent])
-        pieces = [_piece(equation, index, start, stop, tensors) for start, stop in places]
+        pieces = [piece(equation, index, start, stop, tensors) for start, stop in places]
         if sum(map(_work, pieces)) < WORTH * _work(equation):
-            for piece in pieces:
-                yield from _parts(piece, tensors, whole)
+            for each in pieces:
+                yield from _parts(each, tensors, whole)
             return
     yield equation
 
@@ -112,7 +112,7 @@ def _passes(e: Expr, index: Index, places: tuple[int, ...]) -> set[int]:
     return {int(p.constant) - place + 1 for place in places}
 
 
-def _piece(equation: Equation, index: Index, start: int, stop: int, tensors: Tensors) -> Equation:
+def piece(equation: Equation, index: Index, start: int, stop: int, tensors: Tensors) -> Equation:
     """The equation for ``start <= index < stop``."""
     single = stop - start == 1
     moved: dict[Expr, Expr] = {index: expr(start) if single else index + start}

@@ -79,9 +79,12 @@ class _Writer:
     def turned(self, element: Element, along: Index, around: Reduce, equation: Equation) -> Element:
         """The element of a copy in which ``along`` is the last axis, or the element as it is."""
         own, subscripts = self.known[element.tensor], list(element.subscripts)
-        plain = all(isinstance(s, Index) for s in subscripts)
         bound = subscripts and subscripts[-1] in around.indices
-        if not plain or not bound or along not in subscripts or not own.dtype.startswith("float"):
+        apart = all(
+            isinstance(s, Index) or not {along, subscripts[-1]} & free_indices(s).keys()
+            for s in subscripts
+        )
+        if not apart or not bound or along not in subscripts or not own.dtype.startswith("float"):
             return element
         sizes = [*equation.indices, *around.binders]
         reads = prod(int(n.value) for _, n in sizes if isinstance(n, Number))
