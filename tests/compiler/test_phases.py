@@ -45,7 +45,7 @@ def _chosen(size: int, divisor: int = 2) -> System:
 
 
 def _strided(size: int, window: int, step: int) -> System:
-    """``d[a, b, c] = sum[i, j, o](where(step divides a - i and b - j, g[(a-i)//step, (b-j)//step, o]*K[i, j, c, o], 0))``."""
+    """The gradient of a window at every step-th place: terms count where ``a - i`` and ``b - j`` are multiples."""
     i, j = Index("i"), Index("j")
     count = (size - window) // step + 1
     fits = Call(
