@@ -81,7 +81,7 @@ def _predicting(forward, start: Batch) -> Step:
     inputs = _channels_first(start.inputs)
 
     def step() -> list[np.ndarray]:
-        with torch.no_grad():
+        with torch.inference_mode():
             return [forward(inputs).numpy()]
 
     return step
