@@ -1,4 +1,4 @@
-"""Where the time of a training step goes in graphnn: its kernels, beside what the processors can do.
+"""Where the time of a case goes in graphnn: its kernels, beside what the processors can do.
 
     python -m benchmarks.kernels lstm tfm [--threads 2] [--rows 12]
 
@@ -32,13 +32,12 @@ def _main() -> None:
 
 
 def _table(case: Case, bounds: Limits, count: int) -> str:
-    from .workloads.graphnn import training_function  # when the number of threads is settled
+    from .workloads.graphnn import function  # when the number of threads is settled
 
-    start = case.workload.start()
-    function = training_function(case.workload, start)
+    compiled, given = function(case.task, case.workload, case.workload.start())
     for _ in range(3):
-        function(start.inputs, start.labels)
-    profile = function.prepare([start.inputs, start.labels]).executable.profile()
+        compiled(*given)
+    profile = compiled.prepare(given).executable.profile()
     rows = sorted(profile.rows, key=lambda row: -row.microseconds)[:count]
     head = "kernel          us  share  GFLOP/s   peak   GB/s  memory  writes"
     lines = (_line(row, row.microseconds / profile.microseconds, bounds) for row in rows)

@@ -8,7 +8,7 @@ import numpy as np
 
 import graphnn as gn
 
-from . import Batch, Step, Workload
+from . import Batch, Step, Task, Workload
 from .layers import (
     EPSILON,
     Block,
@@ -23,27 +23,15 @@ from .layers import (
     Recurrent,
 )
 
-__all__ = ["apply", "differentiate", "predict", "train", "training_function"]
+__all__ = ["apply", "differentiate", "function", "predict", "train"]
 
 Weights = Iterator[np.ndarray]
 
 
 def train(workload: Workload, start: Batch) -> Step:
     """A training step; like the others it is given the same batch every time."""
-    compiled = training_function(workload, start)
-    return lambda: [float(compiled(start.inputs, start.labels))]
-
-
-def training_function(workload: Workload, start: Batch) -> gn.Function:
-    """Loss of a batch, and the update. Keras adds epsilon before it corrects the moments' bias, hence
-    small differences from the others.
-    """
-    inputs, logits = _network(workload, start)
-    labels = gn.Input(start.labels.shape, dtype="int32")
-    loss = gn.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
-    adam = gn.optimizers.Adam(learning_rate=1e-3, epsilon=1e-8)
-    updates = adam.apply_gradients(gn.compute_gradients(loss))
-    return gn.function([inputs, labels], loss, updates=updates)
+    compiled, given = function("train", workload, start)
+    return lambda: [float(compiled(*given))]
 
 
 def predict(workload: Workload, start: Batch) -> Step:
@@ -54,19 +42,37 @@ def predict(workload: Workload, start: Batch) -> Step:
 
 def apply(workload: Workload, start: Batch) -> Step:
     """A compiled function of the input."""
-    inputs, logits = _network(workload, start)
-    compiled = gn.function([inputs], [logits])
-    return lambda: compiled(start.inputs)
+    compiled, given = function("apply", workload, start)
+    return lambda: compiled(*given)
 
 
 def differentiate(workload: Workload, start: Batch) -> Step:
     """A compiled function with gradients among its results."""
+    compiled, given = function("differentiate", workload, start)
+    return lambda: compiled(*given)
+
+
+def function(
+    task: Task, workload: Workload, start: Batch
+) -> tuple[gn.Function, tuple[np.ndarray, ...]]:
+    """What is compiled for a task, and what it is given."""
     inputs, logits = _network(workload, start)
-    upstream = gn.Input(logits.shape)
-    loss = gn.sum(logits * upstream)
-    gradients = gn.compute_gradients(loss, [inputs, *gn.Model(inputs, logits).parameters])
-    compiled = gn.function([inputs, upstream], [logits, *gradients.values()])
-    return lambda: compiled(start.inputs, start.gradient)
+    match task:
+        case "train":
+            # Keras adds epsilon before it corrects the bias of moments, hence small differences.
+            adam = gn.optimizers.Adam(learning_rate=1e-3, epsilon=1e-8)
+            labels = gn.Input(start.labels.shape, dtype="int32")
+            loss = gn.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
+            updates = adam.apply_gradients(gn.compute_gradients(loss))
+            return gn.function([inputs, labels], loss, updates), (start.inputs, start.labels)
+        case "predict" | "apply":
+            return gn.function([inputs], [logits]), (start.inputs,)
+        case "differentiate":
+            upstream = gn.Input(logits.shape)
+            wanted = [inputs, *gn.Model(inputs, logits).parameters]
+            gradients = gn.compute_gradients(gn.sum(logits * upstream), wanted)
+            compiled = gn.function([inputs, upstream], [logits, *gradients.values()])
+            return compiled, (start.inputs, start.gradient)
 
 
 def _network(workload: Workload, start: Batch) -> tuple[gn.Input, gn.Node]:
