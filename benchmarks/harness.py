@@ -17,10 +17,11 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import Any
+from typing import Any, get_args
 
 from .cases import Case
 from .probe import Limits
+from .workloads import Task
 
 __all__ = ["FRAMEWORKS", "Framework", "Measurement", "Settings", "limits", "measure"]
 
@@ -29,8 +30,8 @@ ROOT = Path(__file__).parent.parent
 
 @dataclass(frozen=True, slots=True)
 class Framework:
-    """A file of workloads/, the end of its functions' names, and the variable that says where
-    compiled code is.
+    """A file of workloads/, the end of its functions' names, the variable that says where compiled
+    code is, and the tasks that there are functions for.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Framework:
     module: str
     suffix: str = ""
     cache_variable: str = ""
+    tasks: tuple[Task, ...] = get_args(Task)
 
 
 FRAMEWORKS = {
@@ -45,7 +47,14 @@ FRAMEWORKS = {
     for framework in (
         Framework("graphnn", "graphnn", "graphnn", "", "GRAPHNN_CACHE"),
         Framework("PyTorch", "torch", "pytorch"),
-        Framework("torch.compile", "torch", "pytorch", "_compiled", "TORCHINDUCTOR_CACHE_DIR"),
+        Framework(
+            "torch.compile",
+            "torch",
+            "pytorch",
+            "_compiled",
+            "TORCHINDUCTOR_CACHE_DIR",
+            ("train", "predict"),
+        ),
         Framework("JAX", "jax", "jax", "", "JAX_COMPILATION_CACHE_DIR"),
     )
 }
@@ -126,7 +135,7 @@ def measure(
         workers: dict[tuple[Framework, int], Worker] = {}
         for case in cases:
             threads = case.threads or settings.threads
-            found = {framework: Measurement(case.name, framework.name) for framework in frameworks}
+            found = {f: Measurement(case.name, f.name) for f in frameworks if case.task in f.tasks}
             for count in range(settings.starts):
                 for framework, result in found.items():
                     _measure_starts(framework, case, result, f"{caches}/{count}", threads)

@@ -108,6 +108,8 @@ def _rooflines(found: Sequence[Measurement], limits: Limits) -> dict[str, dict[s
     least, rate, share = {}, {}, {}
     for name, row in rows_of(found).items():
         case = CASES[name]
+        if case.threads:  # the limits are those of the usual number
+            continue
         work = case.workload.operations(case.task)
         milliseconds = limits.milliseconds(work, case.workload.traffic(case.task))
         least[name] = f"{milliseconds:.3g}"
