@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 Monomial = tuple[Expr, ...]  # atoms, sorted; () is the constant's
+Rational = int | Fraction  # a whole number is kept as int: ten times faster to calculate with
 Sizes = Mapping[Index, Expr]
 MAX_TERMS = 200
 
@@ -40,15 +41,15 @@ def _sort_key(atom: Expr) -> str:
 class Polynomial:
     """A sum of rational multiples of products of atoms; ``terms`` keeps the order of first appearance."""
 
-    terms: tuple[tuple[Monomial, Fraction], ...]
+    terms: tuple[tuple[Monomial, Rational], ...]
 
     @property
     def constant(self) -> Fraction:
-        return dict(self.terms).get((), Fraction(0))
+        return Fraction(next((c for m, c in self.terms if not m), 0))
 
     @property
     def is_constant(self) -> bool:
-        return all(m == () for m, _ in self.terms)
+        return not any(m for m, _ in self.terms)
 
     def coefficient(self, atom: Expr) -> Polynomial:
         """What multiplies ``atom`` (each monomial with one factor ``atom`` taken out)."""
@@ -71,17 +72,13 @@ class Polynomial:
         return _collect([*self.terms, *other.terms])
 
     def __sub__(self, other: Polynomial) -> Polynomial:
-        return self + other.scaled(Fraction(-1))
+        return _collect([*self.terms, *((m, -c) for m, c in other.terms)])
 
     def __mul__(self, other: Polynomial) -> Polynomial:
-        return _collect(
-            (tuple(sorted(a + b, key=_sort_key)), p * q)
-            for a, p in self.terms
-            for b, q in other.terms
-        )
+        return _collect((_merged(a, b), p * q) for a, p in self.terms for b, q in other.terms)
 
-    def scaled(self, factor: Fraction) -> Polynomial:
-        return _collect((m, c * factor) for m, c in self.terms)
+    def scaled(self, factor: Rational) -> Polynomial:
+        return self if factor == 1 else _collect((m, c * factor) for m, c in self.terms)
 
     def expression(self) -> Expr:
         """Back to an expression, positive terms first, constants last: ``2*h + i - 1``."""
@@ -90,7 +87,8 @@ class Polynomial:
             ordered = [ordered[-1], *ordered[:-1]]  # 1 - i rather than -i + 1
         result: Expr | None = None
         for monomial, factor in ordered:
-            product: Expr | None = None if abs(factor) == 1 and monomial else Number(abs(factor))
+            size = abs(Fraction(factor))
+            product: Expr | None = None if size == 1 and monomial else Number(size)
             for atom in monomial:
                 product = atom if product is None else product * atom
             assert product is not None
@@ -103,11 +101,27 @@ class Polynomial:
         return Number(Fraction(0)) if result is None else result
 
 
-def _collect(terms: Iterable[tuple[Monomial, Fraction]]) -> Polynomial:
-    total: dict[Monomial, Fraction] = {}
+def _collect(terms: Iterable[tuple[Monomial, Rational]]) -> Polynomial:
+    total: dict[Monomial, Rational] = {}
     for monomial, factor in terms:
-        total[monomial] = total.get(monomial, Fraction(0)) + factor
-    return Polynomial(tuple((m, c) for m, c in total.items() if c))
+        total[monomial] = total.get(monomial, 0) + factor
+    return Polynomial(tuple((m, _exact(c)) for m, c in total.items() if c))
+
+
+def _exact(c: Rational) -> Rational:
+    return c if isinstance(c, int) or c.denominator != 1 else c.numerator
+
+
+def _merged(a: Monomial, b: Monomial) -> Monomial:
+    return tuple(sorted(a + b, key=_sort_key)) if a and b else a or b
+
+
+ZERO = Polynomial(())
+ONE = Polynomial((((), 1),))
+
+
+def _single(atom: Expr) -> Polynomial:
+    return Polynomial((((atom,), 1),))
 
 
 def polynomial(e: Expr) -> Polynomial:
@@ -117,37 +131,37 @@ def polynomial(e: Expr) -> Polynomial:
     """
     match e:
         case Number(value):
-            return _collect([((), value)])
+            return Polynomial((((), _exact(value)),)) if value else ZERO
         case Call("+", (a, b)):
             return polynomial(a) + polynomial(b)
         case Call("-", (a, b)):
             return polynomial(a) - polynomial(b)
         case Call("neg", (a,)):
-            return polynomial(a).scaled(Fraction(-1))
+            return polynomial(a).scaled(-1)
         case Call("*", (a, b)):
             left, right = polynomial(a), polynomial(b)
             if len(left.terms) * len(right.terms) <= MAX_TERMS:
                 return left * right
         case Call(("//" | "%") as function, (a, b)):
             return _divide(function, polynomial(a), polynomial(b))
-    return Polynomial((((e,), Fraction(1)),))
+    return _single(e)
 
 
 def _divide(function: str, a: Polynomial, b: Polynomial) -> Polynomial:
     """Floor division and remainder: numbers are computed, whole multiples of the divisor taken out."""
     if not b.is_constant or b.constant.denominator != 1 or b.constant <= 0:
         atom = Call(function, (a.expression(), b.expression()))
-        return Polynomial((((atom,), Fraction(1)),))
-    m = b.constant
-    whole = [(t, c) for t, c in a.terms if t != () and (c / m).denominator == 1]
-    offset = Fraction(a.constant // m)
-    left = [(t, c) for t, c in a.terms if t != () and (c / m).denominator != 1]
+        return _single(atom)
+    m = b.constant.numerator
+    whole = [(t, c) for t, c in a.terms if t != () and c % m == 0]
+    offset = a.constant // m
+    left = [(t, c) for t, c in a.terms if t != () and c % m != 0]
     rest = _collect([*left, ((), a.constant - offset * m)])
-    quotient = _collect([*((t, c / m) for t, c in whole), ((), offset)])
+    quotient = _collect([*((t, c // m) for t, c in whole), ((), offset)])
     if rest.is_constant:  # 0 <= rest < m
         return quotient if function == "//" else rest
-    atom = Call(function, (rest.expression(), Number(m)))
-    single = Polynomial((((atom,), Fraction(1)),))
+    atom = Call(function, (rest.expression(), Number(Fraction(m))))
+    single = _single(atom)
     return quotient + single if function == "//" else single
 
 
@@ -169,9 +183,9 @@ def bounds(e: Expr, sizes: Sizes) -> tuple[Expr, Expr] | None:
 
 
 def _bounds(p: Polynomial, sizes: Sizes) -> tuple[Polynomial, Polynomial] | None:
-    low = high = _collect([])
+    low = high = ZERO
     for monomial, factor in p.terms:
-        lowest = highest = _collect([((), Fraction(1))])
+        lowest = highest = ONE
         for atom in monomial:
             span = _atom_bounds(atom, sizes)
             if span is None:
@@ -187,7 +201,7 @@ def _bounds(p: Polynomial, sizes: Sizes) -> tuple[Polynomial, Polynomial] | None
 
 def _atom_bounds(atom: Expr, sizes: Sizes) -> tuple[Polynomial, Polynomial] | None:
     if isinstance(atom, Index) and atom in sizes:
-        return _collect([]), polynomial(sizes[atom]) - _collect([((), Fraction(1))])
+        return ZERO, polynomial(sizes[atom]) - ONE
     if isinstance(atom, (Size, Symbol)):
         return polynomial(atom), polynomial(atom)
     if isinstance(atom, Call) and atom.function in ("//", "%"):
@@ -195,7 +209,7 @@ def _atom_bounds(atom: Expr, sizes: Sizes) -> tuple[Polynomial, Polynomial] | No
         if not _is_positive_size(divisor):
             return None
         if atom.function == "%":
-            return _collect([]), divisor - _collect([((), Fraction(1))])
+            return ZERO, divisor - ONE
         span = _bounds(inner, sizes)
         if span is not None and _positive(span[0]):
             return _divide("//", span[0], divisor), _divide("//", span[1], divisor)
@@ -204,24 +218,23 @@ def _atom_bounds(atom: Expr, sizes: Sizes) -> tuple[Polynomial, Polynomial] | No
 
 def _positive(p: Polynomial) -> bool:
     """Is ``p >= 0`` for all sizes from 1 on? (Each size is written 1 + something >= 0.)"""
-    shifted = _collect([])
+    if all(c > 0 for _, c in p.terms):
+        return all(_natural(a) for m, _ in p.terms for a in m)
+    shifted = ZERO
     for monomial, factor in p.terms:
-        product = _collect([((), Fraction(1))])
+        product = ONE
         for atom in monomial:
-            unit = Polynomial((((atom,), Fraction(1)),))
+            unit = _single(atom)
             is_size = isinstance(atom, (Size, Symbol))
-            product = product * (unit + _collect([((), Fraction(1))]) if is_size else unit)
+            product = product * (unit + ONE if is_size else unit)
         shifted = shifted + product.scaled(factor)
-    return all(
-        c > 0 and all(isinstance(a, (Size, Symbol, Index, Call)) and _natural(a) for a in m)
-        for m, c in shifted.terms
-    )
+    return all(c > 0 and all(map(_natural, m)) for m, c in shifted.terms)
 
 
 def _is_positive_size(p: Polynomial) -> bool:
     """Is a divisor built of numbers and sizes alone, and at least 1?"""
     sizes = all(isinstance(atom, (Size, Symbol)) for atom in p.atoms())
-    return sizes and _positive(p - _collect([((), Fraction(1))]))
+    return sizes and _positive(p - ONE)
 
 
 def _natural(atom: Expr) -> bool:
