@@ -22,8 +22,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-import networkx as nx
-
+from .components import components
 from .errors import CompilerError
 from .expression import Binder, Element, Expr, Index, Number, expr, fresh_index, substitute, walk
 from .integers import integer_difference, normalize, polynomial
@@ -89,12 +88,11 @@ def order(system: System) -> tuple[Step, ...]:
 
 def cycles(system: System) -> list[list[Equation]]:
     """Sets of equations that read one another."""
-    graph = _dependences(system.equations, ())
-    parts = [sorted(part) for part in nx.strongly_connected_components(graph)]
+    after = _dependences(system.equations, ())
     return [
         [system.equations[node] for node in part]
-        for part in sorted(parts)
-        if len(part) > 1 or graph.has_edge(part[0], part[0])
+        for part in sorted(components(after))
+        if len(part) > 1 or part[0] in after[part[0]]
     ]
 
 
@@ -180,28 +178,20 @@ def _size_of_term(term: tuple[Expr | None, int]) -> int:
 
 
 def _order(own: Sequence[_Placed], carried: Sequence[Axes]) -> tuple[Step, ...]:
-    graph = _dependences([placed.equation for placed in own], carried)
-    parts = [sorted(part) for part in nx.strongly_connected_components(graph)]
-    part_of = {node: k for k, part in enumerate(parts) for node in part}
-    coarse = nx.DiGraph()
-    coarse.add_nodes_from(range(len(parts)))
-    coarse.add_edges_from(
-        (part_of[a], part_of[b]) for a, b in graph.edges if part_of[a] != part_of[b]
-    )
+    after = _dependences([placed.equation for placed in own], carried)
     steps: list[Step] = []
-    for k in nx.lexicographical_topological_sort(coarse, key=lambda k: parts[k][0]):
-        cycle = [own[node] for node in parts[k]]
-        if len(cycle) > 1 or graph.has_edge(parts[k][0], parts[k][0]):
+    for part in components(after):
+        cycle = [own[node] for node in part]
+        if len(part) > 1 or part[0] in after[part[0]]:
             steps.append(_recurrence(cycle, carried))
         else:
             steps.append(cycle[0].step)
     return tuple(steps)
 
 
-def _dependences(own: Sequence[Equation], carried: Sequence[Axes]) -> nx.DiGraph:
-    """Equation b after equation a: b reads what a defines, or adds into it."""
-    graph = nx.DiGraph()
-    graph.add_nodes_from(range(len(own)))
+def _dependences(own: Sequence[Equation], carried: Sequence[Axes]) -> list[dict[int, None]]:
+    """Of each equation those after it: they read what it defines, or add into it."""
+    after: list[dict[int, None]] = [{} for _ in own]
     writers: dict[str, list[int]] = {}
     for node, equation in enumerate(own):
         writers.setdefault(equation.target, []).append(node)
@@ -209,15 +199,18 @@ def _dependences(own: Sequence[Equation], carried: Sequence[Axes]) -> nx.DiGraph
         for element in reads(equation):
             for writer in writers.get(element.tensor, ()):
                 if all(_may_meet(own[writer], element, axes) for axes in carried):
-                    graph.add_edge(writer, reader)
+                    after[writer][reader] = None
     for nodes in writers.values():  # zeros first, sums last and one after the other
         first = nodes[0]
         if own[first].origin.startswith(_ZEROS):
-            graph.add_edges_from((first, after) for after in nodes[1:])
+            after[first] |= dict.fromkeys(nodes[1:])
         sums = [n for n in nodes if own[n].accumulate]
-        graph.add_edges_from((n, s) for n in nodes if not own[n].accumulate for s in sums)
-        graph.add_edges_from(pairwise(sums))
-    return graph
+        for n in nodes:
+            if not own[n].accumulate:
+                after[n] |= dict.fromkeys(sums)
+        for n, following in pairwise(sums):
+            after[n][following] = None
+    return after
 
 
 def _may_meet(writer: Equation, element: Element, axes: Axes) -> bool:

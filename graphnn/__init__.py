@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from . import activations, callbacks, initializers, layers, losses, metrics, optimizers
 from .activations import leaky_relu, linear, relu, sigmoid, softmax, tanh
-from .drawing.draw import draw
 from .errors import CompilerError, DtypeError, FormatError, GraphnnError, NotationError, ShapeError
 from .function import Function, evaluate, explain, function
 from .functions import (
@@ -63,6 +62,7 @@ from .sequential import Sequential
 from .training.callbacks import Callback, History
 
 if TYPE_CHECKING:
+    from .drawing.draw import draw
     from .verification import check_gradients
 
 __version__ = "0.1.0"
@@ -144,9 +144,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """sympy and mpmath take half a second to load: they wait until something is to be proved."""
+    """Proofs need sympy and mpmath, pictures Graphviz: they load when they are first asked for."""
     if name == "check_gradients":
         from .verification import check_gradients
 
         return check_gradients
+    if name == "draw":
+        from .drawing.draw import draw
+
+        return draw
     raise AttributeError(f"module 'graphnn' has no attribute {name!r}")

@@ -61,7 +61,17 @@ FENCES = {
 }
 # Libraries that are not imported under the name they are installed by.
 IMPORT_NAMES = {"fpdf": "fpdf2", "sklearn": "scikit_learn"}
-SLOW_IMPORTS = ("llvmlite", "matplotlib", "mpmath", "pygraphviz", "sklearn", "sympy", "ziamath")
+SLOW_IMPORTS = (
+    "graphviz",
+    "llvmlite",
+    "matplotlib",
+    "mpmath",
+    "networkx",
+    "pygraphviz",
+    "sklearn",
+    "sympy",
+    "ziamath",
+)
 # The compiler sees equations; these are words of those who write them.
 LAYER_WORDS = re.compile(
     r"adam|attention|batch_?norm(alization)?|conv[123]?d?|dense|dropout|embedding|gru|layer_?norm"

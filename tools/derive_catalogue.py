@@ -1,4 +1,4 @@
-"""Writes graphnn/calculus/ready.txt: the derived gradients of everything in the catalogue.
+"""Writes graphnn/calculus/ready.txt: the derived gradients of everything in the catalogue, and of usual networks.
 
 Run it after a change to a formula or to the calculus; a test says when it is due.
 """
@@ -12,6 +12,15 @@ from graphnn.calculus.ready import READY, ready_blocks
 from graphnn.catalogue import CATALOGUE
 from graphnn.errors import ShapeError
 from graphnn.notation import Resolved, symbolic
+from tools.usual import usual_formulas
+
+__all__ = ["ready_formulas"]
+
+
+def ready_formulas() -> Iterator[Resolved]:
+    """Every formula whose gradient is shipped."""
+    yield from resolved_catalogue()
+    yield from usual_formulas()
 
 
 def resolved_catalogue() -> Iterator[Resolved]:
@@ -25,4 +34,4 @@ def resolved_catalogue() -> Iterator[Resolved]:
 
 
 if __name__ == "__main__":
-    READY.write_text(ready_blocks(resolved_catalogue()) + "\n", encoding="utf-8")
+    READY.write_text(ready_blocks(ready_formulas()) + "\n", encoding="utf-8")

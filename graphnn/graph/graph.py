@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-
-import networkx as nx
+from typing import TYPE_CHECKING
 
 from compiler.system import Equation
 from compiler.text import equation_text
@@ -19,6 +18,9 @@ from ..notation import Resolved
 from .application import Application, Result
 from .equations import named_equations
 from .node import Choice, Input, Node, Parameter, identifier
+
+if TYPE_CHECKING:
+    import networkx as nx
 
 __all__ = ["Graph"]
 
@@ -36,10 +38,6 @@ class Graph:
         self.outputs = tuple(dict.fromkeys(outputs))
         self.nodes, choices = self._topological()
         self.choices = [c for c in choices if training and not c.frozen]
-        self.network = nx.DiGraph()
-        self.network.add_nodes_from(self.nodes)
-        for node in self.nodes:
-            self.network.add_edges_from((self.chosen(source), node) for source in node.inputs)
         self._taken: set[str] = set()
         self.symbols = {node: self._unique(node.name) for node in self.nodes}
         self.symbols |= {choice: self.symbols[self.chosen(choice)] for choice in choices}
@@ -52,6 +50,17 @@ class Graph:
         while isinstance(node, Choice):
             node = node.side(self.training)
         return node
+
+    @cached_property
+    def network(self) -> nx.DiGraph:
+        """The nodes as a networkx graph."""
+        import networkx as nx  # lazy: importing it takes as long as compiling a small network
+
+        network = nx.DiGraph()
+        network.add_nodes_from(self.nodes)
+        for node in self.nodes:
+            network.add_edges_from((self.chosen(source), node) for source in node.inputs)
+        return network
 
     @cached_property
     def changes(self) -> dict[Parameter, Node]:
