@@ -6,7 +6,8 @@ After:    for n in range(0, 4096, 13 rows overlapping) shared: ...     each thre
           wait
           alone: for o in range(0, 10, 10 lanes): ...                  the first thread; too short to be shared
 
-Step := Kernel (by all threads) | Alone((Step, ...)) | Wait() | Recurrence | Window | Timed(number, (Step, ...))
+Step := Kernel (by all threads) | Alone((Step, ...)) | Wait() | Recurrence | Window | Strands (by all threads)
+        | Timed(number, (Step, ...))
 
 All threads run the same program. The turns of a kernel are the tiles that were chosen from its shape alone, each tile
 is computed by one thread, and how many threads there are changes no tile: so the results are the same to the last bit
@@ -27,7 +28,7 @@ from typing import Any
 
 from .cost import cycles
 from .loops import Kernel, Loop, Range, Statement, Store
-from .order import Recurrence, Window, step_lines
+from .order import Recurrence, Strand, Strands, Window, step_lines
 from .plan import Plan
 
 __all__ = ["Alone", "Timed", "Wait", "distribute", "distributed_lines", "is_for_team", "share"]
@@ -67,25 +68,41 @@ def distribute(parts: Sequence[Any], plan: Plan) -> tuple[Any, ...]:
 
 def is_for_team(parts: Sequence[Any]) -> bool:
     """Is there anything that threads share?"""
-    return any(kernel.shares for kernel in _kernels(parts))
-
-
-def _each(parts: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(
-        share(part) if isinstance(part, Kernel) else replace(part, steps=_each(part.steps))
+    return any(
+        part.shares
+        if isinstance(part, Kernel)
+        else isinstance(part, Strands) or not isinstance(part, Wait) and is_for_team(part.steps)
         for part in parts
     )
 
 
-def _shared_cycles(parts: Sequence[Any], times: int = 1) -> float:
-    """Cycles of a step's shared kernels, about."""
+def _each(parts: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(map(_one, parts))
+
+
+def _one(part: Any) -> Any:
+    """A part with its kernels shared, but for those of strands, which are shared as a whole."""
+    match part:
+        case Kernel():
+            return share(part)
+        case Strands():
+            return part
+    return replace(part, steps=_each(part.steps))
+
+
+def _shared_cycles(parts: Sequence[Any], times: int = 1, of_all: bool = False) -> float:
+    """Cycles of a step's shared kernels, about; ``of_all``: of the others too."""
     total = 0.0
     for part in parts:
-        if isinstance(part, Kernel):
-            total += times * cycles(part) if part.shares else 0.0
-        else:
-            turns = part.size if isinstance(part, Recurrence) else 1
-            total += _shared_cycles(part.steps, times * turns)
+        match part:
+            case Kernel():
+                total += times * cycles(part) if part.shares or of_all else 0.0
+            case Recurrence(_, size, _, steps):
+                total += _shared_cycles(steps, times * size, of_all)
+            case Strand(_, start, stop, steps):
+                total += _shared_cycles(steps, times * (stop - start), True)
+            case _:
+                total += _shared_cycles(part.steps, times, of_all)
     return total
 
 
@@ -222,7 +239,7 @@ class _Distribution:
                 self.meet(found, self.use([part], by_all=False))
                 before = found.pop().steps if found and isinstance(found[-1], Alone) else ()
                 found.append(Alone((*before, part)))
-            elif isinstance(part, Kernel):
+            elif isinstance(part, (Kernel, Strands)):
                 self.meet(found, self.use([part], by_all=True))
                 found.append(part)
             elif isinstance(part, Window):  # may be passed over, and what waits in it with it

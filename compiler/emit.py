@@ -18,9 +18,9 @@ from typing import Any
 from .assembler import Assembler, module
 from .barrier import clock
 from .distribute import Alone, Timed, Wait, is_for_team
-from .kernels import kernel_function
+from .kernels import kernel_function, shared_turns
 from .loops import Kernel
-from .order import Recurrence, Window
+from .order import Recurrence, Strands, Window
 from .plan import Plan
 from .program import SYMBOL, TEAM_SYMBOL
 from .target import Target
@@ -106,6 +106,8 @@ class _Writer:
                     self.recurrence(part, places)
                 case Window():
                     self.window(part, places)
+                case Strands():
+                    self.strands(part, places)
                 case Alone(inner):
                     self.alone(lambda inner=inner: self.steps(inner, places))  # type: ignore[misc]
                 case Wait():
@@ -156,6 +158,25 @@ class _Writer:
         self.steps(part.steps, places)
         a.jump(after)
         a.block(after)
+
+    def strands(self, part: Strands, places: Mapping[str, str]) -> None:
+        """All strands, or of those that the threads share, the ones of this thread."""
+        a = self.step
+        own = shared_turns(a, part.count) if self.team else ("0", str(part.count))
+        for strand in part.steps:
+            first = a.intrinsic("smax", "i64", own[0], str(strand.start))
+            last = a.intrinsic("smin", "i64", own[1], str(strand.stop))
+            before, head = a.here, a.label("strand")
+            some, after = a.label("some"), a.label("after")
+            a.jump(head)
+            a.block(head)
+            index = a.phi("i64", (first, before))
+            a.branch(a.op(f"icmp slt i64 {index}, {last}"), some, after)
+            a.block(some)
+            self.steps(strand.steps, {**places, strand.index.name: index})
+            a.arrive(index, a.op(f"add i64 {index}, 1"), a.here)
+            a.jump(head)
+            a.block(after)
 
     def alone(self, write: Callable[[], None]) -> None:
         """What is written in between is done by the first thread."""

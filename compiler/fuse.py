@@ -4,9 +4,10 @@ Before:   z[n, o] = sum[i](x[n, i]*W[i, o]) + b[o];    y[m, k] = max(0, z[m, k])
 After:    for n, o:   z = sum[i](x[n, i]*W[i, o]) + b[o];    y[n, o] = max(0, z)
 
 The value passes in a register; it is stored only if someone else reads it. An equation joins the last kernel that it
-depends on, so nothing has to move past anything. Declines, with the reason kept in ``Fusion.declined``, where the
+depends on, or, side by side with others, a later one that reads what it reads too (the gates of a cell become one
+kernel): so nothing has to move past anything. Declines, with the reason kept in ``Fusion.declined``, where the
 index spaces differ, where a value is read at another place, where both sides reduce (they would compete for
-registers), and for accumulating equations, whose places may coincide.
+registers), side by side where one does, and for accumulating equations, whose places may coincide.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 from .expression import Binder, Element, Expr, Index, Reduce, expr, substitute, walk
 from .integers import bounds, integer_difference, polynomial
-from .order import Recurrence, Window
+from .order import Recurrence, Window, step_lines
 from .system import Equation, System, reads
 
 __all__ = ["Fusion", "fuse", "fusion_lines", "fusions"]
@@ -56,11 +57,15 @@ def fusions(parts: Sequence[Any]) -> Iterator[Fusion]:
 
 def fusion_lines(parts: Sequence[Any]) -> Iterator[str]:
     """What became one kernel, and why its last equation did not join the one before."""
-    for fusion in fusions(parts):
-        own = ", ".join(f"{i.name}:{n}" for i, n in _sizes(fusion).items())
-        yield f"for {own}:" + (f"    # declined: {fusion.declined}" if fusion.declined else "")
-        for equation in fusion.equations:
-            kept = "    # in a register" if equation.target in fusion.kept else ""
+    for part in parts:
+        if not isinstance(part, Fusion):
+            yield next(step_lines([replace(part, steps=())]))
+            yield from (f"    {line}" for line in fusion_lines(part.steps))
+            continue
+        own = ", ".join(f"{i.name}:{n}" for i, n in _sizes(part).items())
+        yield f"for {own}:" + (f"    # declined: {part.declined}" if part.declined else "")
+        for equation in part.equations:
+            kept = "    # in a register" if equation.target in part.kept else ""
             yield f"    {equation}{kept}"
 
 
@@ -74,30 +79,35 @@ def _sizes(fusion: Fusion) -> dict[Index, int]:
 def _group(steps: Sequence[Any]) -> list[Any]:
     parts: list[Any] = []
     written: dict[str, int] = {}  # the last part that writes a tensor
+    read: dict[str, int] = {}  # the last part that reads it
     for step in steps:
         if isinstance(step, (Recurrence, Window)):
             step = replace(step, steps=tuple(_group(step.steps)))
             parts.append(step)
             place = len(parts) - 1
         else:
-            place = _place(step, parts, written)
-        for fusion in fusions([parts[place]]):
-            written |= {e.target: place for e in fusion.equations}
+            place = _place(step, parts, written, read)
+        for equation in (e for fusion in fusions([parts[place]]) for e in fusion.equations):
+            written[equation.target] = place
+            read |= {e.tensor: place for e in reads(equation)}
     return parts
 
 
-def _place(equation: Equation, parts: list[Any], written: Mapping[str, int]) -> int:
-    """Put an equation into the last part that it depends on, or behind all."""
-    needed = [written[e.tensor] for e in reads(equation) if e.tensor in written]
-    if equation.target in written:
-        needed.append(written[equation.target])
+def _place(
+    equation: Equation, parts: list[Any], written: Mapping[str, int], read: Mapping[str, int]
+) -> int:
+    """Put an equation into the last part that it depends on, or beside another reader, or behind all."""
+    tensors = [e.tensor for e in reads(equation)]
+    last = max((written.get(t, -1) for t in (equation.target, *tensors)), default=-1)
+    beside = max((read.get(t, -1) for t in tensors), default=-1)
     reason = ""
-    if needed and isinstance(parts[max(needed)], Fusion):
-        joined = _join(parts[max(needed)], equation)
-        if isinstance(joined, Fusion):
-            parts[max(needed)] = joined
-            return max(needed)
-        reason = joined
+    for place in dict.fromkeys((last, max(last, beside))):
+        if place >= 0 and isinstance(parts[place], Fusion):
+            joined = _join(parts[place], equation)
+            if isinstance(joined, Fusion):
+                parts[place] = joined
+                return place
+            reason = joined if place == last else reason
     parts.append(Fusion(equation.indices, (equation,), declined=reason))
     return len(parts) - 1
 
@@ -106,8 +116,9 @@ def _join(host: Fusion, equation: Equation) -> Fusion | str:
     """The kernel with one more equation, or why not."""
     if equation.accumulate or any(e.accumulate for e in host.equations):
         return "it adds into places that may coincide"
-    if _reduces(equation) and any(map(_reduces, host.equations)):
-        return "both reduce"
+    apart = not {e.tensor for e in reads(equation)} & {e.target for e in host.equations}
+    if sum(map(_reduces, (equation, *host.equations))) > (0 if apart else 1):
+        return "one of them reduces" if apart else "both reduce"
     members = (*host.equations, equation)
     tensors = {e.tensor for each in members for e in reads(each)} | {e.target for e in members}
     if len(tensors) > MOST_TENSORS:
@@ -146,6 +157,8 @@ def _matching(host: Fusion, equation: Equation) -> dict[Expr, Expr] | str:
                 if own[s] != extents[t]:
                     return f"{s.name} runs over {own[s]} places, {t.name} over {extents[t]}"
                 found.setdefault(s, t)
+    if not pairs and list(own.values()) == list(extents.values()):
+        found = dict(zip(own, extents, strict=True))
     if len(found) != len(own) or len(set(found.values())) != len(extents):
         return "the index spaces differ"
     return found

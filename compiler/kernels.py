@@ -36,7 +36,7 @@ from .scalars import apply
 from .target import Target
 from .values import BYTES, Values
 
-__all__ = ["kernel_function"]
+__all__ = ["kernel_function", "shared_turns"]
 
 _MEMORY = {"float32": "float", "float64": "double", "int32": "i32", "int64": "i64", "bool": "i8"}
 _FEW = 8  # accumulators around another fold that may stay in registers
@@ -52,7 +52,7 @@ def kernel_function(
     memory = {tensor: _MEMORY[dtypes[tensor]] for tensor in kernel.tensors}
     writer = _Writer(kernel, memory, target)
     if kernel.shares:
-        writer.lanes.own = _own_turns(writer.a, kernel.shares)
+        writer.lanes.own = shared_turns(writer.a, kernel.shares)
     writer.run(kernel.body)
     writer.a.line("ret void")
     parameters = [f"ptr {p}" for p in writer.values.pointers.values()]
@@ -62,7 +62,7 @@ def kernel_function(
     return writer.a.function(signature, "nounwind noinline"), writer.a
 
 
-def _own_turns(a: Assembler, shares: int) -> tuple[str, str]:
+def shared_turns(a: Assembler, shares: int) -> tuple[str, str]:
     """Which of the shared turns are this thread's: as many as any other's, or one more."""
     places = ("%thread", a.op("add i64 %thread, 1"))
     first, last = (

@@ -6,7 +6,8 @@ After:    z[n, t, k] = ...
               h[n, t, k] = ...
 
 Step      := Equation | Recurrence(index, size, backward, (Step, ...)) | Window(index, start, stop, (Step, ...))
-(later stages put kernels in the place of the equations)
+             | Strands(count, (Strand(index, start, stop, (Step, ...)), ...))
+(later stages put kernels in the place of the equations, and make the strands)
 
 Equations that read one another in a cycle become a `Recurrence`: one axis of each tensor in the cycle is found such
 that all lags along it have one sign; what a step reads of itself (lag 0) is ordered by the same rule again, so cycles
@@ -31,6 +32,8 @@ from .system import Equation, System, Tensor, reads
 __all__ = [
     "Recurrence",
     "Step",
+    "Strand",
+    "Strands",
     "Window",
     "carriers",
     "cycles",
@@ -60,7 +63,25 @@ class Window:
     steps: tuple[Any, ...]
 
 
-Step = Equation | Recurrence | Window
+@dataclass(frozen=True, slots=True)
+class Strand:
+    """Steps done for ``start <= index < stop`` in any order: none needs what another one does."""
+
+    index: Index
+    start: int
+    stop: int
+    steps: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Strands:
+    """All of ``count`` strands; each of the ``steps`` is a `Strand` that does some of them."""
+
+    count: int
+    steps: tuple[Strand, ...]
+
+
+Step = Equation | Recurrence | Window | Strands
 
 
 class _Placed(NamedTuple):
@@ -115,6 +136,12 @@ def step_lines(steps: Sequence[Step]) -> Iterator[str]:
                 yield from (f"    {line}" for line in step_lines(inner))
             case Window(index, start, stop, inner):
                 yield f"if {start} <= {index.name} < {stop}:"
+                yield from (f"    {line}" for line in step_lines(inner))
+            case Strands(count, inner):
+                yield f"{count} strands:"
+                yield from (f"    {line}" for line in step_lines(inner))
+            case Strand(index, start, stop, inner):
+                yield f"for {index.name} in range({start}, {stop}):"
                 yield from (f"    {line}" for line in step_lines(inner))
             case _:
                 yield str(step)

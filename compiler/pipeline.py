@@ -23,7 +23,7 @@ from .layout import layout
 from .loops import Kernel
 from .lower import Storage, lower
 from .options import Options, Settings
-from .order import Recurrence, order, step_lines
+from .order import Recurrence, Strand, order, step_lines
 from .outside import outside
 from .partial import partial
 from .phases import phases
@@ -34,6 +34,7 @@ from .run import Executable
 from .schedule import schedule
 from .split import split
 from .stabilize import stabilize
+from .strands import strands
 from .system import System
 from .turn import turn
 from .validate import validate
@@ -53,6 +54,7 @@ STAGES = (
     "halo",
     "order",
     "fuse",
+    "strands",
     "lower",
     "schedule",
     "plan",
@@ -138,10 +140,14 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     fused = fuse(steps, padded)
     texts["fuse"] = lambda: "\n".join(fusion_lines(fused))
 
+    # Which rows are independent of one another is a question to whole kernels, not to each equation.
+    cut_apart = strands(fused, padded, explanation.notes)
+    texts["strands"] = lambda: "\n".join(fusion_lines(cut_apart))
+
     # How tensors lie in memory decides the addresses, so it is settled before there are any.
     lies = layout(steps, padded)
     storages = {t.name: Storage(t, borders[t.name], lies[t.name]) for t in padded.tensors}
-    lowered = _lowered(fused, storages)
+    lowered = _lowered(cut_apart, storages)
     texts["lower"] = lambda: _text(lowered)
 
     # Tiles are chosen for each kernel on its own.
@@ -224,6 +230,8 @@ def _lowered(
             around = outer
             if isinstance(part, Recurrence):
                 around = (*outer, (part.index, part.size))
+            elif isinstance(part, Strand):
+                around = (*outer, (part.index, part.stop))
             found.append(replace(part, steps=_lowered(part.steps, storages, label, around)))
     return tuple(found)
 

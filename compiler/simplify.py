@@ -1,6 +1,7 @@
 """Exact simplification of expressions whose sizes are numbers.
 
     2 + 3, x*1, x + 0, x**1, -(-x)      5, x, x, x, x           never x*0, x - x: NaN survives
+    tanh(0), exp(0)                     0, 1                    where the value is exact
     (2*a + r)//2 with 0 <= r < 2        a                       integers only, by integers.py
     where(0 <= i, u, v)                 u                       conditions that the ranges decide
     mean[j:5](u)                        sum[j:5](u)/5
@@ -168,9 +169,19 @@ def _is_truth(e: Expr) -> bool:
     return isinstance(e, Call) and e.function in (*COMPARISONS, "and", "or", "not")
 
 
+# What functions are at 0, exactly; of any other number, most are only nearly what can be written.
+_AT_ZERO: Mapping[str, Fraction] = {
+    **dict.fromkeys(("expm1", "log1p", "sqrt", "sin", "tanh", "erf", "abs", "sign"), Fraction(0)),
+    **dict.fromkeys(("exp", "cos"), Fraction(1)),
+    "sigmoid": Fraction(1, 2),
+}
+
+
 def _real(e: Call, tensors: Tensors) -> Expr:
     """Numbers are computed, neutral elements dropped."""
     match e.function, e.arguments:
+        case function, (Number(Fraction(numerator=0)),) if function in _AT_ZERO:
+            return Number(_AT_ZERO[function])
         case "neg", (Number(a),):
             return Number(-a)
         case "neg", (Call("neg", (u,)),) if kind_of(u, tensors) != "bool":

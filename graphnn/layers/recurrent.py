@@ -75,7 +75,8 @@ f[n, t, u:dim(U, 0)] = {gate("z[n, t, dim(U, 0) + u]")}
 a[n, t, u:dim(U, 0)] = {activation("z[n, t, 2*dim(U, 0) + u]")}
 o[n, t, u:dim(U, 0)] = {gate("z[n, t, 3*dim(U, 0) + u]")}
 c[n, t, u] = f[n, t, u]*{words.before("c")} + i[n, t, u]*a[n, t, u]
-h[n, t, u] = o[n, t, u]*{activation("c[n, t, u]")}"""
+m[n, t, u] = {activation("c[n, t, u]")}
+h[n, t, u] = o[n, t, u]*m[n, t, u]"""
 
 
 def _gru(words: _Words, activation: Written, gate: Written) -> str:
@@ -275,7 +276,8 @@ class LSTM(_Recurrent):
         a[n, t, u] = tanh(z[n, t, 2*units + u])
         o[n, t, u] = sigmoid(z[n, t, 3*units + u])
         c[n, t, u] = f[n, t, u]*c[n, t - 1, u] + i[n, t, u]*a[n, t, u]
-        h[n, t, u] = o[n, t, u]*tanh(c[n, t, u])
+        m[n, t, u] = tanh(c[n, t, u])
+        h[n, t, u] = o[n, t, u]*m[n, t, u]
 
     Shapes: x (batch, time, features) -> the last h (batch, ``units``), with ``return_sequences`` all of
     them (batch, time, units). Weights: kernel K (features, 4*units), recurrent kernel U (units,

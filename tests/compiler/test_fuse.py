@@ -85,3 +85,40 @@ def test_fuse_declines_when_spaces_differ() -> None:
         equation(element("y", "n", "o"), element("s", "n") + element("x", "n", "o"), n=4, o=6),
     )
     assert second.declined == "the index spaces differ"
+
+
+def test_fuse_puts_readers_side_by_side() -> None:
+    """Two that read the same tensor become one kernel, though neither reads the other."""
+    (only,) = _fused(
+        (X, tensor("y", 4, 3, role="output"), tensor("w", 4, 3, role="output")),
+        equation(element("y", "n", "o"), Call("exp", (element("x", "n", "o"),)), n=4, o=3),
+        equation(element("w", "m", "k"), element("x", "m", Index("k") + 3), m=4, k=3),
+    )
+    assert [e.target for e in only.equations] == ["y", "w"]
+    assert str(only.equations[1]) == "w[n:4, o:3] = x[n, o + 3]"
+
+
+def test_fuse_puts_no_reader_before_what_it_needs() -> None:
+    """Side by side with a kernel means after everything that one reads: else a kernel of its own."""
+    first, _, third = _fused(
+        (X, tensor("s", 4, role="local"), Y, tensor("w", 4, 6, role="output")),
+        equation(element("y", "n", "o"), element("x", "n", "o") * 2, n=4, o=6),
+        equation(element("s", "n"), reduction("sum", element("x", "n", "i"), i=6), n=4),
+        equation(element("w", "n", "o"), element("x", "n", "o") - element("s", "n"), n=4, o=6),
+    )
+    assert [e.target for e in (*first.equations, *third.equations)] == ["y", "w"]
+
+
+def test_fuse_declines_beside_a_reduction() -> None:
+    """The registers of a contraction are not for those who only read the same."""
+    fusions_ = _fused(
+        (X, Y, tensor("w", 4, 6, role="output")),
+        equation(
+            element("y", "n", "o"),
+            reduction("sum", element("x", "n", "i") * element("x", "n", "o"), i=6),
+            n=4,
+            o=6,
+        ),
+        equation(element("w", "n", "o"), element("x", "n", "o") * 2, n=4, o=6),
+    )
+    assert len(fusions_) == 2
