@@ -71,7 +71,7 @@ def is_for_team(parts: Sequence[Any]) -> bool:
     return any(
         part.shares
         if isinstance(part, Kernel)
-        else isinstance(part, Strands) or not isinstance(part, Wait) and is_for_team(part.steps)
+        else isinstance(part, Strands) or (not isinstance(part, Wait) and is_for_team(part.steps))
         for part in parts
     )
 

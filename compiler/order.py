@@ -78,7 +78,7 @@ class Strands:
     """All of ``count`` strands; each of the ``steps`` is a `Strand` that does some of them."""
 
     count: int
-    steps: tuple[Strand, ...]
+    steps: tuple[Any, ...]
 
 
 Step = Equation | Recurrence | Window | Strands

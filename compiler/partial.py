@@ -52,6 +52,7 @@ READS = 16  # of each element on average
 NEAR = 1 << 16  # elements that stay near
 LEAST = 48  # terms of a piece that pay for adding its sums to those before
 PARTS = 16  # at most
+SPARE = 4 * PARTS  # elements of large operands for each result: parts must be written and read too
 ENOUGH = 8  # parts; a range that gives these is not passed over for one further inside
 
 
@@ -96,7 +97,8 @@ class _Writer:
         terms = prod(map(_size, e.binders))
         sizes = {**equation.extents, **{b.index: _size(b) for b in e.binders}}
         volume = self.volume(e.body, sizes)
-        again = results <= MANY and volume >= LARGE and results * terms >= READS * volume
+        large = volume >= max(LARGE, SPARE * results)
+        again = results <= MANY and large and results * terms >= READS * volume
         if results * terms < TERMS or not (results <= FEW or again):
             return None
         found = [(_divisor(_size(b)), axis) for axis, b in enumerate(e.binders)]

@@ -34,7 +34,7 @@ NEAR = 1 << 18  # elements that a core keeps near: what all strands may read in 
 
 
 class _Rows(NamedTuple):
-    """The axis of each tensor that a recurrence defines, and the index of each kernel, along which it is independent."""
+    """The axis of each tensor that a recurrence defines, and the index of each kernel, that count its rows."""
 
     axes: dict[str, int]
     indices: dict[Fusion, Index]

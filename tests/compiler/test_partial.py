@@ -108,8 +108,9 @@ def test_parts_are_equal_and_few() -> None:
         _sums("max", 64, 300, 16),
         _sums("sum", 64, 300, 4096),
         _sums("sum", 131, 2003, 1),
+        _gradients(64, 32, 128, 128),
     ],
-    ids=["few terms", "no sum", "many results", "prime ranges"],
+    ids=["few terms", "no sum", "many results", "prime ranges", "operands not much larger"],
 )
 def test_declines_when_parts_are_of_no_use(system: System) -> None:
     """Short sums, other reductions, many results and ranges without divisors stay whole."""
