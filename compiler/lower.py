@@ -97,6 +97,8 @@ class Storage:
     def _lengths(self) -> tuple[tuple[int, ...], int]:
         shape, strides, step = self.shape, [0] * len(self.layout.axes), 1
         for axis in reversed(self.layout.axes):
+            if axis == self.layout.again:
+                continue
             strides[axis] = step
             step = step * shape[axis] + (self.layout.padding if step == 1 else 0)
         return tuple(strides), step

@@ -66,3 +66,26 @@ def test_layout_keeps_rows_out_of_step(columns: int, padding: int) -> None:
     )
     assert_compiled_is_interpreted(system)
     assert [lies.padding for lies in layout(order(system), system).values()] == [0, padding, 0]
+
+
+def test_layout_keeps_one_turn_of_what_no_other_reads() -> None:
+    """A value that only its own turn reads has one place for all turns; one that the next turn reads has not."""
+    here, shape = ("n", "t", "u"), {"n": 3, "t": 5, "u": 4}
+    total = reduction("sum", element("h", "n", T - 1, "k") * element("U", "k", "u"), k=4)
+    system = System(
+        (
+            tensor("x", 3, 5, 4),
+            tensor("U", 4, 4),
+            tensor("z", 3, 5, 4, role="local"),
+            tensor("h", 3, 5, 4, role="local"),
+            tensor("y", 3, 5, 4, role="output"),
+        ),
+        (
+            equation(element("z", *here), element("x", *here) + total, **shape),
+            equation(element("h", *here), Call("tanh", (element("z", *here),)), **shape),
+            equation(element("y", *here), element("h", *here) * 2, **shape),
+        ),
+    )
+    assert_compiled_is_interpreted(system)
+    again = {name: lies.again for name, lies in layout(order(system), system).items()}
+    assert again == {"x": None, "U": None, "z": 1, "h": None, "y": None}
