@@ -88,8 +88,9 @@ def _group(steps: Sequence[Any]) -> list[Any]:
         else:
             place = _place(step, parts, written, read)
         for equation in (e for fusion in fusions([parts[place]]) for e in fusion.equations):
-            written[equation.target] = place
-            read |= {e.tensor: place for e in reads(equation)}
+            written[equation.target] = max(written.get(equation.target, 0), place)
+            for tensor in (e.tensor for e in reads(equation)):
+                read[tensor] = max(read.get(tensor, 0), place)
     return parts
 
 

@@ -7,7 +7,7 @@ from compiler.fuse import Fusion, fuse, fusion_lines, fusions
 from compiler.order import order
 from compiler.system import Equation, System, Tensor
 
-from .build import element, equation, reduction, tensor
+from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
 
 
 def _fused(tensors: tuple[Tensor, ...], *own: Equation) -> list[Fusion]:
@@ -122,3 +122,28 @@ def test_fuse_declines_beside_a_reduction() -> None:
         equation(element("w", "n", "o"), element("x", "n", "o") * 2, n=4, o=6),
     )
     assert len(fusions_) == 2
+
+
+def test_fuse_reads_a_part_after_it_is_written() -> None:
+    """Where several kernels write parts of a tensor, its readers come after the last of them."""
+    rows, half = {"n": 4, "o": 3}, Index("o") + 3
+    here = ("n", "o")
+    system = System(
+        (
+            X,
+            tensor("a", 4, 3, role="local"),
+            tensor("s", 4, role="local"),
+            tensor("y", 4, 6, role="local"),
+            tensor("w", 4, 3, role="output"),
+            tensor("v", 4, 3, role="output"),
+        ),
+        (
+            equation(element("a", *here), Call("exp", (element("x", *here),)), **rows),
+            equation(element("y", *here), element("a", *here) * 2, **rows),
+            equation(element("s", "n"), reduction("sum", element("x", "n", "i"), i=6), n=4),
+            equation(element("y", "n", half), element("x", *here) * element("s", "n"), **rows),
+            equation(element("w", *here), element("a", *here) - 1, **rows),
+            equation(element("v", *here), element("y", "n", half) + element("y", *here), **rows),
+        ),
+    )
+    assert_compiled_is_interpreted(system)
