@@ -27,7 +27,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .cost import cycles
-from .loops import Kernel, Loop, Range, Statement, Store
+from .loops import Kernel, Loop, Range, Statement, Store, statements
 from .order import Recurrence, Strand, Strands, Window, step_lines
 from .plan import Plan
 
@@ -138,14 +138,16 @@ def share(kernel: Kernel) -> Kernel:
     if cycles(kernel) < WORTH:
         return kernel
     levels = _levels(kernel.body)
-    extents = {level[0].index: level[-1].stop for level in levels}
+    loops = (s.range for s in statements(kernel.body) if isinstance(s, Loop))
+    extents = {r.index: r.stop for r in loops}
     adding = [s for s in kernel.stores if s.accumulate]
     best, chosen = 0.0, None
     for level in levels:
         index, turns = level[0].index, sum(r.turns for r in level)
         balance = _balance(turns)
         apart = all(_is_apart(store, index, extents) for store in adding)
-        if apart and turns > 1 and balance > best * _LEAST_GAIN:
+        whole = level[0].block is None
+        if whole and apart and turns > 1 and balance > best * _LEAST_GAIN:
             best, chosen = balance, index
     return kernel if chosen is None else replace(kernel, body=_shared(kernel.body, chosen))
 
@@ -155,6 +157,8 @@ def _levels(body: Sequence[Statement]) -> list[list[Range]]:
     levels = []
     while body and all(isinstance(s, Loop) for s in body):
         loops = [s for s in body if isinstance(s, Loop)]
+        if len({loop.range.index for loop in loops}) > 1:  # copies, and what reads them
+            break
         levels.append([loop.range for loop in loops])
         body = loops[0].body
     return levels

@@ -50,12 +50,15 @@ def kernel_function(
 ) -> tuple[str, Assembler]:
     """The text of a kernel as a function, and the assembler that knows what it needs declared."""
     memory = {tensor: _MEMORY[dtypes[tensor]] for tensor in kernel.tensors}
+    memory |= {panel.name: panel.type for panel in kernel.panels}
     writer = _Writer(kernel, memory, target)
+    for panel in kernel.panels:
+        writer.values.pointers[panel.name] = writer.a.stack(panel.type, panel.length)
     if kernel.shares:
         writer.lanes.own = shared_turns(writer.a, kernel.shares)
     writer.run(kernel.body)
     writer.a.line("ret void")
-    parameters = [f"ptr {p}" for p in writer.values.pointers.values()]
+    parameters = [f"ptr {writer.values.pointers[tensor]}" for tensor in kernel.tensors]
     parameters += [f"i64 %t{k}" for k in range(len(kernel.outer))]
     parameters += ["i64 %thread", "i64 %threads"] if kernel.shares else []
     signature = f"hidden void @{name}({', '.join(parameters)})"

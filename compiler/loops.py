@@ -1,6 +1,7 @@
 """Loops over lanes: the small closed language between equations and machine code.
 
-    Kernel      := name, tensors it touches, outer indices, (Statement, ...)
+    Kernel      := name, tensors it touches, outer indices, (Statement, ...), (Panel, ...)
+    Panel       := name, type, length                     memory of each thread while the kernel runs
     Statement   := Loop(range, body)                       parallel: its iterations may come in any order
                  | Fold(ranges, body, accumulators)        sequential: reductions that share their loops
                  | Let(register, value)
@@ -39,6 +40,7 @@ __all__ = [
     "Literal",
     "Load",
     "Loop",
+    "Panel",
     "Range",
     "Register",
     "Statement",
@@ -226,22 +228,33 @@ Statement = Loop | Fold | Let | Store
 
 
 @dataclass(frozen=True, slots=True)
+class Panel:
+    """Memory that a kernel has for itself, in each thread: loaded and stored like a tensor."""
+
+    name: str
+    type: str
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
 class Kernel:
     """Code for one group of equations; ``outer`` are the indices of recurrences around it, with their sizes."""
 
     name: str
     outer: tuple[tuple[str, int], ...]
     body: tuple[Statement, ...]
+    panels: tuple[Panel, ...] = ()
 
     @property
     def tensors(self) -> tuple[str, ...]:
-        """All tensors touched, in order of first appearance."""
+        """All tensors touched, panels aside, in order of first appearance."""
         found: dict[str, None] = {}
         for statement in statements(self.body):
             found |= {load.tensor: None for load in loads(statement)}
             if isinstance(statement, Store):
                 found[statement.tensor] = None
-        return tuple(found)
+        own = {panel.name for panel in self.panels}
+        return tuple(name for name in found if name not in own)
 
     @property
     def shares(self) -> int:
@@ -251,15 +264,18 @@ class Kernel:
 
     @property
     def loads(self) -> tuple[Load, ...]:
-        return tuple(load for statement in statements(self.body) for load in loads(statement))
+        found = tuple(load for statement in statements(self.body) for load in loads(statement))
+        return tuple(v for v in found if all(v.tensor != p.name for p in self.panels))
 
     @property
     def stores(self) -> tuple[Store, ...]:
-        return tuple(s for s in statements(self.body) if isinstance(s, Store))
+        found = tuple(s for s in statements(self.body) if isinstance(s, Store))
+        return tuple(s for s in found if all(s.tensor != p.name for p in self.panels))
 
     def __str__(self) -> str:
         outer = "".join(f", {index}:{size}" for index, size in self.outer)
         lines = [f"def {self.name}({', '.join(self.tensors)}{outer}):"]
+        lines += [f"    {p.name} = {p.type}[{p.length}]" for p in self.panels]
         lines += [f"    {line}" for s in self.body for line in _statement_lines(s)]
         return "\n".join(lines)
 

@@ -11,7 +11,7 @@ After:    for j in range(0, 512, 2 rows of 16):
 
 In this order: loops that memory does not tell apart become one (`collapse`); `tiles` chooses lanes; the loops are
 cut to them; long sums are cut into blocks whose results are added up, so that rounding errors stay those of a
-pairwise sum.
+pairwise sum; the loops of a long contraction are put in `blocks`.
 
 Rows that do not fit the extent overlap: the last tile is moved back and computes some elements again, which costs
 less than a second copy of the code. Where an element must be computed just once (it is added to, or it may replace
@@ -24,6 +24,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from .blocks import in_blocks
 from .collapse import collapse
 from .loops import (
     Accumulator,
@@ -60,11 +61,12 @@ def schedule(kernel: Kernel, target: Target, once: frozenset[str] = frozenset())
     tile = choose(extents, body, _element_bytes(body), target, _scattered(kernel, extents))
     body = tuple(_fold(s, tile, target) if isinstance(s, Fold) else s for s in body)
     exact = any(s.accumulate or s.tensor in once for s in kernel.stores)
-    for index in reversed(_loop_order(extents, tile, body)):
+    levels = []
+    for index in _loop_order(extents, tile, body):
         lanes = tile.width if index == tile.vector else 1
-        cut = _cut(Range(index, 0, extents[index]), tile.rows.get(index, 1), lanes, exact)
-        body = tuple(Loop(r, body) for r in cut)
-    return replace(kernel, body=body)
+        levels.append(_cut(Range(index, 0, extents[index]), tile.rows.get(index, 1), lanes, exact))
+    body, panels = in_blocks(levels, body)
+    return replace(kernel, body=body, panels=panels)
 
 
 def _element_bytes(body: Sequence[Statement]) -> int:

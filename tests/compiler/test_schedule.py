@@ -42,7 +42,7 @@ def _folds(kernel: Kernel) -> list[Fold]:
 def test_schedule_tiles_a_matrix_product() -> None:
     """Vectors along the columns, rows beside them, as many as the registers hold."""
     for target, width, registers in ((WIDE, 16, 32), (NARROW, 8, 16)):
-        columns, rows = _loops(_product(matrix_product(512, 512, 512), target))
+        columns, rows = _loops(_product(matrix_product(128, 128, 128), target))
         assert (columns.index, columns.width, rows.index) == ("j", width, "i")
         accumulators = columns.rows * rows.rows
         assert registers // 4 <= accumulators < registers - columns.rows

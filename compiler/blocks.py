@@ -1,0 +1,256 @@
+"""Blocks: a long contraction in blocks that stay in the caches, its operands copied together where they lie apart.
+
+Before:   for j in range(0, 512, 2 rows of 16):
+              for i in range(0, 1024, 8 rows):
+                  fold k in range(0, 256):
+                      s = sum of A[256*i + k]*B[512*k + j]
+                  C[512*i + j] = s
+After:    for i.block in range(0, 1024, 128):
+              for j.block in range(0, 512, 32):
+                  for j in range(j.block, min(j.block + 32, 512), 2 rows of 16):
+                      for k in range(0, 256):
+                          B.panel[32*k + j - j.block] = B[512*k + j]
+                      for i in range(i.block, min(i.block + 128, 1024), 8 rows):
+                          fold k in range(0, 256):
+                              s = sum of A[256*i + k]*B.panel[32*k + j - j.block]
+                          C[512*i + j] = s
+
+A block of rows is read from afar once, not once for every vector of columns. The threads share the blocks: the rows of
+one result are the rows of the next one's operand, so that each finds in its own cache what it has computed itself.
+
+A panel is what a tile reads as vectors, for one block of the sum. It fits into the nearest cache and lies in one piece,
+where rows of the operand may lie so that a cache can keep but a few of them. The results of a block of the sum wait in
+a panel too. An operand that is read across its rows (a weight gradient's) has a panel for each block of rows.
+
+Declines where the tiles of rows are too few to pay for a copy, and for what is no product of two elements.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from .loops import (
+    Affine,
+    Apply,
+    Fold,
+    Let,
+    Literal,
+    Load,
+    Loop,
+    Panel,
+    Range,
+    Register,
+    Statement,
+    Store,
+)
+
+__all__ = ["in_blocks"]
+
+NEAR = 1 << 19  # bytes of an operand's rows that stay in the nearer caches beside all else
+CLOSE = 3 << 15  # bytes of an operand's columns that need no panel to stay in the nearer caches
+TILES = 8  # of rows, at least, that share a panel
+SHARED = 8  # blocks, or a multiple of it: as many as some threads share without a rest
+AGAIN = 4  # vectors of columns, at least, for which a panel is read across
+LINE = 16  # elements between two rows of a panel that is read across
+Levels = Sequence[Sequence[Range]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """``sum of across*along``: vectors come from ``along``, the scalars of the rows from ``across``."""
+
+    before: tuple[Statement, ...]
+    outer: tuple[Range, ...]  # blocks of the sum, if it is cut
+    inner: Fold
+    result: Register
+    after: tuple[Statement, ...]
+    across: Load
+    along: Load
+
+    @property
+    def ranges(self) -> list[Range]:
+        """The ranges of the whole sum, uncut."""
+        found = (*self.outer, *self.inner.ranges)
+        return [replace(r, block=None) for r in found if not r.step]
+
+
+def in_blocks(
+    levels: Levels, body: tuple[Statement, ...]
+) -> tuple[tuple[Statement, ...], tuple[Panel, ...]]:
+    """The loops around a body, those of a contraction in blocks; and the panels that they fill."""
+    product = _product(levels, body)
+    if product is None:
+        return _nest(levels, body), ()
+    nest = _Blocks(product, levels[-2], levels[-1][0])
+    return _nest(levels[:-2], nest.statements()), tuple(nest.panels)
+
+
+def _nest(levels: Levels, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    for level in reversed(levels):
+        body = tuple(Loop(r, body) for r in level)
+    return body
+
+
+def _product(levels: Levels, body: tuple[Statement, ...]) -> _Product | None:
+    """The body as a contraction worth blocks: vectors of columns around many tiles of rows."""
+    places = [k for k, s in enumerate(body) if isinstance(s, Fold)]
+    if len(levels) < 2 or len(places) != 1 or len(levels[-1]) > 1:
+        return None
+    (rows,), columns = levels[-1], levels[-2][0]
+    fold = body[places[0]]
+    outer: tuple[Range, ...] = ()
+    assert isinstance(fold, Fold)
+    result = fold.accumulators[0].register
+    if len(fold.body) == 1 and isinstance(fold.body[0], Fold):
+        fold, outer = fold.body[0], fold.ranges
+    if rows.width > 1 or columns.width == 1 or rows.turns < TILES:
+        return None
+    if fold.body or len(fold.accumulators) > 1 or any(r.span > 1 for r in fold.ranges):
+        return None
+    match fold.accumulators[0].value:
+        case Apply("*", (Load(condition=None) as x, Load(condition=None) as y)) if not (
+            x.address.others or y.address.others
+        ):
+            across, along = (x, y) if y.address.coefficient(columns.index) else (y, x)
+        case _:
+            return None
+    apart = across.address.coefficient(columns.index) == along.address.coefficient(rows.index) == 0
+    if not apart or along.address.coefficient(columns.index) != 1:
+        return None
+    k = places[0]
+    return _Product(body[:k], tuple(outer), fold, result, body[k + 1 :], across, along)
+
+
+class _Blocks:
+    """The loops over the columns and rows of one product."""
+
+    def __init__(self, product: _Product, columns: Sequence[Range], rows: Range) -> None:
+        self.product, self.columns, self.rows = product, columns, rows
+        self.panels: list[Panel] = []
+        self.bytes = 8 if product.inner.accumulators[0].register.type == "double" else 4
+        self.terms = math.prod(r.extent for r in product.ranges)
+        self.block = self._block()
+
+    def _block(self) -> Range | None:
+        """The blocks of rows, if there are some: as many rows as stay near."""
+        rows, tiles = self.rows, self.rows.turns
+        count = math.ceil(tiles * rows.span * self.terms * self.bytes / NEAR)
+        if tiles >= SHARED * TILES:
+            count = math.ceil(count / SHARED) * SHARED
+        if count == 1:
+            return None
+        length = math.ceil(tiles / count) * rows.span
+        return Range(f"{rows.index}.block", rows.start, rows.stop, step=length)
+
+    @property
+    def waits(self) -> bool:
+        """Do the sums of a block wait for the next one? Rows that overlap would be added twice."""
+        return bool(self.product.outer) and not self.rows.overlap
+
+    @property
+    def height(self) -> int:
+        """Rows of a block."""
+        return self.rows.extent if self.block is None else self.block.step
+
+    def statements(self) -> tuple[Statement, ...]:
+        rows = self.rows
+        if self.block is not None:
+            rows = replace(rows, block=(self.block.index, self.block.step))
+        across, copy = self.across(rows)
+        body = (*copy, *(self.column(c, rows, across) for c in self.columns))
+        return body if self.block is None else (Loop(self.block, body),)
+
+    def across(self, rows: Range) -> tuple[Load, tuple[Statement, ...]]:
+        """What is read across its rows from a panel for the block, and the loops that fill it."""
+        load, lanes = self.product.across, self.columns[0].width
+        length = self.terms * (self.height + LINE)
+        often = self.block is not None and sum(c.turns for c in self.columns) >= AGAIN
+        near = length * self.bytes <= 2 * NEAR
+        if load.address.coefficient(rows.index) != 1 or not (often and near):
+            return load, ()
+        address = self.offset(rows) + self.place(self.product.ranges, self.height + LINE)
+        panel = self.panel(f"{load.tensor}.across", load.type, length)
+        count = math.gcd(self.height // lanes, 4) if self.height % lanes == 0 else 1
+        side = replace(rows, rows=count, width=lanes, overlap=False)
+        copy: Statement = Loop(side, (Store(panel, address, load),))
+        for r in reversed(self.product.ranges):
+            copy = Loop(r, (copy,))
+        return replace(load, tensor=panel, address=address), (copy,)
+
+    def column(self, column: Range, rows: Range, across: Load) -> Statement:
+        """The loops for some vectors of columns."""
+        product, inner = self.product, self.product.inner
+        block = Range(f"{column.index}.block", column.start, column.stop, step=column.span)
+        place = Affine(0, ((column.index, 1), (block.index, -1)))
+        along, copy = self.along(column, place)
+        (sum_,) = inner.accumulators
+        value = Apply("*", (across, along), along.type)
+        fold = replace(inner, accumulators=(replace(sum_, value=value),))
+        if not copy or not self.waits:
+            whole = (*product.before, self.summed(fold), *product.after)
+            loop = Loop(rows, whole)
+            return self.apart(block, column, (*copy, loop)) if copy else Loop(column, (loop,))
+        waiting = self.panel("sum.waiting", sum_.register.type, self.height * column.span)
+        at = self.offset(rows).scaled(column.span) + place
+        part: tuple[Statement, ...] = (fold, Store(waiting, at, sum_.register, accumulate=True))
+        parts: tuple[Statement, ...] = (*copy, Loop(rows, part))
+        for r in reversed(product.outer):
+            parts = (Loop(r, parts),)
+        zero = Store(waiting, at, Literal(Fraction(0), sum_.register.type))
+        found = Let(product.result, Load(waiting, at, sum_.register.type))
+        last = Loop(rows, (*product.before, found, *product.after))
+        return self.apart(block, column, (Loop(rows, (zero,)), *parts, last))
+
+    def summed(self, inner: Fold) -> Fold:
+        """The whole sum of a tile, around the sum of a block of it."""
+        (sum_,) = inner.accumulators
+        if not self.product.outer:
+            return inner
+        total = replace(sum_, register=self.product.result, value=sum_.register)
+        return Fold(self.product.outer, (inner,), (total,))
+
+    def apart(self, block: Range, column: Range, body: tuple[Statement, ...]) -> Loop:
+        """A loop in which the first of some columns has a name: their panel begins with it."""
+        own = column if column.is_single else replace(column, block=(block.index, column.span))
+        return Loop(block, (Loop(own, body),))
+
+    def along(self, column: Range, place: Affine) -> tuple[Load, tuple[Statement, ...]]:
+        """What is read as vectors from a panel for a block of the sum, and the loops that fill it."""
+        load, ranges = self.product.along, self.product.inner.ranges
+        if not self.waits:
+            ranges = tuple(self.product.ranges)
+        length = math.prod(r.block[1] if r.block else r.extent for r in ranges)
+        is_near = self.terms * self.columns[-1].stop * self.bytes <= CLOSE
+        if is_near or length * column.span * self.bytes > NEAR:
+            return load, ()
+        panel = self.panel(f"{load.tensor}.along", load.type, length * column.span)
+        address = self.place(ranges, column.span) + place
+        copy: Statement = Store(panel, address, load)
+        for k, r in enumerate(reversed(ranges)):
+            pieces = (r.extent, r.block[1] if r.block else r.extent)
+            at_once = math.gcd(*pieces, 4) if k == 0 else 1
+            copy = Loop(replace(r, rows=at_once), (copy,))
+        return replace(load, tensor=panel, address=address), (copy,)
+
+    def offset(self, rows: Range) -> Affine:
+        """A row's number in its block."""
+        first = Affine(-rows.start) if self.block is None else Affine(0, ((self.block.index, -1),))
+        return Affine(0, ((rows.index, 1),)) + first
+
+    def place(self, ranges: Sequence[Range], step: int) -> Affine:
+        """A term's number among those of the ranges, in row-major order, ``step`` apart."""
+        result = Affine(0)
+        for r in reversed(ranges):
+            first = Affine(-r.start) if r.block is None else Affine(0, ((r.block[0], -1),))
+            result += (Affine(0, ((r.index, 1),)) + first).scaled(step)
+            step *= r.extent if r.block is None else r.block[1]
+        return result
+
+    def panel(self, name: str, type_: str, length: int) -> str:
+        """A panel, one for all vectors of columns: they come one after the other, the widest first."""
+        if all(p.name != name for p in self.panels):
+            self.panels.append(Panel(name, type_, length))
+        return name

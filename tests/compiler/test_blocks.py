@@ -1,0 +1,173 @@
+"""Blocks and panels of long contractions: which loops there are, and that every element is right."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import compiler
+from compiler import Options
+from compiler.expression import Call, Element, expr
+from compiler.pipeline import stages
+from compiler.system import Equation, System
+
+from .build import element, equation, matrix_product, reduction, tensor
+
+
+def _text(system: System, stage: str) -> str:
+    return stages(system, Options(cache="off", threads=1).settle())[1](stage)
+
+
+def _product(a: Element, b: Element, **sizes: int) -> Equation:
+    rows, terms, columns = sizes.values()
+    value = reduction("sum", a * b, k=terms)
+    return equation(element("C", "i", "j"), value, i=rows, j=columns)
+
+
+def _across(rows: int, terms: int, columns: int, dtype: str = "float32") -> System:
+    """``C[i, j] = sum[k](A[k, i]*B[k, j])``."""
+    own = _product(element("A", "k", "i"), element("B", "k", "j"), i=rows, k=terms, j=columns)
+    tensors = (
+        tensor("A", terms, rows, dtype=dtype),
+        tensor("B", terms, columns, dtype=dtype),
+        tensor("C", rows, columns, role="output", dtype=dtype),
+    )
+    return System(tensors, (own,))
+
+
+def _whole(system: System, threads: int = 1) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Small whole numbers, for which every order of a sum gives the same; and what comes of them."""
+    random = np.random.default_rng(1)
+    arrays = {
+        t.name: random.integers(-3, 4, t.shape).astype(t.dtype)
+        for t in system.tensors
+        if t.role == "input"
+    }
+    return arrays, compiler.compile(system, Options(cache="off", threads=threads))(arrays)
+
+
+def test_blocks_copy_what_the_tiles_share() -> None:
+    """Rows in blocks, a panel for each block of the sum, and the sums of the blocks in another."""
+    text = _text(matrix_product(512, 512, 512), "schedule")
+    assert "for i.block in range(0, 512, 64):" in text
+    assert "B.along = float[8192]" in text
+    assert "B.along[32*k - 32*k.block + j - j.block] = B[512*k + j]" in text
+    assert "sum.waiting = float[2048]" in text
+    assert "A.across" not in text
+
+
+def test_blocks_copy_what_is_read_across_its_rows() -> None:
+    """A weight gradient's operand lies together for the rows of a block."""
+    text = _text(_across(512, 512, 512), "schedule")
+    assert "A.across[i - i.block + 80*k] = A[512*k + i]" in text
+
+
+def test_blocks_leave_small_products_alone() -> None:
+    """What stays near anyway is not copied."""
+    text = _text(matrix_product(64, 64, 64), "schedule")
+    assert "block" not in text
+    assert "along" not in text
+
+
+def test_blocks_decline_for_few_rows() -> None:
+    """A copy that few tiles share would not pay."""
+    assert "along" not in _text(matrix_product(16, 1024, 1024), "schedule")
+
+
+def test_panels_are_no_tensors() -> None:
+    """Nobody else sees the memory that a kernel has for itself."""
+    system = matrix_product(512, 512, 512)
+    assert "along" not in _text(system, "plan")
+    assert "waiting" not in _text(system, "distribute")
+
+
+@pytest.mark.parametrize(
+    "sizes", [(70, 300, 100), (512, 600, 130), (257, 257, 129), (1000, 100, 300), (64, 1111, 33)]
+)
+def test_products_in_blocks_are_right(sizes: tuple[int, int, int]) -> None:
+    """Sizes that do not divide into tiles, blocks or vectors."""
+    arrays, found = _whole(matrix_product(*sizes))
+    np.testing.assert_array_equal(found["C"], arrays["A"] @ arrays["B"])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("sizes", [(520, 300, 260), (333, 257, 300), (512, 64, 512)])
+def test_products_across_are_right(sizes: tuple[int, int, int], dtype: str) -> None:
+    """The transposed operand too, in both precisions."""
+    arrays, found = _whole(_across(*sizes, dtype))
+    np.testing.assert_array_equal(found["C"], arrays["A"].T @ arrays["B"])
+
+
+def test_a_tensor_times_itself_is_right() -> None:
+    """Both panels may be of one tensor."""
+    own = _product(element("A", "k", "i"), element("A", "k", "j"), i=384, k=300, j=384)
+    tensors = (tensor("A", 300, 384), tensor("C", 384, 384, role="output"))
+    arrays, found = _whole(System(tensors, (own,)))
+    np.testing.assert_array_equal(found["C"], arrays["A"].T @ arrays["A"])
+
+
+def test_products_in_a_batch_are_right() -> None:
+    """Blocks inside other loops, with work before and after the sum, and windows in it."""
+    product = element("A", "n", "i", "s", "k") * element("B", "n", "s", "k", "j")
+    total = reduction("sum", product, s=3, k=130)
+    value = Call("max", (total + element("b", "j"), expr(0))) * element("d", "n", "i")
+    own = equation(element("C", "n", "i", "j"), value, n=3, i=75, j=90)
+    tensors = (
+        tensor("A", 3, 75, 3, 130),
+        tensor("B", 3, 3, 130, 90),
+        tensor("b", 90),
+        tensor("d", 3, 75),
+        tensor("C", 3, 75, 90, role="output"),
+    )
+    arrays, found = _whole(System(tensors, (own,)))
+    total = np.einsum("nisk,nskj->nij", arrays["A"], arrays["B"]) + arrays["b"]
+    np.testing.assert_array_equal(found["C"], np.maximum(total, 0) * arrays["d"][..., None])
+
+
+def test_a_state_may_be_changed_by_its_own_gradient() -> None:
+    """A weight is computed once though its rows come in blocks."""
+    product = reduction("sum", element("x", "k", "i") * element("g", "k", "j"), k=300)
+    own = equation(element("W.new", "i", "j"), element("W", "i", "j") - product, i=260, j=300)
+    tensors = (
+        tensor("x", 300, 260),
+        tensor("g", 300, 300),
+        tensor("W", 260, 300, role="parameter"),
+        tensor("W.new", 260, 300, role="local"),
+    )
+    system = System(tensors, (own,), (("W", "W.new"),))
+    random = np.random.default_rng(1)
+    arrays = {t.name: random.integers(-3, 4, t.shape).astype("float32") for t in tensors[:3]}
+    found = compiler.compile(system, Options(cache="off", threads=2))(arrays)
+    np.testing.assert_array_equal(found["W"], arrays["W"] - arrays["x"].T @ arrays["g"])
+
+
+def test_products_in_blocks_are_added_once() -> None:
+    """Into what other products have left there, by several threads."""
+    product = element("A", "n", "k", "i") * element("B", "n", "k", "j")
+    value = reduction("sum", product, k=300)
+    own = equation(element("C", "i", "j"), value, add=True, n=3, i=520, j=300)
+    tensors = (
+        tensor("A", 3, 300, 520),
+        tensor("B", 3, 300, 300),
+        tensor("C", 520, 300, role="output"),
+    )
+    for threads in (1, 2):
+        arrays, found = _whole(System(tensors, (own,)), threads)
+        expected = np.einsum("nki,nkj->ij", arrays["A"], arrays["B"])
+        np.testing.assert_array_equal(found["C"], expected)
+
+
+def test_blocks_give_the_same_bits_to_any_threads() -> None:
+    """Panels belong to a thread, blocks to the shape."""
+    for system in (matrix_product(520, 300, 260), _across(520, 300, 260)):
+        random = np.random.default_rng(1)
+        arrays = {
+            t.name: random.normal(size=t.shape).astype(t.dtype)
+            for t in system.tensors
+            if t.role == "input"
+        }
+        results = [
+            compiler.compile(system, Options(cache="off", threads=n))(arrays)["C"].tobytes()
+            for n in (1, 2, 3)
+        ]
+        assert len(set(results)) == 1
