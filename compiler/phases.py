@@ -92,7 +92,7 @@ def _divisions(e: Expr) -> Iterator[tuple[Expr, int]]:
 def _odd(e: Expr, divisor: int) -> list[Index]:
     """The indices whose factors are no multiples of the divisor."""
     terms = [(m[0], c) for m, c in polynomial(e).terms if len(m) == 1]
-    return [i for i, c in terms if isinstance(i, Index) and (c / divisor).denominator != 1]
+    return [i for i, c in terms if isinstance(i, Index) and c % divisor != 0]
 
 
 def _parts(
