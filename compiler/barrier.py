@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from .target import Target
 
-__all__ = ["PATIENCE", "barrier_module", "clock"]
+__all__ = ["PATIENCE", "barrier_text", "clock"]
 
 PATIENCE = 200_000  # nanoseconds before a waiting thread sleeps
 _GLANCES = 32  # at the number, between two at the clock
@@ -66,8 +66,8 @@ def _sleep(target: Target) -> tuple[str, str, str]:
     )
 
 
-def barrier_module(target: Target) -> str:
-    """The module with `barrier`, `run` and `work`."""
+def barrier_text(target: Target) -> str:
+    """The functions `barrier`, `run` and `work`."""
     pause_declaration, pause = _pause(target)
     sleep_declaration, sleep, wake = _sleep(target)
     return f"""

@@ -1,11 +1,9 @@
 """Emit: kernels as LLVM assembly, and the function that calls them in order.
 
     define hidden void @kernel_2(ptr %a0, ptr %a1, i64 %t0)    one per kernel; equal kernels are written once
-    define void @step(ptr %context)                              addresses from the table, recurrences, calls
+    define void @step(ptr %context, ...)                         addresses from the table, recurrences, calls
 
-and where threads share work, the same for one of them, which `step` calls as the only one:
-
-    define void @team_step(ptr %context, ptr %team, i64 %thread, i64 %threads)
+What `step` gets besides the context says which thread it is called by, of how many; see `program`.
 
 Kernels are functions of their own, called and never inlined: a call costs a nanosecond, a copy costs compile time.
 """
@@ -22,18 +20,14 @@ from .kernels import kernel_function, shared_turns
 from .loops import Kernel
 from .order import Recurrence, Strands, Window
 from .plan import Plan
-from .program import SYMBOL, TEAM_SYMBOL
+from .program import SYMBOL
 from .target import Target
 
 __all__ = ["emit"]
 
-_TEAM_PARAMETERS = "ptr %context, ptr %team, i64 %thread, i64 %threads"
-_TEAM = f"""
-define void @{SYMBOL}(ptr %context) nounwind {{
-  call void @{TEAM_SYMBOL}(ptr %context, ptr null, i64 0, i64 1)
-  ret void
-}}
-define internal void @wait(ptr %team, i64 %threads) nounwind noinline {{
+_PARAMETERS = "ptr %context, ptr %team, i64 %thread, i64 %threads"
+_WAIT = """
+define internal void @wait(ptr %team, i64 %threads) nounwind noinline {
   %alone = icmp eq i64 %threads, 1
   br i1 %alone, label %done, label %meet
 meet:
@@ -42,7 +36,7 @@ meet:
   br label %done
 done:
   ret void
-}}
+}
 """
 _MODULE = 100_000  # characters of a module; by size, not by threads, so that the objects do not depend on those
 
@@ -55,10 +49,9 @@ def emit(
     writer.team = is_for_team(parts)
     writer.steps(parts, {})
     writer.step.line("ret void")
+    step = writer.step.function(f"void @{SYMBOL}({_PARAMETERS})")
     if writer.team:
-        step = writer.step.function(f"void @{TEAM_SYMBOL}({_TEAM_PARAMETERS})") + _TEAM
-    else:
-        step = writer.step.function(f"void @{SYMBOL}(ptr %context)")
+        step += _WAIT
     if writer.is_timed:
         step += clock(target)
     modules: list[list[int]] = [[]]

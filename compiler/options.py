@@ -40,17 +40,24 @@ class Settings:
     cache: Path | None
     debug: int
     dump: Path | None
+    ftz: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the caller asks for; None leaves it to the environment, and that to the machine."""
+    """What the caller asks for; None leaves it to the environment, and that to the machine.
+
+    ``ftz`` flushes numbers too small to be normal (below 1.2e-38 in float32) to zero while a step runs. Processors
+    take up to a hundred times as long for them, and what decays, such as the moments of a weight that is never used,
+    comes there in the end and stays. Without it a step computes with them as exactly as with others.
+    """
 
     target: Target | None = None
     threads: int | None = None
     cache: str | Path | None = None
     debug: int | None = None
     dump: str | Path | None = None
+    ftz: bool = False
 
     def settle(self, environment: Mapping[str, str] | None = None) -> Settings:
         """Fill what is open from the environment; CompilerError where a value has no sense."""
@@ -66,6 +73,7 @@ class Options:
             cache=_cache_directory(self.cache or given.get("GRAPHNN_CACHE"), given),
             debug=debug or 0,
             dump=Path(dump) if dump else None,
+            ftz=self.ftz,
         )
 
 

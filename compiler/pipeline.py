@@ -80,13 +80,18 @@ def compile_system(system: System, options: Options | None = None) -> Executable
         def timed() -> TimedProgram:
             return stages(system, settings)[1].timed()
 
-        return Executable(decode(stored), explain, settings.threads, timed)
+        return Executable(decode(stored), explain, settings.threads, timed, ftz=settings.ftz)
     program, explanation = stages(system, settings)
     explanation.report(settings)
     if cache:
         cache.put(key, encode(program))
     return Executable(
-        program, explanation, settings.threads, explanation.timed, is_watched=settings.debug > 0
+        program,
+        explanation,
+        settings.threads,
+        explanation.timed,
+        is_watched=settings.debug > 0,
+        ftz=settings.ftz,
     )
 
 

@@ -1,13 +1,12 @@
 """What the stages make of a system: object code, and what must be known to call it.
 
-The code has one function, ``void step(ptr context)``. The context is a table of addresses:
+The code has one function, ``void step(ptr context, ptr team, i64 thread, i64 threads)``, which one thread calls with
+(context, null, 0, 1), or, if the program is ``for_team``, all threads of a team together; see `team`. The context is a
+table of addresses:
 
     context[k]              memory of ``slots[k]``: an input, parameter or output, C-contiguous, aligned to its element
     context[len(slots)]     the arena: ``arena`` bytes, 64-byte aligned, ``zeros`` (offset, bytes) of it zeroed once
     context[len(slots)+1]   in a program that takes times: the times; see `profile`
-
-A program ``for_team`` has besides ``void team_step(ptr context, ptr team, i64 thread, i64 threads)``, which all
-threads of a team call together; see `team`.
 
 A step reads inputs and parameters, writes every element of every output, and at its end gives every state (a
 parameter in ``updates``) its new value in place.
@@ -18,12 +17,15 @@ from __future__ import annotations
 import json
 from dataclasses import astuple, dataclass
 
+import numpy as np
+
+from .arrays import Array
 from .expression import Element
 from .system import System, Tensor, reads
 
-__all__ = ["SYMBOL", "TEAM_SYMBOL", "Limit", "Program", "decode", "encode", "limits"]
+__all__ = ["SYMBOL", "Limit", "Program", "decode", "encode", "limits"]
 
-SYMBOL, TEAM_SYMBOL = "step", "team_step"
+SYMBOL = "step"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,18 @@ class Limit:
     input: str
     size: int
     tensor: str
+
+    def check(self, array: Array) -> None:
+        """IndexError naming the first element that points outside."""
+        unsigned = array.view(f"u{array.itemsize}")  # negative numbers are then the greatest ones
+        if array.size == 0 or unsigned.max() < self.size:
+            return
+        position = tuple(map(int, np.argwhere((array < 0) | (array >= self.size))[0]))
+        subscripts = ", ".join(map(str, position))
+        raise IndexError(
+            f"{self.input}[{subscripts}] is {array[position]}, but it is a subscript of {self.tensor}, "
+            f"where 0 to {self.size - 1} are allowed"
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,11 @@
     executable({"x": x, "W": W})       arrays in, fresh arrays out
     executable.bind("x", x)            or: put arrays in place once ...
     executable.step()                  ... and run on them as often as needed, nothing copied
+    executable.series({"x": data})     or: many steps, each on other rows of the data
 
 All addresses stand in one table made beforehand, so that a step costs one foreign call; where its work is worth
-several threads, that call is made with a team. Every check comes before the first write. One lock per executable:
-threads may share it, steps do not mix.
+several threads, that call is made with a team. What is wrong with arrays is found before a step begins. One lock per
+executable: threads may share it, steps do not mix.
 """
 
 from __future__ import annotations
@@ -20,18 +21,16 @@ from typing import Any
 import numpy as np
 
 from . import jit
-from .arrays import Array, aligned, aligned_array, converted
+from .arrays import Array
+from .drive import Drive
 from .errors import ArrayError
+from .loop import Bound, Loop, Move
+from .memory import Memory, described
 from .profile import Profile, TimedProgram
-from .program import TEAM_SYMBOL, Limit, Program
-from .system import DTYPES, Tensor
-from .team import Job, together
+from .program import Program
+from .series import Series, input_rows, output_rows
 
 __all__ = ["Executable"]
-
-
-def _show(array: Array) -> str:
-    return f"{DTYPES.get(str(array.dtype), array.dtype)}[{', '.join(map(str, array.shape))}]"
 
 
 class Executable:
@@ -44,34 +43,27 @@ class Executable:
         threads: int = 1,
         timed: Callable[[], TimedProgram] | None = None,
         is_watched: bool = False,
+        ftz: bool = False,
     ) -> None:
         self.program = program
         self.explain = explain
         self.threads = threads
+        self._ftz = ftz
         self._timed = timed
         self._is_watched = is_watched  # then the first step is followed by a profile on stderr
         self._lock = Lock()
-        self._tensors = {tensor.name: tensor for tensor in program.slots}
-        self._positions = {tensor.name: k for k, tensor in enumerate(program.slots)}
-        self._given = [t for t in program.slots if t.role in ("input", "parameter")]
+        self._memory = Memory(program)
+        self._inputs = {tensor.name for tensor in program.slots if tensor.role == "input"}
+        self._given = [t.name for t in program.slots if t.role in ("input", "parameter")]
         self._results = [t.name for t in program.slots if t.role == "output"]
         self._results += [name for name in program.states if name not in self._results]
-        self._table = (ctypes.c_void_p * (len(program.slots) + 2))()
-        self._arena = aligned(program.arena)
-        self._table[len(program.slots)] = self._arena.ctypes.data
-        self._buffers: dict[str, Array] = {}
-        for tensor in program.slots:
-            self._place(tensor, aligned_array(tensor.shape, tensor.dtype))
-        self._written = [n for n, t in self._tensors.items() if self._is_written(t)]
         self._library: jit.Library | None = None
-        self._step: Callable[[ctypes.c_void_p], None] = self._load_and_step
-        self._context = ctypes.c_void_p(ctypes.addressof(self._table))
+        self._drive: Drive | None = None
 
     def __call__(self, arrays: Mapping[str, Any]) -> dict[str, Array]:
         """Outputs and new values of the states, from arrays for all inputs and parameters."""
         self._check_names(arrays)
-        names = [tensor.name for tensor in self._given]
-        found = self.run({name: arrays[name] for name in names}, self._results)
+        found = self.run({name: arrays[name] for name in self._given}, self._results)
         return dict(zip(self._results, found, strict=True))
 
     def run(self, arrays: Mapping[str, Any], results: Sequence[str]) -> list[Array]:
@@ -79,134 +71,126 @@ class Executable:
 
         Threads may share it: no call sees what another one has put in place.
         """
-        given = {name: self._fitting(name, array) for name, array in arrays.items()}
+        memory = self._memory
+        given = {name: memory.fitting(name, array) for name, array in arrays.items()}
         with self._lock:
-            for limit in self.program.limits:
-                _check_limit(limit, given.get(limit.input, self._buffers[limit.input]))
-            for name, array in given.items():
-                np.copyto(self._buffers[name], array)
-            self._step(self._context)
-            return [self._buffers[name].copy() for name in results]
+            if not given.keys() <= self._inputs:  # then the native check comes too late
+                for limit in self.program.limits:
+                    limit.check(given.get(limit.input, memory.buffers[limit.input]))
+            away = memory.lend(given)
+            try:
+                self._step(given)
+            finally:
+                if away:
+                    memory.restore(away)
+            return [memory.buffers[name].copy() for name in results]
 
     def step(self) -> None:
         """Run once on the buffers as they stand; states are updated in place."""
         with self._lock:
-            for limit in self.program.limits:
-                _check_limit(limit, self._buffers[limit.input])
-            self._step(self._context)
+            self._step({})
+
+    def series(
+        self,
+        inputs: Mapping[str, Array],
+        outputs: Mapping[str, Array],
+        order: Array | None = None,
+    ) -> Series:
+        """Steps on rows of arrays, which must have the tensors' dtypes; see `series`.
+
+        What is not given stays as it is bound. Raises `ArrayError` where an array does not fit.
+        """
+        memory = self._memory
+        rows = [input_rows(memory, name, array, order) for name, array in inputs.items()]
+        rows += [output_rows(memory, name, array) for name, array in outputs.items()]
+        return Series(memory, rows, self.program.limits, self._driven, self._lock)
 
     def profile(self, steps: int = 10) -> Profile:
         """The time of every kernel, averaged over some steps on the buffers as they stand; states stay as they are."""
         with self._lock:
-            for limit in self.program.limits:
-                _check_limit(limit, self._buffers[limit.input])
             return self._profile(steps)
 
     def _profile(self, steps: int) -> Profile:
         """Another program in the same memory, but for what a step writes."""
         assert self._timed is not None, "made without the stages"
-        timed = self._timed()
+        timed, memory = self._timed(), self._memory
         times = np.zeros((len(timed.kernels), 2), np.int64)
-        other = Executable(timed.program, self.explain, self.threads)
-        other._table[len(self.program.slots)] = self._arena.ctypes.data
-        other._table[len(self.program.slots) + 1] = times.ctypes.data
-        for name, tensor in self._tensors.items():
-            if self._is_written(tensor):
-                np.copyto(other._buffers[name], self._buffers[name])
+        other = Executable(timed.program, self.explain, self.threads, ftz=self._ftz)
+        other._memory.set_extra(0, memory.arena)
+        other._memory.set_extra(1, times)
+        for name, buffer in memory.buffers.items():
+            if memory.is_written(name):
+                np.copyto(other._memory.buffers[name], buffer)
             else:
-                other._place(tensor, self._buffers[name])
-        other._step(other._context)
+                other._memory.place(name, buffer)
+        other._step({})
         times[:] = 0
         for _ in range(steps):
-            other._step(other._context)
+            other._step({})
         return Profile.of(timed, times.tolist(), steps, self.threads)
 
     def check(self, name: str, array: Array) -> None:
         """IndexError if a number in an array for this input, with any number of rows, points outside."""
         for limit in self.program.limits:
             if limit.input == name:
-                _check_limit(limit, array)
+                limit.check(array)
 
     def bind(self, name: str, array: Array) -> None:
         """Use the memory of ``array`` for this input, parameter or output from now on."""
-        tensor = self._tensor(name)
+        memory = self._memory
+        tensor = memory.tensor(name)
         if not isinstance(array, np.ndarray):
             raise TypeError(f"{name}: expected a NumPy array, got {type(array).__name__}")
-        if array.shape != tensor.shape or array.dtype != np.dtype(tensor.dtype):
-            raise ArrayError(f"{name}: expected {tensor}, got {_show(array)}")
+        if array.shape != tensor.shape or array.dtype != memory.dtypes[name]:
+            raise ArrayError(f"{name}: expected {tensor}, got {described(array)}")
         if not array.flags.c_contiguous or not array.flags.aligned:
             raise ArrayError(f"{name}: expected an array that is C-contiguous and aligned")
-        if self._is_written(tensor) and not array.flags.writeable:
+        if memory.is_written(name) and not array.flags.writeable:
             raise ArrayError(f"{name}: a step writes to it, but the array is read-only")
         with self._lock:
-            self._check_apart(tensor, array)
-            self._place(tensor, array)
+            memory.check_apart(name, array)
+            memory.place(name, array)
 
     def buffer(self, name: str) -> Array:
         """The memory of an input, parameter or output as it stands."""
-        return self._buffers[self._tensor(name).name]
+        return self._memory.buffers[self._memory.tensor(name).name]
 
-    def _load_and_step(self, context: ctypes.c_void_p) -> None:
-        """The first step: code for another machine can be explained without being loaded here."""
-        program = self.program
-        symbols = [program.symbol, *([TEAM_SYMBOL] if program.for_team else [])]
-        self._library = jit.load(program.objects, symbols)
-        alone = self._step = jit.function(self._library, program.symbol, ctypes.c_void_p)
-        if program.for_team and self.threads > 1:
-            address = self._library.addresses[TEAM_SYMBOL]
-            job = Job.of(address, ctypes.addressof(self._table), self.threads)
-
-            def step(context: ctypes.c_void_p) -> None:
-                if not together(job):
-                    alone(context)
-
-            self._step = step
-        self._step(context)
-        if self._is_watched:
+    def _step(self, given: Mapping[str, Array]) -> None:
+        """One step, on memory where these arrays are; IndexError before it if one of them points outside."""
+        is_first = self._drive is None
+        if self._drive is None:
+            self._drive = self._driven(())
+        if refused := self._drive():
+            limit = self.program.limits[refused - 1]
+            limit.check(given.get(limit.input, self._memory.buffers[limit.input]))
+        if is_first and self._is_watched:
             sys.stderr.write(f"{self._profile(steps=10)}\n")
 
-    def _place(self, tensor: Tensor, array: Array) -> None:
-        self._buffers[tensor.name] = array
-        self._table[self._positions[tensor.name]] = array.ctypes.data
-
-    def _tensor(self, name: str) -> Tensor:
-        if name not in self._tensors:
-            raise ArrayError(f"{name}: expected one of {', '.join(self._tensors)}")
-        return self._tensors[name]
-
-    def _fitting(self, name: str, value: Any) -> Array:
-        tensor, array = self._tensor(name), np.asarray(value)
-        if array.shape != tensor.shape:
-            raise ArrayError(f"{name}: expected {tensor}, got {_show(array)}")
-        return converted(name, tensor.dtype, array)
-
-    def _is_written(self, tensor: Tensor) -> bool:
-        return tensor.role == "output" or tensor.name in self.program.states
-
-    def _check_apart(self, tensor: Tensor, array: Array) -> None:
-        """What a step writes must not be memory of anything else."""
-        for name in self._buffers if self._is_written(tensor) else self._written:
-            if name != tensor.name and np.may_share_memory(array, self._buffers[name]):
-                raise ArrayError(f"{tensor.name}: the array shares its memory with that of {name}")
+    def _driven(self, moves: Sequence[Move]) -> Drive:
+        """The step with some moves before it. Loaded only now: code for another machine can be explained."""
+        program, memory = self.program, self._memory
+        if self._library is None:
+            self._library = jit.load(program.objects, [program.symbol])
+        loop = Loop(
+            step=self._library.addresses[program.symbol],
+            context=ctypes.addressof(memory.table),
+            stop=1,
+            flushing=self._ftz,
+        )
+        bounds = [
+            Bound(memory.entry(n), memory.buffers[n].size, memory.dtypes[n].itemsize, limit.size)
+            for limit in program.limits
+            for n in (limit.input,)
+        ]
+        threads = self.threads if program.for_team else 1
+        return Drive(loop, moves, bounds, threads, self._library)
 
     def _check_names(self, arrays: Mapping[str, Any]) -> None:
-        for tensor in self._given:
-            if tensor.name not in arrays:
-                raise ArrayError(f"{tensor.name}: expected an array for {tensor}, got none")
+        tensors = self._memory.tensors
+        for name in self._given:
+            if name not in arrays:
+                raise ArrayError(f"{name}: expected an array for {tensors[name]}, got none")
         for name in arrays:
-            if name not in self._tensors or self._tensors[name].role == "output":
-                known = ", ".join(t.name for t in self._given)
+            if name not in tensors or tensors[name].role == "output":
+                known = ", ".join(self._given)
                 raise ArrayError(f"{name}: expected one of {known}, got an unknown name")
-
-
-def _check_limit(limit: Limit, array: Array) -> None:
-    """IndexError naming the first element that points outside."""
-    unsigned = array.view(f"u{array.itemsize}")  # negative numbers are then the greatest ones
-    if array.size == 0 or unsigned.max() < limit.size:
-        return
-    position = tuple(map(int, np.argwhere((array < 0) | (array >= limit.size))[0]))
-    subscripts = ", ".join(map(str, position))
-    raise IndexError(
-        f"{limit.input}[{subscripts}] is {array[position]}, but it is a subscript of {limit.tensor}, "
-        f"where 0 to {limit.size - 1} are allowed"
-    )

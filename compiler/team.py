@@ -13,16 +13,11 @@ import atexit
 import ctypes
 import mmap
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
 from threading import RLock, Thread
 
-from . import jit
-from .barrier import barrier_module
-from .cache import module_key, opened
-from .options import cache_directory, processors
-from .target import host
+from .native import address, native
+from .options import processors
 
 __all__ = ["Job", "together"]
 
@@ -50,18 +45,6 @@ class Job(ctypes.Structure):
         return cls(function, context, threads, _TIGHT if threads <= processors() else 0)
 
 
-@cache
-def _library() -> jit.Library:
-    text, store = barrier_module(host()), opened(cache_directory())
-    key = module_key(text, host(), jit.versions())
-    data = store.get(key) if store else None
-    if data is None:
-        (data,) = jit.compile_modules([text], host())
-        if store:
-            store.put(key, data)
-    return jit.load([data], ["barrier", "run", "give", "work"])
-
-
 @dataclass(slots=True)
 class _Team:
     """Memory that the threads meet in, and the threads besides the caller."""
@@ -73,7 +56,7 @@ class _Team:
     def __post_init__(self) -> None:
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
         barrier = ctypes.c_void_p.from_address(self.address)
-        barrier.value = _library().addresses["barrier"]
+        barrier.value = address("barrier")
 
     def grow(self, threads: int) -> None:
         """Start what is missing of so many threads, the caller among them."""
@@ -86,13 +69,12 @@ class _Team:
 
     def serve(self, place: int) -> None:
         """What a thread does: it keeps the memory, and with it the work, until it is sent home."""
-        jit.function(_library(), "work", ctypes.c_void_p, ctypes.c_int64)(self.address, place)
+        native("work")(self.address, place)
 
     def dismiss(self) -> None:
         """Every thread returns as soon as it looks."""
-        give = jit.function(_library(), "give", ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
         for place in range(1, len(self.threads) + 1):
-            give(self.address, place, None)
+            native("give")(self.address, place, None)
 
 
 @dataclass(slots=True)
@@ -112,15 +94,10 @@ def together(job: Job) -> bool:
         team = _ready(job.threads)
         if team is None:
             return False
-        _run()(team.address, ctypes.addressof(job))
+        native("run")(team.address, ctypes.addressof(job))
         return True
     finally:
         _turn.release()
-
-
-@cache
-def _run() -> Callable[..., None]:
-    return jit.function(_library(), "run", ctypes.c_void_p, ctypes.c_void_p)
 
 
 def _ready(threads: int) -> _Team | None:

@@ -37,6 +37,7 @@ def load_model(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Model:
                 [[_metric(each) for each in several] for several in saved.training.metrics],
                 saved.training.loss_weights,
                 [[_metric(e) for e in several] for several in saved.training.weighted_metrics],
+                saved.training.ftz,
             )
             groups = (*saved.training.metrics, *saved.training.weighted_metrics)
             model.position = _fitting(saved.position, 1 + sum(map(len, groups)))

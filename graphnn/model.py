@@ -33,16 +33,11 @@ from .optimizers import Optimizer, Updates
 from .random import Source
 from .summary import summary_text
 from .training.callbacks import Callback, History
-from .training.data import (
-    arrays_of,
-    fitting,
-    truth_input,
-    weight_input,
-)
-from .training.feed import ArrayFeed, Feed, batches, is_arrays
+from .training.data import arrays_of, truth_input, weight_input
+from .training.feed import ArrayFeed, Feed
 from .training.feeding import (
-    batch_size_of,
     feed_of,
+    predictions,
     samples_of,
     split_feed,
     start_of,
@@ -162,12 +157,14 @@ class Model:
         metrics: Metrics | None = None,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         weighted_metrics: Metrics | None = None,
+        ftz: bool = False,
     ) -> None:
         """Choose how to train: names as in Keras, `gn.optimizers` objects, functions ``(y_true, y_pred) -> node``.
 
         For several outputs ``loss`` and ``loss_weights`` are lists with one for each, or dicts by
         the outputs' names, ``metrics`` lists or dicts of lists. ``weighted_metrics`` count samples
-        by the weights that `fit` is given.
+        by the weights that `fit` is given. ``ftz`` flushes subnormal numbers to zero in everything that the model
+        computes; see `function`.
         """
         if loss is None:
             raise GraphnnError(f"{self.name}: compile needs a loss, for example loss='mse'")
@@ -180,9 +177,11 @@ class Model:
             measures_of(metrics, outputs, "metrics"),
             [float(each) for each in per_output(factors, outputs, "loss_weights")],
             measures_of(weighted_metrics, outputs, "weighted_metrics"),
+            ftz,
         )
         self.position = None
         self._steps = {}
+        self._inference = None
 
     @property
     def optimizer(self) -> Optimizer:
@@ -302,24 +301,16 @@ class Model:
     ) -> Any:
         """The outputs for these samples, or for the batches of an iterable (the first entries of tuples)."""
         shown(verbose)
-        if is_arrays(x):
-            found = list(self._predictions(x, batch_size_of(batch_size)))
-        else:
-            given = (batch[0] if isinstance(batch, tuple) else batch for batch in batches(x, steps))
-            found = [part for batch in given for part in self._predictions(batch, None)]
-        if not found:
-            raise GraphnnError("there are no batches")
-        joined = [np.concatenate(parts) for parts in zip(*found, strict=True)]
-        return joined[0] if self.single_output else joined
+        found = predictions(self, x, batch_size, steps)
+        return found[0] if self.single_output else found
 
-    def _predictions(self, x: object, batch_size: int | None) -> Iterable[list[np.ndarray]]:
-        self.meet(x)
-        arrays = arrays_of(x, self.inputs, "x")
-        size = batch_size or max(len(arrays[0]), 1)
-        samples = fitting(arrays, self.inputs, size)
+    @property
+    def inference(self) -> Function:
+        """From inputs to outputs, writing no weight."""
         if self._inference is None:
-            self._inference = Function(self.inputs, self.outputs, training=False)
-        return (listed(self._inference(*batch)) for batch in samples.batches(size))
+            ftz = self.settings is not None and self.settings.ftz
+            self._inference = Function(self.inputs, self.outputs, training=False, ftz=ftz)
+        return self._inference
 
     # --- files ---------------------------------------------------------------------------------
 
@@ -387,7 +378,7 @@ class Model:
     def _new_steps(self, truths: list[Input], weights: list[Input | None]) -> Steps:
         settings = self.compiled()
         goal = objective(settings, self.outputs, truths, weights)
-        return Steps(self.inputs, goal, settings.optimizer)
+        return Steps(self.inputs, goal, settings.optimizer, settings.ftz)
 
 
 def _listed(nodes: Node | Sequence[Node]) -> list[Node]:

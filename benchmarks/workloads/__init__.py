@@ -7,7 +7,8 @@ The files beside this one write them down, one for each framework, with a functi
     apply           the same as a bare function
     differentiate   the same with the gradients of the input and of all weights
 
-Everything is float32.
+Everything is float32. Subnormal numbers count as zero in training, as JAX always has it: a batch
+that is trained on again and again leads to little else.
 """
 
 from __future__ import annotations

@@ -50,6 +50,7 @@ def train_compiled(workload: Workload, start: Batch) -> Step:
 
 
 def _training(forward, parameters, start: Batch) -> Step:
+    torch.set_flush_denormal(True)
     inputs = _channels_first(start.inputs)
     labels = torch.from_numpy(start.labels.astype(np.int64)).flatten()
     optimizer = torch.optim.Adam(parameters, lr=1e-3, fused=True)

@@ -281,6 +281,7 @@ class _Decoder:
             self.measures(record, "metrics"),
             weights,
             self.measures(record, "weighted_metrics"),
+            record.has("ftz") and record.flag("ftz"),
         )
 
     def measures(self, record: Record, key: str) -> list[list[Measure]]:

@@ -187,6 +187,7 @@ class _Encoder:
             "weighted_metrics": [
                 [self.measure(m) for m in each] for each in training.weighted_metrics
             ],
+            "ftz": training.ftz,
         }
 
     def optimizer(self, optimizer: Optimizer) -> Json:

@@ -90,4 +90,5 @@ def _training(model: Model) -> Training | None:
         described(settings.metrics, metric),
         settings.loss_weights,
         described(settings.weighted_metrics, metric),
+        settings.ftz,
     )

@@ -57,6 +57,7 @@ class Training:
     metrics: Sequence[Sequence[Measure]]
     loss_weights: Sequence[float]
     weighted_metrics: Sequence[Sequence[Measure]]
+    ftz: bool = False
 
 
 @dataclass(frozen=True, slots=True)

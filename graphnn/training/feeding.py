@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,8 @@ import numpy as np
 from ..errors import GraphnnError
 from ..layers.base import positive
 from .data import Samples, arrays_of, check_numbers, fitting, weights_of
-from .feed import ArrayFeed, Feed, StreamFeed, is_arrays, unpacked
-from .loop import Position
+from .feed import ArrayFeed, Feed, StreamFeed, batches, is_arrays, unpacked
+from .loop import Position, listed
 from .steps import Steps
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "batch_size_of",
     "feed_of",
+    "predictions",
     "samples_of",
     "split_feed",
     "start_of",
@@ -77,6 +78,29 @@ def samples_of(
     steps = model.steps_for(truth, weights)
     arrays = [*given, *truth, *(w for w in weights if w is not None)]
     return steps, fitting(arrays, steps.inputs, batch_size or max(len(arrays[0]), 1))
+
+
+def predictions(
+    model: Model, x: object, batch_size: int | None, limit: int | None
+) -> list[np.ndarray]:
+    """The outputs for arrays, or for the batches of an iterable, first entries of tuples, one after the other."""
+    if is_arrays(x):
+        found = list(_outputs(model, x, batch_size_of(batch_size)))
+    else:
+        given = (batch[0] if isinstance(batch, tuple) else batch for batch in batches(x, limit))
+        found = [part for batch in given for part in _outputs(model, batch, None)]
+    if not found:
+        raise GraphnnError("there are no batches")
+    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+
+
+def _outputs(model: Model, x: object, batch_size: int | None) -> Iterator[list[np.ndarray]]:
+    """Those for so many rows at a time, or for all at once."""
+    model.meet(x)
+    arrays = arrays_of(x, model.inputs, "x")
+    size = batch_size or max(len(arrays[0]), 1)
+    for batch in fitting(arrays, model.inputs, size).batches(size):
+        yield listed(model.inference(*batch))
 
 
 def start_of(model: Model, feed: Feed, resume: bool) -> Position:

@@ -31,6 +31,7 @@ class Settings:
     metrics: list[list[tuple[str, Metric]]]
     loss_weights: list[float]
     weighted_metrics: list[list[tuple[str, Metric]]]
+    ftz: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ class Steps:
     given: list[Input]
     objective: Objective
     optimizer: Optimizer
+    ftz: bool = False
 
     @property
     def inputs(self) -> list[Input]:
@@ -38,11 +39,13 @@ class Steps:
 
     @cached_property
     def train(self) -> Function:
-        return Function(self.inputs, self.objective.nodes, self.updates, training=True)
+        return Function(
+            self.inputs, self.objective.nodes, self.updates, training=True, ftz=self.ftz
+        )
 
     @cached_property
     def test(self) -> Function:
-        return Function(self.inputs, self.objective.nodes, training=False)
+        return Function(self.inputs, self.objective.nodes, training=False, ftz=self.ftz)
 
 
 def batch_values(steps: Steps, results: list[np.ndarray], samples: Samples, as_dict: bool) -> Any:

@@ -97,7 +97,7 @@ def test_declines_when_the_work_is_small() -> None:
     program, explanation = stages(matrix_product(32, 32, 32), _settings())
     assert not program.for_team
     assert explanation("distribute") == "kernel_0"
-    assert "team" not in explanation("emit")
+    assert "@wait" not in explanation("emit")
 
 
 def test_one_waits_for_what_another_wrote() -> None:

@@ -21,7 +21,7 @@ from compiler.target import NAMES, host
 
 # y[i] = x[i] + w[i]; then w takes the value of y. t is only there to be checked.
 STEP = """
-define void @step(ptr %context) {
+define void @step(ptr %context, ptr %team, i64 %thread, i64 %threads) {
   %at_w = getelementptr i8, ptr %context, i64 8
   %at_y = getelementptr i8, ptr %context, i64 16
   %x = load ptr, ptr %context, align 8
