@@ -103,7 +103,7 @@ class Executable:
         memory = self._memory
         rows = [input_rows(memory, name, array, order) for name, array in inputs.items()]
         rows += [output_rows(memory, name, array) for name, array in outputs.items()]
-        return Series(memory, rows, self.program.limits, self._driven, self._lock)
+        return Series(memory, rows, self.program.limits, self._driven, self._lock, self._watch)
 
     def profile(self, steps: int = 10) -> Profile:
         """The time of every kernel, averaged over some steps on the buffers as they stand; states stay as they are."""
@@ -157,13 +157,17 @@ class Executable:
 
     def _step(self, given: Mapping[str, Array]) -> None:
         """One step, on memory where these arrays are; IndexError before it if one of them points outside."""
-        is_first = self._drive is None
         if self._drive is None:
             self._drive = self._driven(())
         if refused := self._drive():
             limit = self.program.limits[refused - 1]
             limit.check(given.get(limit.input, self._memory.buffers[limit.input]))
-        if is_first and self._is_watched:
+        self._watch()
+
+    def _watch(self) -> None:
+        """After the first step: its profile, if somebody has asked."""
+        if self._is_watched:
+            self._is_watched = False
             sys.stderr.write(f"{self._profile(steps=10)}\n")
 
     def _driven(self, moves: Sequence[Move]) -> Drive:

@@ -60,6 +60,8 @@ def input_rows(memory: Memory, name: str, array: Array, order: Array | None) -> 
     if not tensor.shape or array.shape[1:] != tensor.shape[1:]:
         raise ArrayError(f"{name}: expected rows of {tensor}, got {described(array)}")
     _check(memory, name, array)
+    if order is None:
+        memory.check_apart(name, array)
     size, length = tensor.shape[0], len(array) if order is None else len(order)
     if order is not None and (order.dtype != np.int64 or not order.flags.c_contiguous):
         raise ArrayError(f"the order is an array of int64, got {described(order)}")
@@ -74,6 +76,7 @@ def output_rows(memory: Memory, name: str, array: Array) -> Rows:
     if tensor.role != "output" or array.shape[1:] != tensor.shape:
         raise ArrayError(f"{name}: expected steps of {tensor}, got {described(array)}")
     _check(memory, name, array)
+    memory.check_apart(name, array)
     return Rows(name, array, 1, len(array))
 
 
@@ -81,7 +84,6 @@ def _check(memory: Memory, name: str, array: Array) -> None:
     if array.dtype != memory.dtypes[name] or not (array.flags.c_contiguous and array.flags.aligned):
         tensor = memory.tensor(name)
         raise ArrayError(f"{name}: expected C-contiguous {tensor.dtype}, got {described(array)}")
-    memory.check_apart(name, array)
 
 
 class Series:
@@ -94,14 +96,16 @@ class Series:
         limits: Sequence[Limit],
         drive: Callable[[Sequence[Move]], Drive],
         lock: Lock,
+        watch: Callable[[], None],
     ) -> None:
-        self._memory, self._rows, self._limits, self._lock = memory, rows, limits, lock
+        self._memory, self._rows, self._limits = memory, rows, limits
+        self._lock, self._watch = lock, watch
         self._drive = drive([each.move(memory) for each in rows])
         self.steps = min((each.steps for each in rows), default=0)
 
     @property
     def done(self) -> int:
-        """The first step that was not done, whatever has ended the last `run`."""
+        """The first step that was not done, whatever has ended the last `run`; at first 0."""
         return int(self._drive.loop.next)
 
     def run(self, first: int, stop: int, seconds: float) -> None:
@@ -119,6 +123,7 @@ class Series:
                 refused = self._drive()
             finally:
                 self._memory.restore(each.name for each in self._rows)
+            self._watch()
         if refused:
             limit = self._limits[refused - 1]
             for each in self._rows:

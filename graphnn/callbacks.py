@@ -142,6 +142,10 @@ class ModelCheckpoint(Callback):
         self.watched.best = initial_value_threshold
         self.batches = self.epoch = 0
 
+    @property
+    def hears_batches(self) -> bool:
+        return self.save_freq != "epoch"
+
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
         self.epoch = epoch
 

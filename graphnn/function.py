@@ -94,7 +94,7 @@ class Function:
             if node not in self.inputs:
                 raise GraphnnError(f"the outputs need {node!r}, which is not among the inputs")
         self._compiled: dict[tuple[tuple[int, ...], ...], _Compiled] = {}
-        self._lock = Lock()  # updates of several batch sizes write to the same parameters
+        self.lock = Lock()  # updates of several batch sizes write to the same parameters
 
     def _add_changes(self) -> None:
         """Statistics and counters move with every training step; they may bring in others."""
@@ -114,7 +114,7 @@ class Function:
             if values[k].dtype is not dtype:
                 values[k] = converted(values[k], self.inputs[k])
         placed = {name: values[k] for name, k in compiled.inputs}
-        with self._lock:
+        with self.lock:
             results = compiled.executable.run(placed, compiled.outputs)
         return results[0] if self.single else results
 
@@ -127,7 +127,7 @@ class Function:
         if len(values) != len(self.inputs):
             names = ", ".join(node.name for node in self.inputs)
             raise GraphnnError(f"expected {len(self.inputs)} arrays ({names}), got {len(values)}")
-        with self._lock:
+        with self.lock:
             if key not in self._compiled:
                 self._compiled[key] = self._compile(bind_sizes(self.inputs, values))
             return self._compiled[key]

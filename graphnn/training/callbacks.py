@@ -25,6 +25,12 @@ class Callback:
     model: Model
     params: Mapping[str, Any]
 
+    @property
+    def hears_batches(self) -> bool:
+        """Is it to be told of every batch? Training then stops after each, else it goes on for a while."""
+        mine = (self.on_train_batch_begin, self.on_train_batch_end)
+        return any(getattr(method, "__func__", None) not in _SILENT for method in mine)
+
     def set_model(self, model: Model) -> None:
         self.model = model
 
@@ -48,6 +54,9 @@ class Callback:
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         """After a batch."""
+
+
+_SILENT = (Callback.on_train_batch_begin, Callback.on_train_batch_end)
 
 
 class History(Callback):

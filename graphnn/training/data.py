@@ -160,5 +160,5 @@ def fitting(arrays: Sequence[np.ndarray], inputs: Sequence[Input], batch_size: i
         raise ShapeError(f"{inputs[0].name}: there are no samples")
     for size in dict.fromkeys((min(batch_size, counts[0]), counts[0] % batch_size or batch_size)):
         bind_sizes(inputs, [array[:size] for array in arrays])
-    ready = tuple(converted(array, node) for array, node in zip(arrays, inputs, strict=True))
-    return Samples(ready)
+    ready = [converted(array, node) for array, node in zip(arrays, inputs, strict=True)]
+    return Samples(tuple(np.require(array, requirements=["C", "A"]) for array in ready))

@@ -10,9 +10,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..errors import GraphnnError
+from ..function import Function
 from ..random import Stream, permutation
 from .data import Samples
 from .steps import Steps
+from .stretch import Stretch, stretches
 
 __all__ = ["ArrayFeed", "Feed", "StreamFeed", "batches", "is_arrays", "unpacked"]
 
@@ -53,6 +55,13 @@ class ArrayFeed:
         rows = permutation(self.samples.count, order) if order else None
         for batch in self.samples.batches(self.size, rows, first):
             yield self.steps, batch
+
+    def stretches(
+        self, function: Function, order: Stream | None = None, first: int = 0
+    ) -> Iterator[Stretch]:
+        """The same batches, many at a time, for one of the functions of the steps."""
+        rows = permutation(self.samples.count, order) if order else None
+        return stretches(function, self.samples.arrays, self.size, rows, first)
 
 
 @dataclass(frozen=True, slots=True)

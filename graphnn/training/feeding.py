@@ -14,6 +14,7 @@ from .data import Samples, arrays_of, check_numbers, fitting, weights_of
 from .feed import ArrayFeed, Feed, StreamFeed, batches, is_arrays, unpacked
 from .loop import Position, listed
 from .steps import Steps
+from .stretch import stretches
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -91,7 +92,9 @@ def predictions(
         found = [part for batch in given for part in _outputs(model, batch, None)]
     if not found:
         raise GraphnnError("there are no batches")
-    return [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    return [
+        np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*found, strict=True)
+    ]
 
 
 def _outputs(model: Model, x: object, batch_size: int | None) -> Iterator[list[np.ndarray]]:
@@ -99,8 +102,14 @@ def _outputs(model: Model, x: object, batch_size: int | None) -> Iterator[list[n
     model.meet(x)
     arrays = arrays_of(x, model.inputs, "x")
     size = batch_size or max(len(arrays[0]), 1)
-    for batch in fitting(arrays, model.inputs, size).batches(size):
-        yield listed(model.inference(*batch))
+    samples = fitting(arrays, model.inputs, size)
+    if samples.count <= size:
+        yield listed(model.inference(*samples.arrays))
+        return
+    for stretch in stretches(model.inference, samples.arrays, size):
+        while stretch.left:
+            stretch.go_on()
+        yield [values.reshape(-1, *values.shape[2:]) for values in stretch.values()]
 
 
 def start_of(model: Model, feed: Feed, resume: bool) -> Position:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,10 @@ import numpy as np
 from ..errors import GraphnnError
 from ..random import Stream
 from .callbacks import Callback, History
-from .feed import Feed
+from .feed import ArrayFeed, Feed
 from .objective import Objective
 from .progress import Progress
+from .stretch import Stretch
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -44,13 +45,13 @@ class Averages:
         self.names = list(names)
         self.sums = None if sums is None else sums.copy()  # totals, then counts
 
-    def add(self, objective: Objective, results: Sequence[np.ndarray], samples: int) -> list[float]:
-        """Take a batch in, and give what it gave."""
+    def add(self, objective: Objective, results: Sequence[np.ndarray], samples: int) -> None:
+        """Take in what one batch gave, or several of so many samples each."""
         self.names = objective.names
         values, counts = objective.shares(results, samples)
-        parts = [v * n for v, n in zip(values, counts, strict=True)] + counts
-        self.sums = np.array(parts) + (0 if self.sums is None else self.sums)
-        return values
+        parts = np.concatenate([values * counts, counts], axis=1)
+        before = np.zeros(parts.shape[1]) if self.sums is None else self.sums
+        self.sums = np.add.accumulate(np.vstack([before, parts]))[-1]  # in order, as one by one
 
     @property
     def logs(self) -> dict[str, float]:
@@ -64,8 +65,14 @@ class Averages:
 def run(feed: Feed) -> dict[str, float]:
     """Loss and metrics over all batches; nothing is trained."""
     averages = Averages()
-    for steps, batch in feed.epoch():
-        averages.add(steps.objective, listed(steps.test(*batch)), len(batch[0]))
+    if isinstance(feed, ArrayFeed):
+        for stretch in feed.stretches(feed.steps.test):
+            while stretch.left:
+                stretch.go_on()
+            averages.add(feed.steps.objective, stretch.values(), stretch.size)
+    else:
+        for steps, batch in feed.epoch():
+            averages.add(steps.objective, listed(steps.test(*batch)), len(batch[0]))
     return averages.logs
 
 
@@ -85,8 +92,9 @@ def train(
     style: str,
 ) -> History:
     """Train until ``epochs`` have been done; logs are those of before each batch's update."""
-    history = History()
-    listeners = [history, *callbacks, Progress(style)]
+    history, progress = History(), Progress(style)
+    listeners = [history, *callbacks, progress]
+    one_by_one = any(getattr(each, "hears_batches", True) for each in listeners)
 
     def tell(event: str, *arguments: object) -> None:
         for listener in listeners:
@@ -99,15 +107,15 @@ def train(
     logs: dict[str, float] = {}
     for epoch in range(position.epoch, epochs):
         tell("on_epoch_begin", epoch, {})
-        if shuffle and not position.batch:
+        if shuffle and not position.batch and position.stream is None:
             position.stream = model.random.streams.next()
         averages = Averages(feed.names, position.sums)
-        fed = feed.epoch(position.stream, position.batch)
-        for number, (steps, batch) in enumerate(fed, position.batch):
-            tell("on_train_batch_begin", number, {})
-            averages.add(steps.objective, listed(steps.train(*batch)), len(batch[0]))
-            position.batch, position.sums = number + 1, averages.sums
-            tell("on_train_batch_end", number, averages.logs)
+        if isinstance(feed, ArrayFeed) and not one_by_one:
+            turns = _many_at_once(feed, position, averages)
+        else:
+            turns = _one_by_one(feed, position, averages, tell)
+        for _ in turns:
+            progress.show(position.batch, averages.logs)
             if model.stop_training:
                 break
         logs = averages.logs
@@ -120,3 +128,39 @@ def train(
             break
     tell("on_train_end", logs)
     return history
+
+
+def _one_by_one(
+    feed: Feed, position: Position, averages: Averages, tell: Callable[..., None]
+) -> Iterator[None]:
+    """The batches of an epoch, each of them told."""
+    fed = feed.epoch(position.stream, position.batch)
+    for number, (steps, batch) in enumerate(fed, position.batch):
+        tell("on_train_batch_begin", number, {})
+        averages.add(steps.objective, listed(steps.train(*batch)), len(batch[0]))
+        position.batch, position.sums = number + 1, averages.sums
+        tell("on_train_batch_end", number, averages.logs)
+        yield
+
+
+def _many_at_once(feed: ArrayFeed, position: Position, averages: Averages) -> Iterator[None]:
+    """The same in native code, a short time at once; an interrupt finds the position after a whole batch."""
+
+    def take(stretch: Stretch, start: int) -> None:
+        """What was done since the position, which moves last and at once: so this may be begun again."""
+        averages.sums = position.sums
+        values = stretch.values(position.batch - start)
+        if len(values[0]):
+            averages.add(feed.steps.objective, values, stretch.size)
+            position.batch, position.sums = position.batch + len(values[0]), averages.sums
+
+    for stretch in feed.stretches(feed.steps.train, position.stream, position.batch):
+        start = position.batch
+        while stretch.left:
+            try:
+                stretch.go_on()
+                take(stretch, start)
+            except BaseException:
+                take(stretch, start)
+                raise
+            yield

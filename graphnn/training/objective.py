@@ -52,14 +52,13 @@ class Objective:
     def nodes(self) -> list[Node]:
         return [self.loss, *self.metrics.values(), *self.counts.values()]
 
-    def shares(
-        self, results: Sequence[np.ndarray], samples: int
-    ) -> tuple[list[float], list[float]]:
-        """Loss and metrics out of the values of `nodes`, and what each of them counts."""
-        found = [float(value) for value in results]
+    def shares(self, results: Sequence[np.ndarray], samples: int) -> tuple[np.ndarray, np.ndarray]:
+        """Loss and metrics, a row for each batch, out of the values of `nodes`, and what each of them counts."""
+        found = np.stack([np.asarray(value, np.float64).reshape(-1) for value in results], axis=1)
         end = len(self.names)
-        counts = dict(zip(self.counts, found[end:], strict=True))
-        return found[:end], [counts.get(name, float(samples)) for name in self.names]
+        counts = dict(zip(self.counts, found[:, end:].T, strict=True))
+        all_ = np.full(len(found), float(samples))
+        return found[:, :end], np.stack([counts.get(name, all_) for name in self.names], axis=1)
 
 
 def _weighted(rank: int, axes: str, suffix: str) -> tuple[Operation, Operation]:

@@ -38,10 +38,11 @@ class Progress(Callback):
                 total=self.params["steps"], desc=self._title(epoch), file=sys.stdout, unit="batch"
             )
 
-    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+    def show(self, batches: int, logs: Logs) -> None:
+        """So many batches of the epoch are done."""
         if self.bar is not None:
             self.bar.set_postfix_str(text(logs), refresh=False)
-            self.bar.update()
+            self.bar.update(batches - self.bar.n)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         if self.bar is not None:

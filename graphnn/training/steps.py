@@ -50,7 +50,7 @@ class Steps:
 
 def batch_values(steps: Steps, results: list[np.ndarray], samples: Samples, as_dict: bool) -> Any:
     """Of one batch."""
-    values, _ = steps.objective.shares(results, samples.count)
+    values = steps.objective.shares(results, samples.count)[0][0].tolist()
     return dict(zip(steps.objective.names, values, strict=True)) if as_dict else plain(values)
 
 
