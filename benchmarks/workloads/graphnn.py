@@ -64,7 +64,8 @@ def function(
             labels = gn.Input(start.labels.shape, dtype="int32")
             loss = gn.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
             updates = adam.apply_gradients(gn.compute_gradients(loss))
-            return gn.function([inputs, labels], loss, updates), (start.inputs, start.labels)
+            compiled = gn.function([inputs, labels], loss, updates, ftz=True)
+            return compiled, (start.inputs, start.labels)
         case "predict" | "apply":
             return gn.function([inputs], [logits]), (start.inputs,)
         case "differentiate":
