@@ -14,10 +14,10 @@ guide: $(VENV)/.guide ## the guide as a site, in out/guide
 	$(BIN)/python -m graphnn guide out/guide
 
 test: $(VENV)/.test ## everything that needs no other framework
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 oracles: $(VENV)/.test $(VENV)/.oracles ## the tests that compare with torch, jax and keras
-	$(BIN)/python -m pytest -m oracle $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m oracle $(ARGS)
 
 bench: $(VENV)/.demo $(VENV)/.oracles ## the ratio table against PyTorch and JAX
 	$(BIN)/python -m benchmarks $(ARGS)

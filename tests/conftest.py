@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,8 @@ from .oracles import jax, keras, torch
 
 # Tests run side by side, one for each processor: a step takes one, unless a test asks for more.
 os.environ.setdefault("GRAPHNN_THREADS", "1")
+# Expressions are trees, and there are millions: to look for cycles among them takes a tenth of the time.
+gc.set_threshold(50_000)
 
 __all__ = ["golden", "jax", "keras", "torch"]
 
