@@ -7,7 +7,8 @@
 
 A file that is damaged, truncated, swapped or foreign is not executed: it counts as absent, is written anew, and one
 warning is logged. Without a home or on a read-only disk everything works, only slower. The least recently used files
-go when the directory grows above its limit.
+go when the directory grows above its limit, give or take a 64th: to look through it for each file would take the
+longer the more it holds.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = ["LIMIT", "Cache", "generator_version", "module_key", "opened", "progr
 
 MAGIC = b"graphnn cache 1\n"
 LIMIT = 512 << 20
+_SHARES = 64
 _DIGEST = hashlib.sha256().digest_size
 _log = logging.getLogger("graphnn")
 
@@ -97,17 +99,23 @@ class Cache:
         """Keep ``payload``; readers see all of it or nothing."""
         try:
             descriptor, name = tempfile.mkstemp(dir=self.directory, prefix=".new-")
+            checksum = _checksum(key, payload)
             try:
                 with open(descriptor, "wb") as file:
-                    file.write(MAGIC + _checksum(key, payload) + payload)
+                    file.write(MAGIC + checksum + payload)
                 os.replace(name, self.directory / key)
             except BaseException:
                 with contextlib.suppress(OSError):
                     os.unlink(name)
                 raise
-            self._shrink()
+            if self._is_due(checksum, len(payload)):
+                self._shrink()
         except OSError as error:
             _warn(f"the cache in {self.directory} cannot be written ({error.strerror})")
+
+    def _is_due(self, checksum: bytes, size: int) -> bool:
+        """Once for each 64th of the limit that is written, by all processes together: the checksum is the die."""
+        return int.from_bytes(checksum[:4]) * self.limit < (size * _SHARES) << 32
 
     def _shrink(self) -> None:
         """Drop what was not used for longest until the rest fits the limit."""

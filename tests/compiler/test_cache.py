@@ -148,6 +148,19 @@ def test_the_least_recently_used_goes_first(tmp_path: Path) -> None:
     assert kept == ["0", "2", "3"]
 
 
+def test_the_directory_is_looked_through_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once for each 64th of the limit that is written, not for each file."""
+    store = cache.opened(tmp_path / "cache", limit=64_000)
+    assert store is not None
+    looks: list[cache.Cache] = []
+    monkeypatch.setattr(cache.Cache, "_shrink", lambda self: looks.append(self))
+    for number in range(300):
+        store.put(f"{number:064}", bytes(50))
+    assert 0 < len(looks) <= 30
+
+
 def test_every_part_of_a_target_is_in_the_key() -> None:
     """Any other triple, processor, feature or width is another key; so are text and versions."""
     target = NAMES["x86-64-v3"]
