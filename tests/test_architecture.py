@@ -181,7 +181,8 @@ def test_compiler_never_imports_graphnn() -> None:
 
 def test_imports_have_no_cycle() -> None:
     """The modules of both packages can be read in an order in which nothing refers forward."""
-    graph = nx.DiGraph(
+    graph = nx.DiGraph()
+    graph.add_edges_from(
         (source.module, each.module)
         for source in sources(*PACKAGES)
         for each in source.imports

