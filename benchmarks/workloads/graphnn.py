@@ -59,8 +59,8 @@ def function(
     inputs, logits = _network(workload, start)
     match task:
         case "train":
-            # Keras adds epsilon before it corrects the bias of moments, hence small differences.
-            adam = gn.optimizers.Adam(learning_rate=1e-3, epsilon=1e-8)
+            # Keras adds epsilon before it corrects the bias of moments: the same in the first step.
+            adam = gn.optimizers.Adam(learning_rate=1e-3, epsilon=1e-8 * 0.001**0.5)
             labels = gn.Input(start.labels.shape, dtype="int32")
             loss = gn.losses.sparse_categorical_crossentropy(labels, logits, from_logits=True)
             updates = adam.apply_gradients(gn.compute_gradients(loss))
