@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from math import prod
+from math import ceil, prod
 
 from .expression import (
     Binder,
@@ -43,6 +43,7 @@ from .system import Equation, System, Tensor
 __all__ = ["partial"]
 
 FEW = 2048  # results, about as many as a few tiles hold
+ONE_TILE = 256  # results: the operands are read once
 MANY = 1 << 16  # results that stay near while pieces of their sums pass
 TERMS = 1 << 18  # of all results together: some microseconds of work
 LARGE = (
@@ -119,7 +120,7 @@ class _Writer:
         body = substitute(e.body, {index: part * length + index})
         tensor = self.tensor(equation, tuple(_size(b) for b in (*parts, *results)))
         places = tuple(b.index for b in (*parts, *results))
-        pieces = self.pieces(body, binders, results)
+        body, binders, pieces = self.pieces(body, binders, results)
         indices = (*parts, *binders[:pieces], *results)
         value = Reduce("sum", body, tuple(binders[pieces:]))
         origin = f"a sum in {count} parts" + ", each in pieces" * (pieces > 0)
@@ -127,17 +128,33 @@ class _Writer:
         total = Reduce("sum", Element(tensor, places), parts)
         return total / prod(map(_size, e.binders)) if e.kind == "mean" else total
 
-    def pieces(self, body: Expr, binders: Sequence[Binder], results: Sequence[Binder]) -> int:
-        """How many ranges of a part's sum go around its results, so that what is inside them stays near."""
-        if prod(map(_size, results)) <= FEW:
-            return 0
+    def pieces(
+        self, body: Expr, binders: list[Binder], results: Sequence[Binder]
+    ) -> tuple[Expr, list[Binder], int]:
+        """A part's sum, and how many of its ranges go around the results, so that what is inside stays near.
+
+        The last of these is cut where all of it would be too much, or would leave too few terms inside.
+        """
         count = 0
-        while (
-            prod(map(_size, binders[count + 1 :])) >= LEAST
-            and self.volume(body, {b.index: _size(b) for b in (*binders[count:], *results)}) > NEAR
-        ):
+        while prod(map(_size, results)) > ONE_TILE and count < len(binders):
+            extents = {b.index: _size(b) for b in (*binders[count:], *results)}
+            if self.volume(body, extents) <= NEAR:
+                break
+            index, size = binders[count].index, _size(binders[count])
+            rest = prod(map(_size, binders[count + 1 :]))
+            if rest < LEAST:
+                least, most = ceil(self.volume(body, extents) / NEAR), size * rest // LEAST
+                number = next((n for n in range(least, most + 1) if size % n == 0), None)
+                if number is None:
+                    break
+                outer = fresh_index("q", dict.fromkeys((*extents, *free_indices(body))))
+                body = substitute(body, {index: outer * (size // number) + index})
+                binders[count : count + 1] = [
+                    Binder(outer, expr(number)),
+                    Binder(index, expr(size // number)),
+                ]
             count += 1
-        return count
+        return body, binders, count
 
     def volume(self, e: Expr, extents: Mapping[Index, int]) -> int:
         """How many elements an expression reads while these indices run."""

@@ -20,9 +20,11 @@ what it was computed from) the rest is a loop of its own, as it is for vectors, 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from .blocks import in_blocks
 from .collapse import collapse
@@ -46,6 +48,8 @@ from .tiles import Tile, choose
 __all__ = ["schedule"]
 
 BLOCK = 256  # terms that one accumulator adds up before its result goes into the next one
+NEAR = 1 << 16  # elements that stay near while a loop runs over them again and again
+_MOST_TILED = 4  # loops whose orders are compared
 _PARALLEL_SUMS = 8  # accumulators that keep the processor busy
 
 
@@ -89,13 +93,37 @@ def _scattered(kernel: Kernel, extents: Mapping[str, int]) -> frozenset[str]:
 
 
 def _loop_order(extents: Mapping[str, int], tile: Tile, body: Sequence[Statement]) -> list[str]:
-    """Outside what is not tiled; then for reductions the vectors around the rows, else rows around vectors.
+    """Outside what is not tiled, inside what moves least through memory.
 
-    So what a tile of a reduction loads as vectors stays near while the rows pass by.
+    Where that makes no difference, for reductions the vectors around the rows, else rows around vectors: so what a
+    tile of a reduction loads as vectors stays near while the rows pass by.
     """
     tiled = [i for i in extents if tile.lanes(i) > 1]
     tiled.sort(key=lambda i: i == tile.vector, reverse=any(isinstance(s, Fold) for s in body))
-    return [*(i for i in extents if i not in tiled), *tiled]
+    moved = partial(_moved, extents=extents, tile=tile, body=body)
+    best = min(itertools.permutations(tiled), key=moved) if len(tiled) <= _MOST_TILED else tiled
+    return [*(i for i in extents if i not in tiled), *best]
+
+
+def _moved(
+    order: Sequence[str], extents: Mapping[str, int], tile: Tile, body: Sequence[Statement]
+) -> int:
+    """Elements that come from afar in this order of loops: what is read again counts again unless it stayed near."""
+    registers = dependences(body)
+    folded = {
+        r.index: r.extent for s in statements(tuple(body)) if isinstance(s, Fold) for r in s.ranges
+    }
+    total = 0
+    for load in {load: None for s in statements(tuple(body)) for load in loads(s)}:
+        own = indices(load, registers)
+        volume = math.prod(n for i, n in folded.items() if i in own)
+        for index in reversed(order):
+            if index in own:
+                volume *= extents[index]
+            elif volume > NEAR:
+                volume *= math.ceil(extents[index] / tile.lanes(index))
+        total += volume
+    return total
 
 
 def _cut(range_: Range, rows: int, width: int, exact: bool) -> list[Range]:

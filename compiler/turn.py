@@ -33,6 +33,8 @@ from .system import Equation, System, Tensor
 __all__ = ["turn"]
 
 READS = 16  # of each element, that pay for a copy
+LARGE = 1 << 22  # elements: such a copy waits for memory
+READS_LARGE = 64
 LANES = 8  # values of an index at least that are worth being neighbours
 
 
@@ -89,7 +91,8 @@ class _Writer:
         sizes = [*equation.indices, *around.binders]
         reads = prod(int(n.value) for _, n in sizes if isinstance(n, Number))
         others = [e for e in walk(around.body) if isinstance(e, Element) and e != element]
-        if reads < READS * prod(own.shape) or any(along in free_indices(e) for e in others):
+        worth = READS if prod(own.shape) < LARGE else READS_LARGE
+        if reads < worth * prod(own.shape) or any(along in free_indices(e) for e in others):
             return element
         axis = subscripts.index(along)
         subscripts[axis], subscripts[-1] = subscripts[-1], subscripts[axis]
