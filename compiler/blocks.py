@@ -47,7 +47,7 @@ from .loops import (
     Store,
 )
 
-__all__ = ["in_blocks"]
+__all__ = ["in_blocks", "nest"]
 
 NEAR = 1 << 19  # bytes of an operand's rows that stay in the nearer caches beside all else
 CLOSE = 3 << 15  # bytes of an operand's columns that need no panel to stay in the nearer caches
@@ -79,16 +79,17 @@ class _Product:
 
 def in_blocks(
     levels: Levels, body: tuple[Statement, ...]
-) -> tuple[tuple[Statement, ...], tuple[Panel, ...]]:
-    """The loops around a body, those of a contraction in blocks; and the panels that they fill."""
+) -> tuple[tuple[Statement, ...], tuple[Panel, ...]] | None:
+    """The loops around a contraction in blocks, and the panels that they fill; None where it declines."""
     product = _product(levels, body)
     if product is None:
-        return _nest(levels, body), ()
-    nest = _Blocks(product, levels[-2], levels[-1][0])
-    return _nest(levels[:-2], nest.statements()), tuple(nest.panels)
+        return None
+    blocks = _Blocks(product, levels[-2], levels[-1][0])
+    return nest(levels[:-2], blocks.statements()), tuple(blocks.panels)
 
 
-def _nest(levels: Levels, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+def nest(levels: Levels, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """The loops of each level around a body, those side by side each around the same."""
     for level in reversed(levels):
         body = tuple(Loop(r, body) for r in level)
     return body

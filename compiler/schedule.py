@@ -26,7 +26,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
-from .blocks import in_blocks
+from .blocks import in_blocks, nest
 from .collapse import collapse
 from .loops import (
     Accumulator,
@@ -49,7 +49,6 @@ __all__ = ["schedule"]
 
 BLOCK = 256  # terms that one accumulator adds up before its result goes into the next one
 NEAR = 1 << 16  # elements that stay near while a loop runs over them again and again
-_MOST_TILED = 4  # loops whose orders are compared
 _PARALLEL_SUMS = 8  # accumulators that keep the processor busy
 
 
@@ -69,7 +68,7 @@ def schedule(kernel: Kernel, target: Target, once: frozenset[str] = frozenset())
     for index in _loop_order(extents, tile, body):
         lanes = tile.width if index == tile.vector else 1
         levels.append(_cut(Range(index, 0, extents[index]), tile.rows.get(index, 1), lanes, exact))
-    body, panels = in_blocks(levels, body)
+    body, panels = in_blocks(levels, body) or (nest(_moving_least(levels, tile, body), body), ())
     return replace(kernel, body=body, panels=panels)
 
 
@@ -93,35 +92,38 @@ def _scattered(kernel: Kernel, extents: Mapping[str, int]) -> frozenset[str]:
 
 
 def _loop_order(extents: Mapping[str, int], tile: Tile, body: Sequence[Statement]) -> list[str]:
-    """Outside what is not tiled, inside what moves least through memory.
+    """Outside what is not tiled; then for reductions the vectors around the rows, else rows around vectors.
 
-    Where that makes no difference, for reductions the vectors around the rows, else rows around vectors: so what a
-    tile of a reduction loads as vectors stays near while the rows pass by.
+    So what a tile of a reduction loads as vectors stays near while the rows pass by.
     """
     tiled = [i for i in extents if tile.lanes(i) > 1]
     tiled.sort(key=lambda i: i == tile.vector, reverse=any(isinstance(s, Fold) for s in body))
-    moved = partial(_moved, extents=extents, tile=tile, body=body)
-    best = min(itertools.permutations(tiled), key=moved) if len(tiled) <= _MOST_TILED else tiled
-    return [*(i for i in extents if i not in tiled), *best]
+    return [*(i for i in extents if i not in tiled), *tiled]
 
 
-def _moved(
-    order: Sequence[str], extents: Mapping[str, int], tile: Tile, body: Sequence[Statement]
-) -> int:
+def _moving_least(
+    levels: Sequence[Sequence[Range]], tile: Tile, body: Sequence[Statement]
+) -> list[Sequence[Range]]:
+    """The loops in an order in which less moves through memory: what is tiled in any order, inside what is not."""
+    outer = [level for level in levels if tile.lanes(level[0].index) == 1]
+    tiled = [level for level in levels if tile.lanes(level[0].index) > 1]
+    return [*outer, *min(itertools.permutations(tiled), key=partial(_moved, body=body))]
+
+
+def _moved(order: Sequence[Sequence[Range]], body: Sequence[Statement]) -> int:
     """Elements that come from afar in this order of loops: what is read again counts again unless it stayed near."""
     registers = dependences(body)
-    folded = {
-        r.index: r.extent for s in statements(tuple(body)) if isinstance(s, Fold) for r in s.ranges
-    }
+    folds = [s for s in statements(tuple(body)) if isinstance(s, Fold)]
+    folded = {r.index: r.extent for fold in folds for r in fold.ranges}
     total = 0
     for load in {load: None for s in statements(tuple(body)) for load in loads(s)}:
         own = indices(load, registers)
         volume = math.prod(n for i, n in folded.items() if i in own)
-        for index in reversed(order):
-            if index in own:
-                volume *= extents[index]
+        for level in reversed(order):
+            if level[0].index in own:
+                volume *= sum(r.extent for r in level)
             elif volume > NEAR:
-                volume *= math.ceil(extents[index] / tile.lanes(index))
+                volume *= sum(r.turns for r in level)
         total += volume
     return total
 

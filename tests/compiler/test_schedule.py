@@ -95,6 +95,19 @@ def test_schedule_folds_walk_through_memory() -> None:
     assert [i for i in ranges if "." not in i] == ["k", "i"]
 
 
+def test_schedule_reads_the_larger_operand_of_dot_products_once() -> None:
+    """Of two loops over rows the one around the other is that over the operand that does not stay near."""
+    for rows, columns, outer in ((64, 65_536, "j"), (65_536, 64, "i")):
+        product = element("A", "i", "k") * element("B", "j", "k")
+        own = equation(element("C", "i", "j"), reduction("sum", product, k=128), i=rows, j=columns)
+        tensors = (
+            tensor("A", rows, 128),
+            tensor("B", columns, 128),
+            tensor("C", rows, columns, role="output"),
+        )
+        assert _loops(_scheduled(tensors, own))[0].index == outer
+
+
 def test_schedule_keeps_several_sums_running() -> None:
     """A single sum has several accumulators, else each addition waits for the one before."""
     own = equation(element("s"), reduction("sum", element("x", "i"), i=4096))
