@@ -8,6 +8,7 @@
 In this order:
 
     simplify   exact simplification (simplify.py)
+    constants  what is one number everywhere is read as that number
     share      equal equations become one, copies are read at their source
     hoist      a part with a reduction, if it depends on fewer indices than its surroundings, stands
                inside another reduction or occurs again elsewhere; a part without a reduction, if it
@@ -17,7 +18,8 @@ In this order:
 
 A new equation covers the whole range of its indices and is read inside it, so it is equal wherever
 it is read, zero reads within it included. Declines for constants such as sqrt(2), which the emitter
-computes once, and for copies that are outputs or new values of states. Time is linear in the number
+computes once, for copies that are outputs or new values of states, and for constants that are whole
+(a formula may count with those) or of another precision. Time is linear in the number
 of equations: what is equal is found in dictionaries of canonical forms.
 """
 
@@ -43,7 +45,7 @@ from .expression import (
     substitute,
     walk,
 )
-from .match import Sizes, covers, inner_sizes, rename_apart
+from .match import Definitions, Sizes, covers, inner_sizes, rename_apart
 from .notes import Note, note
 from .simplify import kind_of, simplify
 from .system import Equation, System, Tensor, reads
@@ -68,7 +70,7 @@ Key = tuple[object, ...]
 
 def hoist(system: System, notes: list[Note] | None = None) -> System:
     """The same system with each value computed once; ``notes`` tells what was hoisted."""
-    system = share(simplified(system), notes)
+    system = share(constants(simplified(system), notes), notes)
     system = share(_Hoister(system, notes).run(), notes)
     return drop(system, notes)
 
@@ -83,6 +85,32 @@ def simplified(system: System) -> System:
         subscripts = tuple(simplify(s, sizes, tensors) for s in equation.subscripts)
         equations.append(replace(equation, value=value, subscripts=subscripts))
     return replace(system, equations=tuple(equations))
+
+
+def constants(system: System, notes: list[Note] | None = None) -> System:
+    """Every element that surely is a constant of its equation's precision, as that number."""
+    tensors, definitions = system.by_name, Definitions(system)
+    known = {
+        name: q.value
+        for name, q in definitions.equations.items()
+        if isinstance(q.value, Number) and not q.value.is_integer
+    }
+
+    def read(e: Expr, sizes: Sizes, dtype: str) -> Expr:
+        if isinstance(e, Element) and e.tensor in known and tensors[e.tensor].dtype == dtype:
+            return definitions.open(e, sizes) or e
+        if isinstance(e, Reduce):
+            sizes = inner_sizes(sizes, e.binders)
+        return rebuild(e, lambda child: read(child, sizes, dtype))
+
+    if not known:
+        return system
+    for name, value in known.items():
+        note(notes, "hoist", name, f"is {value}")
+    equations = tuple(
+        replace(q, value=read(q.value, q.sizes, tensors[q.target].dtype)) for q in system.equations
+    )
+    return simplified(replace(system, equations=equations))
 
 
 # --- share ----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -282,3 +283,28 @@ def test_time_is_linear() -> None:
         chain.append(define(f"h{layer}", at(f"h{layer - 1}", n, i) / row))
     after = hoist(system(*chain, outputs="h399"))
     assert len(after.equations) == 2 * 399
+
+
+def test_constants_are_read_as_numbers() -> None:
+    """A tensor that is one number everywhere needs no memory, and its readers do not wait for it."""
+    whole = system(define("c", expr(0.25)), define("y", at("c", n, i) * at("x", n, i)))
+    assert lines(whole) == ["y[n, i] = 0.25*x[n, i]"]
+
+
+def test_constants_stay_where_a_read_may_lie_outside() -> None:
+    """Before the first column there is zero, not the constant."""
+    outside = system(define("c", expr(0.25)), define("y", at("c", n, i - 1) * at("x", n, i)))
+    assert [line[0] for line in lines(outside)] == ["c", "y"]
+
+
+def test_constants_stay_where_they_are_whole_numbers() -> None:
+    """A real 7 is not the integer 7: 7/2 and 7//2 differ."""
+    whole = system(define("c", expr(7)), define("y", at("c", n, i) * at("x", n, i)))
+    assert "c" in [q.target for q in hoist(whole).equations]
+
+
+def test_constants_stay_where_the_reader_is_more_precise() -> None:
+    """What was rounded to float32 is not the number that was written."""
+    rounded = system(define("c", expr(0.1)), define("y", at("c", n, i) * at("x", n, i)))
+    wide = tuple(replace(t, dtype="float64") if t.name == "y" else t for t in rounded.tensors)
+    assert "c" in [q.target for q in hoist(replace(rounded, tensors=wide)).equations]
