@@ -1,0 +1,44 @@
+"""A step is shared while that is faster, and no longer."""
+
+from __future__ import annotations
+
+from compiler.drive import Choice
+
+
+def _turns(choice: Choice, times: list[tuple[float, float]]) -> list[bool]:
+    """Which calls were made alone, if steps take so many seconds (alone, together)."""
+    now, found = 0.0, []
+    for alone, shared in times:
+        found.append(choice.is_alone(now))
+        elapsed = alone if found[-1] else shared
+        now += elapsed
+        choice.note(found[-1], now, elapsed, 1)
+    return found
+
+
+def test_a_quiet_machine_shares_every_step() -> None:
+    """Small differences and a rare long step change nothing."""
+    times = [(0.002, 0.001 + 0.0002 * (k % 3)) for k in range(500)]
+    times[100] = times[350] = (0.002, 0.004)
+    assert not any(_turns(Choice(), times))
+
+
+def test_a_busy_machine_does_not() -> None:
+    """Where sharing takes far longer than before, steps are done alone but for a look now and then."""
+    times = [(0.002, 0.001)] * 100 + [(0.004, 0.03)] * 1000
+    turns = _turns(Choice(), times)
+    assert not any(turns[:100])
+    assert sum(turns[100:]) > 900
+    assert turns[-200:].count(False) > 0
+
+
+def test_a_machine_that_is_quiet_again_shares_again() -> None:
+    """A look finds that sharing is fast, and it stays."""
+    times = [(0.002, 0.001)] * 100 + [(0.004, 0.03)] * 300 + [(0.002, 0.001)] * 3000
+    assert not any(_turns(Choice(), times)[-500:])
+
+
+def test_steps_that_have_become_longer_are_still_shared() -> None:
+    """Where alone is slower, too, one trial is enough."""
+    times = [(0.002, 0.001)] * 100 + [(0.02, 0.01)] * 300
+    assert sum(_turns(Choice(), times)) <= 5
