@@ -2,7 +2,7 @@
 
 GRAPHNN_DEBUG=1..6      what to print while compiling (see ``Options.debug``)
 GRAPHNN_DUMP=directory  write every stage to ``00_...txt, 01_...txt``
-GRAPHNN_THREADS=n       how many threads a step uses
+GRAPHNN_THREADS=n       how many threads a step may use, of as many as there are processors
 GRAPHNN_CACHE=directory where compiled objects are kept; ``off`` keeps none
 """
 
