@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from . import losses
 from .errors import FormatError, GraphnnError
@@ -33,14 +33,16 @@ def load_model(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Model:
         if saved.training is not None:
             model.compile(
                 saved.training.optimizer,
-                [measure_function(each, losses.get) for each in saved.training.losses],
-                [[_metric(each) for each in several] for several in saved.training.metrics],
+                [
+                    measure_function(each, losses.get) if each else None
+                    for each in saved.training.losses
+                ],
+                _metrics(saved.training.metrics),
                 saved.training.loss_weights,
-                [[_metric(e) for e in several] for several in saved.training.weighted_metrics],
+                _metrics(saved.training.weighted_metrics),
                 saved.training.ftz,
             )
-            groups = (*saved.training.metrics, *saved.training.weighted_metrics)
-            model.position = _fitting(saved.position, 1 + sum(map(len, groups)))
+            model.position = _fitting(saved.position, model.compiled().count)
     except GraphnnError as error:
         raise FormatError(f"{os.fspath(path)}: {error}") from None
     return model
@@ -52,7 +54,5 @@ def _fitting(position: Position | None, measures: int) -> Position | None:
     return position
 
 
-def _metric(measure: Measure) -> str | Callable[..., Node]:
-    """A metric of graphnn by its name, under which it is reported."""
-    function = measure_function(measure, metric)
-    return function if measure.templates or measure.options else measure.label
+def _metrics(measures: Sequence[Sequence[Measure]]) -> list[list[Callable[..., Node]]]:
+    return [[measure_function(each, metric) for each in several] for several in measures]

@@ -12,11 +12,11 @@ textbook's ``p - t``. Keras's class names make such a function with its options 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial, wraps
 from typing import Any, ParamSpec
 
-from .catalogue import define
+from .catalogue import Domain, define, with_attributes
 from .errors import DtypeError, GraphnnError, ShapeError
 from .functions import mean
 from .graph.application import Result
@@ -24,6 +24,8 @@ from .graph.node import Node, require_node, unique_name
 from .graph.operation import Operation, op
 
 __all__ = [
+    "ALIASES",
+    "LOSSES",
     "BinaryCrossentropy",
     "CategoricalCrossentropy",
     "Loss",
@@ -33,11 +35,14 @@ __all__ = [
     "averaged",
     "binary_crossentropy",
     "categorical_crossentropy",
+    "configured",
     "get",
+    "known",
     "labels_of",
     "matching",
     "mean_absolute_error",
     "mean_squared_error",
+    "names_of",
     "options_of",
     "sparse_categorical_crossentropy",
     "values_by",
@@ -45,6 +50,7 @@ __all__ = [
 ]
 
 Loss = Callable[[Node, Node], Node]
+Shape = tuple[int, ...]
 P = ParamSpec("P")
 
 _SIGMOID = "p[...] = 1/(1 + exp(-x[...]))\n"
@@ -62,34 +68,51 @@ _absolute_error = define(
     samples=[{"p": (4, 3), "t": (4, 3)}],
     group="loss",
 )
-_BINARY = "y[...] = -(t[...]*log(p[...]) + (1 - t[...])*log(1 - p[...]))"
-_binary = define(
+
+
+def _crossentropy(
+    name: str,
+    text: str,
+    activation: str,
+    smoothing: str,
+    shapes: Sequence[Shape],
+    domains: Mapping[str, Domain],
+) -> dict[tuple[bool, bool], Operation]:
+    """The operation by whether it takes logits, and whether its labels are smoothed, ``s`` from ``t``."""
+    found = {}
+    for logits in (False, True):
+        operand = "x" if logits else "p"
+        before = activation if logits else ""
+        for smooth in (False, True):
+            formula = before + (smoothing + text.replace("t[", "s[") if smooth else text)
+            numbers: dict[str, Any] = {"smoothing": 0.1} if smooth else {}
+            found[logits, smooth] = define(
+                name + "_from_logits" * logits + "_smoothed" * smooth,
+                formula,
+                samples=[{operand: shape, "t": shape} for shape in shapes],
+                domains={key: domains[key] for key in ("t", operand) if key in domains},
+                outputs=("y",),
+                group="loss",
+                **numbers,
+            )
+    return found
+
+
+_binary = _crossentropy(
     "binary_crossentropy",
-    _BINARY,
-    samples=[{"t": (4, 1), "p": (4, 1)}],
-    domains={"t": "unit", "p": "unit"},
-    group="loss",
+    "y[...] = -(t[...]*log(p[...]) + (1 - t[...])*log(1 - p[...]))",
+    _SIGMOID,
+    "s[...] = (1 - smoothing)*t[...] + smoothing/2\n",
+    [(4, 1)],
+    {"t": "unit", "p": "unit"},
 )
-_binary_logits = define(
-    "binary_crossentropy_from_logits",
-    _SIGMOID + _BINARY,
-    samples=[{"x": (4, 1), "t": (4, 1)}],
-    domains={"t": "unit"},
-    group="loss",
-)
-_CATEGORICAL = "y[...] = -sum[i](t[..., i]*log(p[..., i]))"
-_categorical = define(
+_categorical = _crossentropy(
     "categorical_crossentropy",
-    _CATEGORICAL,
-    samples=[{"t": (4, 3), "p": (4, 3)}, {"t": (2, 5, 3), "p": (2, 5, 3)}],
-    domains={"t": "distribution", "p": "distribution"},
-    group="loss",
-)
-_categorical_logits = define(
-    "categorical_crossentropy_from_logits",
-    _SOFTMAX + _CATEGORICAL,
-    samples=[{"x": (4, 3), "t": (4, 3)}, {"x": (2, 5, 3), "t": (2, 5, 3)}],
-    group="loss",
+    "y[...] = -sum[i](t[..., i]*log(p[..., i]))",
+    _SOFTMAX,
+    "s[..., i] = (1 - smoothing)*t[..., i] + smoothing/dim(t, -1)\n",
+    [(4, 3), (2, 5, 3)],
+    {"t": "distribution", "p": "distribution"},
 )
 _SPARSE = "y[...] = -log(p[..., t[...]])"
 _LABELS = {"t": (4,), "p": (4, 3), "x": (4, 3)}
@@ -123,13 +146,15 @@ _column = op("y[..., i:1] = x[...]", "column")
 _VALUES: dict[Callable[..., Node], Callable[..., Node]] = {}
 
 
-def averaged(name: str) -> Callable[[Callable[P, Node]], Callable[P, Node]]:
+def averaged(
+    name: str, over: Callable[[Node], Node] = mean
+) -> Callable[[Callable[P, Node]], Callable[P, Node]]:
     """Of a function that gives a value for each sample make one that gives their mean, as a node of that name."""
 
     def decorate(values: Callable[P, Node]) -> Callable[P, Node]:
         @wraps(values)
         def average(*args: P.args, **options: P.kwargs) -> Node:
-            result = mean(values(*args, **options))
+            result = over(values(*args, **options))
             result.name = unique_name(name)
             return result
 
@@ -170,21 +195,42 @@ def mean_absolute_error(y_true: object, y_pred: Node) -> Node:
 
 
 @averaged("loss")
-def binary_crossentropy(y_true: object, y_pred: Node, from_logits: bool = False) -> Node:
-    """``mean(-(t*log(p) + (1 - t)*log(1 - p)))``; from logits ``p = sigmoid(x)``."""
+def binary_crossentropy(
+    y_true: object, y_pred: Node, from_logits: bool = False, label_smoothing: float = 0.0
+) -> Node:
+    """``mean(-(t*log(p) + (1 - t)*log(1 - p)))``; from logits ``p = sigmoid(x)``.
+
+    Smoothed labels are ``(1 - label_smoothing)*t + label_smoothing/2``.
+    """
     truth = matching(y_true, y_pred, "binary_crossentropy")
-    if from_logits:
-        return values_of(_binary_logits, "losses", x=y_pred, t=truth)
-    return values_of(_binary, "losses", p=y_pred, t=truth)
+    return _entropy(_binary, truth, y_pred, from_logits, label_smoothing)
 
 
 @averaged("loss")
-def categorical_crossentropy(y_true: object, y_pred: Node, from_logits: bool = False) -> Node:
-    """``mean(-sum[i](t[i]*log(p[i])))``; from logits ``p = softmax(x)``. ``y_true`` holds a share for each class."""
+def categorical_crossentropy(
+    y_true: object, y_pred: Node, from_logits: bool = False, label_smoothing: float = 0.0
+) -> Node:
+    """``mean(-sum[i](t[i]*log(p[i])))``; from logits ``p = softmax(x)``. ``y_true`` holds a share for each class.
+
+    Smoothed labels are ``(1 - label_smoothing)*t[i] + label_smoothing/dim(t, -1)``.
+    """
     truth = matching(y_true, y_pred, "categorical_crossentropy")
-    if from_logits:
-        return values_of(_categorical_logits, "losses", x=y_pred, t=truth)
-    return values_of(_categorical, "losses", p=y_pred, t=truth)
+    return _entropy(_categorical, truth, y_pred, from_logits, label_smoothing)
+
+
+def _entropy(
+    operations: Mapping[tuple[bool, bool], Operation],
+    truth: object,
+    prediction: Node,
+    logits: bool,
+    smoothing: float,
+) -> Node:
+    if not 0 <= smoothing <= 1:
+        raise GraphnnError(f"label_smoothing must lie between 0 and 1, got {smoothing!r}")
+    operation = operations[bool(logits), smoothing > 0]
+    if smoothing:
+        operation = with_attributes(operation, smoothing=smoothing)
+    return values_of(operation, "losses", **{"x" if logits else "p": prediction, "t": truth})
 
 
 @averaged("loss")
@@ -242,14 +288,28 @@ def labels_of(y_true: object, y_pred: Node, name: str) -> tuple[object, bool]:
 
 
 def options_of(function: Callable[..., Any]) -> Callable[..., Callable[..., Any]]:
-    """A class of Keras's: called with options it gives ``function`` with those set."""
+    """A class of Keras's: called with options it gives ``function`` with those set, reported as ``name``."""
 
-    def build(**options: object) -> Callable[..., Any]:
-        inspect.signature(function).bind(None, None, **options)
-        return partial(function, **options) if options else function
+    def build(*options: object, name: str | None = None, **named: object) -> Callable[..., Any]:
+        try:
+            given = inspect.signature(function).bind(None, None, *options, **named).arguments
+        except TypeError as error:
+            raise TypeError(f"{function.__name__}: {error}") from None
+        return configured(function, dict(list(given.items())[2:]), name)
 
     build.__doc__ = f"`{function.__name__}` with these options."
     return build
+
+
+def configured(
+    function: Callable[..., Any], options: Mapping[str, Any], name: str | None = None
+) -> Callable[..., Any]:
+    """A loss or metric with options, and the name under which it is reported."""
+    if not options and name in (None, function.__name__):
+        return function
+    found = partial(function, **options)
+    found.__name__ = name or function.__name__  # type: ignore[attr-defined]
+    return found
 
 
 BinaryCrossentropy = options_of(binary_crossentropy)
@@ -258,16 +318,33 @@ MeanAbsoluteError = options_of(mean_absolute_error)
 MeanSquaredError = options_of(mean_squared_error)
 SparseCategoricalCrossentropy = options_of(sparse_categorical_crossentropy)
 
-_BY_NAME: dict[str, Callable[..., Node]] = {
+
+def names_of(functions: Sequence[Callable[..., Node]]) -> dict[str, Callable[..., Node]]:
+    """Functions by their names and by those of Keras's classes.
+
+    >>> list(names_of([mean_squared_error]))
+    ['mean_squared_error', 'MeanSquaredError']
+    """
+    own = {function.__name__: function for function in functions}
+    return own | {name.title().replace("_", ""): function for name, function in own.items()}
+
+
+ALIASES: dict[str, Callable[..., Node]] = {
     "bce": binary_crossentropy,
-    "binary_crossentropy": binary_crossentropy,
-    "categorical_crossentropy": categorical_crossentropy,
+    "BCE": binary_crossentropy,
     "mae": mean_absolute_error,
-    "mean_absolute_error": mean_absolute_error,
-    "mean_squared_error": mean_squared_error,
+    "MAE": mean_absolute_error,
     "mse": mean_squared_error,
-    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
+    "MSE": mean_squared_error,
 }
+LOSSES = (
+    binary_crossentropy,
+    categorical_crossentropy,
+    mean_absolute_error,
+    mean_squared_error,
+    sparse_categorical_crossentropy,
+)
+_BY_NAME = names_of(LOSSES) | ALIASES
 
 
 def get(loss: str | Loss) -> Loss:
@@ -278,8 +355,13 @@ def get(loss: str | Loss) -> Loss:
     """
     if isinstance(loss, str):
         if loss not in _BY_NAME:
-            raise GraphnnError(f"unknown loss {loss!r}; known are {', '.join(_BY_NAME)}")
+            raise GraphnnError(f"unknown loss {loss!r}; known are {known(_BY_NAME)}")
         return _BY_NAME[loss]
     if not callable(loss):
         raise GraphnnError(f"a loss is a name or a function (y_true, y_pred) -> node, got {loss!r}")
     return loss
+
+
+def known(names: Iterable[str]) -> str:
+    """A list for messages, without those that differ in capitals only."""
+    return ", ".join(sorted(name for name in names if name.islower()))

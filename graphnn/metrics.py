@@ -3,7 +3,8 @@
 Most give one value per sample, whose mean is taken. "accuracy" and "top_k" choose by the shapes, as
 Keras does: class numbers (sparse), one-hot rows (categorical), or one probability (binary).
 "precision" and "recall" are ratios of counts; over several batches it is the counts that are added
-up. Keras's class names set options: ``Precision(thresholds=0.8)``.
+up. A loss can be a metric, too. Keras's class names set options, and the name under which a metric is
+reported: ``Precision(thresholds=0.8, name="sure")``.
 """
 
 from __future__ import annotations
@@ -15,32 +16,45 @@ from typing import Any
 from .catalogue import define, with_attributes
 from .errors import GraphnnError
 from .graph.application import Result
-from .graph.node import Node
+from .graph.node import Node, unique_name
 from .graph.operation import Operation
 from .losses import (
+    ALIASES,
+    LOSSES,
     averaged,
+    binary_crossentropy,
+    categorical_crossentropy,
+    known,
     labels_of,
     matching,
     mean_absolute_error,
     mean_squared_error,
+    names_of,
     options_of,
+    sparse_categorical_crossentropy,
     values_by,
     values_of,
 )
 
 __all__ = [
     "BinaryAccuracy",
+    "BinaryCrossentropy",
     "CategoricalAccuracy",
+    "CategoricalCrossentropy",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
     "Metric",
     "Precision",
     "Recall",
     "SparseCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
     "SparseTopKCategoricalAccuracy",
     "TopKCategoricalAccuracy",
     "accuracy",
     "binary_accuracy",
     "categorical_accuracy",
     "count_of",
+    "counted_of",
     "get",
     "precision",
     "recall",
@@ -99,15 +113,14 @@ _sparse_top_k = _sparse_pair("sparse_top_k_categorical_accuracy", _AHEAD, k=2)
 
 
 def _ratio(name: str, counted: str) -> Operation:
-    """The share of ``counted`` that are right: found, and there to be found."""
+    """Which elements are counted, and which of them are right: found, and there to be found."""
     return define(
         name,
-        "hits = sum[...](where(p[...] > threshold and t[...] > 0, 1, 0))\n"
-        f"count = sum[...](where({counted}, 1, 0))\n"
-        "y = where(count == 0, 0, hits/count)",
+        "hits[...] = where(p[...] > threshold and t[...] > 0, 1, 0)\n"
+        f"counted[...] = where({counted}, 1, 0)",
         samples=[{"t": (4, 1), "p": (4, 1)}],
         domains={"t": 2, "p": "unit"},
-        outputs=("y", "count"),
+        outputs=("hits", "counted"),
         threshold=0.5,
         group="metric",
     )
@@ -115,12 +128,36 @@ def _ratio(name: str, counted: str) -> Operation:
 
 _precision = _ratio("precision", "p[...] > threshold")
 _recall = _ratio("recall", "t[...] > 0")
+_share = define(
+    "share",
+    "count = sum[...](counted[...])\ny = where(count == 0, 0, sum[...](hits[...])/count)",
+    samples=[{"hits": (4, 1), "counted": (4, 1)}],
+    domains={"hits": 2, "counted": 2},
+    outputs=("y", "count"),
+    group="metric",
+)
+
+
+def counted_of(values: Node) -> Node | None:
+    """Which of a metric's values count; None if all do."""
+    return _second(values, ("hits", "counted"))
+
+
+def _share_of(hits: Node) -> Node:
+    """The share of what counts that are hits."""
+    counted = counted_of(hits)
+    assert counted is not None
+    return _share.apply({"hits": hits, "counted": counted}).result("y")
 
 
 def count_of(metric: Node) -> Node | None:
     """What a ratio was divided by: over several batches it is averaged with these as weights."""
-    if isinstance(metric, Result) and metric.application.formula.outputs == ("y", "count"):
-        return metric.application.result("count")
+    return _second(metric, ("y", "count"))
+
+
+def _second(node: Node, outputs: tuple[str, str]) -> Node | None:
+    if isinstance(node, Result) and node.application.formula.outputs == outputs:
+        return node.application.result(outputs[1])
     return None
 
 
@@ -176,54 +213,55 @@ def top_k(y_true: Node, y_pred: Node, k: int = 5) -> Node:
     return _values(kind, y_true, y_pred, k=k)
 
 
+@averaged("precision", over=_share_of)
 def precision(y_true: Node, y_pred: Node, thresholds: float = 0.5) -> Node:
     """Of all ``p > thresholds`` the share whose ``t`` is 1; 0 if there are none."""
-    return _share(_precision, y_true, y_pred, thresholds)
+    return _hits(_precision, y_true, y_pred, thresholds)
 
 
+@averaged("recall", over=_share_of)
 def recall(y_true: Node, y_pred: Node, thresholds: float = 0.5) -> Node:
     """Of all whose ``t`` is 1 the share of ``p > thresholds``; 0 if there are none."""
-    return _share(_recall, y_true, y_pred, thresholds)
+    return _hits(_recall, y_true, y_pred, thresholds)
 
 
 def _values(metric: Callable[..., Node], y_true: Node, y_pred: Node, **options: int) -> Node:
     return values_by(metric)(y_true, y_pred, **options)
 
 
-def _share(operation: Operation, y_true: Node, y_pred: Node, threshold: float) -> Node:
+def _hits(operation: Operation, y_true: Node, y_pred: Node, threshold: float) -> Node:
     truth = matching(y_true, y_pred, operation.name)
     chosen = with_attributes(operation, threshold=threshold)
-    application = chosen.apply(chosen.bind((), {"t": truth, "p": y_pred}))
-    return application.result("y")
+    name = unique_name(operation.name)
+    return chosen.apply(chosen.bind((), {"t": truth, "p": y_pred}), name=name).result("hits")
 
-
-BinaryAccuracy = options_of(binary_accuracy)
-CategoricalAccuracy = options_of(categorical_accuracy)
-Precision = options_of(precision)
-Recall = options_of(recall)
-SparseCategoricalAccuracy = options_of(sparse_categorical_accuracy)
-SparseTopKCategoricalAccuracy = options_of(sparse_top_k_categorical_accuracy)
-TopKCategoricalAccuracy = options_of(top_k_categorical_accuracy)
 
 _NAMED = (
     accuracy,
     binary_accuracy,
     categorical_accuracy,
-    mean_absolute_error,
-    mean_squared_error,
     precision,
     recall,
     sparse_categorical_accuracy,
     sparse_top_k_categorical_accuracy,
     top_k,
     top_k_categorical_accuracy,
+    *LOSSES,
 )
-_BY_NAME: dict[str, Metric] = {
-    "acc": accuracy,
-    "mae": mean_absolute_error,
-    "mse": mean_squared_error,
-    **{metric.__name__: metric for metric in _NAMED},
-}
+_BY_NAME: dict[str, Metric] = {"acc": accuracy, **ALIASES, **names_of(_NAMED)}
+
+BinaryAccuracy = options_of(binary_accuracy)
+BinaryCrossentropy = options_of(binary_crossentropy)
+CategoricalAccuracy = options_of(categorical_accuracy)
+CategoricalCrossentropy = options_of(categorical_crossentropy)
+MeanAbsoluteError = options_of(mean_absolute_error)
+MeanSquaredError = options_of(mean_squared_error)
+Precision = options_of(precision)
+Recall = options_of(recall)
+SparseCategoricalAccuracy = options_of(sparse_categorical_accuracy)
+SparseCategoricalCrossentropy = options_of(sparse_categorical_crossentropy)
+SparseTopKCategoricalAccuracy = options_of(sparse_top_k_categorical_accuracy)
+TopKCategoricalAccuracy = options_of(top_k_categorical_accuracy)
 
 
 def get(metric: str | Metric) -> tuple[str, Metric]:
@@ -234,11 +272,12 @@ def get(metric: str | Metric) -> tuple[str, Metric]:
     """
     if isinstance(metric, str):
         if metric not in _BY_NAME:
-            raise GraphnnError(f"unknown metric {metric!r}; known are {', '.join(_BY_NAME)}")
+            raise GraphnnError(f"unknown metric {metric!r}; known are {known(_BY_NAME)}")
         return metric, _BY_NAME[metric]
     if not callable(metric):
         raise GraphnnError(
             f"a metric is a name or a function (y_true, y_pred) -> node, got {metric!r}"
         )
     plain = metric.func if isinstance(metric, partial) else metric
-    return getattr(plain, "__name__", type(metric).__name__), metric
+    named = metric if hasattr(metric, "__name__") else plain
+    return getattr(named, "__name__", type(metric).__name__), metric

@@ -25,13 +25,13 @@ from .files.weights import load_weights, save_weights
 from .function import Function
 from .graph.graph import Graph
 from .graph.node import Input, Node, Parameter, require_node, unique_name
-from .layers.base import Layer, LayerCall, assign_all, positive
+from .layers.base import Layer, assign_all, positive
 from .layers.order import ordered_layers, ordered_parameters
 from .losses import Loss
 from .metrics import Metric
 from .optimizers import Optimizer, Updates
 from .random import Source
-from .summary import summary_text
+from .summary import model_text, summary_text
 from .training.callbacks import Callback, History
 from .training.data import arrays_of, truth_input, weight_input
 from .training.feed import ArrayFeed, Feed
@@ -41,24 +41,18 @@ from .training.feeding import (
     samples_of,
     split_feed,
     start_of,
-    validation_parts,
+    validation_feed,
 )
 from .training.loop import Position, listed, run, train
-from .training.objective import (
-    Settings,
-    guessed_truth,
-    measures_of,
-    objective,
-    per_output,
-)
+from .training.objective import Settings, guessed_truth, measures_of, objective, per_output
 from .training.progress import shown, text, write
 from .training.steps import Steps, batch_values, plain
 
 __all__ = ["Model"]
 
 
-Losses = str | Loss | Sequence[str | Loss] | Mapping[str, str | Loss]
-Metrics = Sequence[str | Metric | Sequence[str | Metric]] | Mapping[str, Any]
+Losses = str | Loss | Sequence[str | Loss | None] | Mapping[str, str | Loss | None]
+Metrics = Sequence[str | Metric | Sequence[str | Metric] | None] | Mapping[str, Any]
 
 
 class Model:
@@ -116,6 +110,16 @@ class Model:
         """The trainable parameters, in the order of `weights`."""
         return [p for p in self.weights if p.trainable]
 
+    @property
+    def trainable(self) -> bool:
+        """Is any layer trained? Setting it sets that of all; it counts from the next `compile` on."""
+        return any(layer.trainable for layer in self.layers)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        for layer in self.layers:
+            layer.trainable = value
+
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the values of `weights`."""
         return [p.value.copy() for p in self.weights]
@@ -124,26 +128,20 @@ class Model:
         """Overwrite the values of `weights`. Raises `ShapeError` before anything is written."""
         assign_all(self.weights, weights, self.name)
 
+    def get_layer(self, name: str) -> Layer:
+        """The layer of that name."""
+        layers = {layer.name: layer for layer in self.layers}
+        if name not in layers:
+            raise GraphnnError(f"{self.name} has no layer {name}; there are {', '.join(layers)}")
+        return layers[name]
+
     def summary(self, print_fn: Callable[[str], object] = print) -> None:
         """Print a table of the layers, their output shapes and numbers of parameters."""
         print_fn(summary_text(self))
 
     def __str__(self) -> str:
         """The inputs, the outputs, and the equations of each layer."""
-        ends = (
-            ", ".join(f"{n.name} {n.type}" for n in ends) for ends in (self.inputs, self.outputs)
-        )
-        parts = [f"{self.name}: {' -> '.join(ends)}"]
-        heading = ""
-        for application in self.graph.applications:
-            owner = next(iter(application.results.values())).owner
-            layer = owner.layer if isinstance(owner, LayerCall) else None
-            title = f"{layer.name} ({layer.kind})" if layer else application.name
-            if title != heading:
-                parts += ["", title]
-                heading = title
-            parts += [f"    {line}" for line in self.graph.lines(application)]
-        return "\n".join(parts)
+        return model_text(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -162,18 +160,21 @@ class Model:
         """Choose how to train: names as in Keras, `gn.optimizers` objects, functions ``(y_true, y_pred) -> node``.
 
         For several outputs ``loss`` and ``loss_weights`` are lists with one for each, or dicts by
-        the outputs' names, ``metrics`` lists or dicts of lists. ``weighted_metrics`` count samples
-        by the weights that `fit` is given. ``ftz`` flushes subnormal numbers to zero in everything that the model
-        computes; see `function`.
+        the outputs' names, ``metrics`` lists or dicts of lists; an output whose loss is None is not
+        trained. ``weighted_metrics`` count samples by the weights that `fit` is given. ``ftz`` flushes subnormal
+        numbers to zero in everything that the model computes; see `function`.
         """
-        if loss is None:
-            raise GraphnnError(f"{self.name}: compile needs a loss, for example loss='mse'")
         # a Sequential that is not built yet will have one output
         outputs = [node.name for node in self.outputs] or [self.name]
+        chosen = [
+            each if each is None else losses.get(each) for each in per_output(loss, outputs, "loss")
+        ]
+        if all(each is None for each in chosen):
+            raise GraphnnError(f"{self.name}: compile needs a loss, for example loss='mse'")
         factors = 1.0 if loss_weights is None else loss_weights
         self.settings = Settings(
             optimizers.get(optimizer),
-            [losses.get(each) for each in per_output(loss, outputs, "loss")],
+            chosen,
             measures_of(metrics, outputs, "metrics"),
             [float(each) for each in per_output(factors, outputs, "loss_weights")],
             measures_of(weighted_metrics, outputs, "weighted_metrics"),
@@ -204,14 +205,16 @@ class Model:
         batch_size: int | None = None,
         epochs: int = 1,
         verbose: int | str = "auto",
-        callbacks: Iterable[Callback] | None = None,
+        callbacks: Callback | Iterable[Callback] | None = None,
         validation_split: float = 0.0,
         validation_data: object = None,
         shuffle: bool = True,
         class_weight: Mapping[int, float] | None = None,
         sample_weight: object = None,
+        initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
+        validation_batch_size: int | None = None,
         resume: bool = False,
     ) -> History:
         """Train on samples, ``batch_size`` (32) at a time, and return the `History`.
@@ -220,7 +223,7 @@ class Model:
         ``(x, y)`` or ``(x, y, sample_weight)``: any iterable, ``steps_per_epoch`` of it for each
         epoch. ``validation_data`` is like either; ``validation_split`` keeps the last share of the
         samples instead. ``sample_weight`` has a weight for each sample, or each step of each (a
-        mask is one of 0 and 1), ``class_weight`` one for each class.
+        mask is one of 0 and 1), ``class_weight`` one for each class, in training only.
 
         ``resume`` goes on where the last `fit` on arrays stood, or stood when the model was saved,
         be it within an epoch: the same arguments then lead to the same result as if there had been
@@ -233,11 +236,12 @@ class Model:
         positive(epochs, "epochs")
         validation: Feed | None = None
         if validation_data is not None:
-            given = validation_parts(validation_data)
-            size = feed.size if isinstance(feed, ArrayFeed) and given[1] is not None else None
-            validation = feed_of(self, *given, None, size, validation_steps)
+            size = validation_batch_size or batch_size
+            validation = validation_feed(self, validation_data, size, validation_steps)
         elif validation_split:
-            feed, validation = split_feed(feed, validation_split)
+            plain_feed = feed_of(self, x, y, sample_weight, None, batch_size, steps_per_epoch)
+            feed, _ = split_feed(feed, validation_split)
+            _, validation = split_feed(plain_feed, validation_split, validation_batch_size)
         for each in (feed, validation):
             if isinstance(each, ArrayFeed):
                 each.steps.train.check(each.samples.arrays, min(each.size, each.samples.count))
@@ -246,9 +250,9 @@ class Model:
             feed,
             epochs=epochs,
             shuffle=shuffle and isinstance(feed, ArrayFeed),
-            position=start_of(self, feed, resume),
+            position=start_of(self, feed, resume, initial_epoch),
             validate=partial(run, validation) if validation is not None else None,
-            callbacks=list(callbacks or ()),
+            callbacks=[callbacks] if isinstance(callbacks, Callback) else list(callbacks or ()),
             style=style,
         )
 

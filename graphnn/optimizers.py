@@ -249,10 +249,11 @@ class Adam(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
+        amsgrad: bool = False,
         **common: Unpack[Common],
     ) -> None:
-        operations = _adam(beta_1, beta_2, epsilon)
-        super().__init__(operations[0], learning_rate, operations[1], **common)
+        operations = _adam(beta_1, beta_2, epsilon, amsgrad)
+        super().__init__(operations[0], learning_rate, operations[1], **_named("adam", common))
 
 
 class AdamW(Optimizer):
@@ -268,9 +269,10 @@ class AdamW(Optimizer):
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-7,
+        amsgrad: bool = False,
         **clipping: Unpack[Clipping],
     ) -> None:
-        operations = _adam(beta_1, beta_2, epsilon)
+        operations = _adam(beta_1, beta_2, epsilon, amsgrad)
         common = _named("adamw", {"weight_decay": weight_decay, **clipping})
         super().__init__(operations[0], learning_rate, operations[1], **common)
 
@@ -316,12 +318,14 @@ class Adagrad(Optimizer):
         super().__init__(with_attributes(rules.ADAGRAD, **numbers), learning_rate, **common)
 
 
-def _adam(beta_1: float, beta_2: float, epsilon: float) -> tuple[Operation, Operation]:
+def _adam(
+    beta_1: float, beta_2: float, epsilon: float, amsgrad: bool
+) -> tuple[Operation, Operation]:
     """The update and the step size."""
     _check_share("beta_1", beta_1)
     _check_share("beta_2", beta_2)
     return (
-        with_attributes(rules.ADAM, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon),
+        with_attributes(rules.ADAM[bool(amsgrad)], beta_1=beta_1, beta_2=beta_2, epsilon=epsilon),
         with_attributes(rules.ADAM_STEP, beta_1=beta_1, beta_2=beta_2),
     )
 

@@ -101,20 +101,34 @@ ADAGRAD = define(
     group="optimizer",
     source="Duchi, Hazan, Singer: Adaptive Subgradient Methods, 2011",
 )
-ADAM = define(
-    "adam",
-    "m.new[...] = m[...] + (1 - beta_1)*(g[...] - m[...])\n"
-    "v.new[...] = v[...] + (1 - beta_2)*(g[...]**2 - v[...])\n"
-    "w.new[...] = w[...] - a*m.new[...]/(sqrt(v.new[...]) + epsilon)",
-    samples=[{**_W, "m": (3, 5), "v": (3, 5)}],
-    domains={"v": "positive"},
-    outputs=("m.new", "v.new", "w.new"),
-    beta_1=0.9,
-    beta_2=0.999,
-    epsilon=1e-7,
-    group="optimizer",
-    source="Kingma, Ba: Adam: A Method for Stochastic Optimization, 2015",
-)
+
+
+def _adam(amsgrad: bool) -> Operation:
+    """Divided by the root of the mean square, or of the largest that there ever was."""
+    moments = (
+        "m.new[...] = m[...] + (1 - beta_1)*(g[...] - m[...])\n"
+        "v.new[...] = v[...] + (1 - beta_2)*(g[...]**2 - v[...])\n"
+    )
+    largest = "u.new[...] = max(u[...], v.new[...])\n" if amsgrad else ""
+    square, states = ("u", ["m", "v", "u"]) if amsgrad else ("v", ["m", "v"])
+    source = "Kingma, Ba: Adam: A Method for Stochastic Optimization, 2015"
+    if amsgrad:
+        source += "; Reddi, Kale, Kumar: On the Convergence of Adam and Beyond, 2018"
+    return define(
+        "adam" + "_amsgrad" * amsgrad,
+        f"{moments}{largest}w.new[...] = w[...] - a*m.new[...]/(sqrt({square}.new[...]) + epsilon)",
+        samples=[{**_W, **dict.fromkeys(states, (3, 5))}],
+        domains={state: "positive" for state in states if state != "m"},
+        outputs=(*(f"{state}.new" for state in states), "w.new"),
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-7,
+        group="optimizer",
+        source=source,
+    )
+
+
+ADAM = {amsgrad: _adam(amsgrad) for amsgrad in (False, True)}
 ADAM_STEP = define(
     "adam_step",
     "a = rate*sqrt(1 - beta_2**t)/(1 - beta_1**t)",

@@ -1,4 +1,4 @@
-"""Summary: a table of a model's layers, their output shapes and their numbers of parameters."""
+"""Summary: a model as a table of its layers, their shapes and numbers of parameters, or as its equations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .layers.order import ordered_layers
 if TYPE_CHECKING:
     from .model import Model
 
-__all__ = ["summary_text"]
+__all__ = ["model_text", "summary_text"]
 
 
 def summary_text(model: Model) -> str:
@@ -32,6 +32,22 @@ def summary_text(model: Model) -> str:
     total, learnt = _count(model.weights), _count(model.parameters)
     totals = f"Parameters: {total:,}, of which {learnt:,} are trainable"
     return "\n".join([f"Model {model.name}", line, lines[0], line, *lines[1:], line, totals])
+
+
+def model_text(model: Model) -> str:
+    """The inputs, the outputs, and the equations of each layer."""
+    ends = (", ".join(f"{n.name} {n.type}" for n in ends) for ends in (model.inputs, model.outputs))
+    parts = [f"{model.name}: {' -> '.join(ends)}"]
+    heading = ""
+    for application in model.graph.applications:
+        owner = next(iter(application.results.values())).owner
+        layer = owner.layer if isinstance(owner, LayerCall) else None
+        title = f"{layer.name} ({layer.kind})" if layer else application.name
+        if title != heading:
+            parts += ["", title]
+            heading = title
+        parts += [f"    {line}" for line in model.graph.lines(application)]
+    return "\n".join(parts)
 
 
 def _last_node(model: Model, what: Layer | Application) -> Node | None:

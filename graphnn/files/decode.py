@@ -269,7 +269,10 @@ class _Decoder:
     # --- training ------------------------------------------------------------------------------
 
     def training(self, record: Record) -> Training:
-        losses = [self.measure(each) for each in record.records("losses")]
+        losses = [
+            None if each is None else self.measure(Record.of(each, record.where))
+            for each in record.items("losses")
+        ]
         weights = record.items("loss_weights")
         if len(weights) != len(losses) or not all(
             type(w) in (int, float) and abs(w) < 1e100 for w in weights
@@ -343,12 +346,10 @@ class _Decoder:
         return parameter
 
     def measure(self, record: Record) -> Measure:
-        templates = record.records("templates") if record.has("templates") else []
-        return Measure(
-            record.text("label"),
-            dict(record.pairs("options")),
-            [self.template(t) for t in templates],
-        )
+        label = record.text("label")
+        if record.has("templates"):
+            return Measure(label, templates=list(map(self.template, record.records("templates"))))
+        return Measure(label, record.text("function"), dict(record.pairs("options")))
 
     def template(self, record: Record) -> Template:
         keys = ("truth", "prediction", "value")

@@ -181,7 +181,7 @@ class _Encoder:
     def training(self, training: Training) -> Json:
         return {
             "optimizer": self.optimizer(training.optimizer),
-            "losses": [self.measure(each) for each in training.losses],
+            "losses": [each and self.measure(each) for each in training.losses],
             "loss_weights": list(training.loss_weights),
             "metrics": [[self.measure(m) for m in each] for each in training.metrics],
             "weighted_metrics": [
@@ -228,10 +228,11 @@ class _Encoder:
         return described
 
     def measure(self, measure: Measure) -> Json:
-        described: Json = {"label": measure.label, "options": dict(measure.options)}
         if measure.templates:
-            described["templates"] = [self.template(each) for each in measure.templates]
-        return described
+            templates = [self.template(each) for each in measure.templates]
+            return {"label": measure.label, "templates": templates}
+        options = dict(measure.options)
+        return {"label": measure.label, "function": measure.function, "options": options}
 
     def template(self, template: Template) -> Json:
         parts = (template.truth, template.prediction, template.value)

@@ -9,6 +9,7 @@ from functools import partial
 from .. import metrics
 from ..errors import FormatError, GraphnnError
 from ..graph.node import Input, Node
+from ..losses import configured
 from .saved import Measure, SavedMeasure, Template
 
 __all__ = ["Lookup", "described_measure", "measure_function", "metric"]
@@ -24,9 +25,9 @@ def described_measure(
     plain, options = function, {}
     if isinstance(function, partial) and not function.args:
         plain, options = function.func, function.keywords
-    name = label if plain is function else getattr(plain, "__name__", "")
+    name = getattr(plain, "__name__", "")
     if _is_known(name, plain, lookup) and all(map(_is_plain, options.values())):
-        return Measure(name, options)
+        return Measure(label, name, options)
     if isinstance(function, SavedMeasure):
         return Measure(label, templates=function.templates)
     return Measure(label, templates=[Template(t, output, function(t, output)) for t in truths])
@@ -37,13 +38,13 @@ def measure_function(measure: Measure, lookup: Lookup) -> Function:
     if measure.templates:
         return SavedMeasure(measure.label, measure.templates)
     try:
-        found = lookup(measure.label)
+        found = lookup(measure.function)
         if not all(map(_is_plain, measure.options.values())):
             raise TypeError("options are numbers and texts")
         inspect.signature(found).bind(None, None, **measure.options)
     except (GraphnnError, TypeError) as error:
         raise FormatError(f"loss or metric {measure.label!r}: {error}") from None
-    return partial(found, **measure.options) if measure.options else found
+    return configured(found, measure.options, measure.label)
 
 
 def metric(name: str) -> Function:

@@ -83,10 +83,13 @@ def _training(model: Model) -> Training | None:
             for several, at in zip(measures, given, strict=True)
         ]
 
-    named = [[(getattr(loss, "__name__", "loss"), loss)] for loss in settings.losses]
+    named = [
+        [] if loss is None else [(getattr(loss, "__name__", "loss"), loss)]
+        for loss in settings.losses
+    ]
     return Training(
         settings.optimizer,
-        [measure for several in described(named, losses.get) for measure in several],
+        [next(iter(several), None) for several in described(named, losses.get)],
         described(settings.metrics, metric),
         settings.loss_weights,
         described(settings.weighted_metrics, metric),

@@ -41,9 +41,10 @@ class Template:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A loss or metric: one of graphnn's by name and options, or templates."""
+    """A loss or metric, reported as ``label``: a ``function`` of graphnn by name and options, or templates."""
 
     label: str
+    function: str = ""
     options: Mapping[str, object] = field(default_factory=dict)
     templates: Sequence[Template] = ()
 
@@ -53,7 +54,7 @@ class Training:
     """What a model was compiled with; losses with their weights and metrics for each output."""
 
     optimizer: Optimizer
-    losses: Sequence[Measure]
+    losses: Sequence[Measure | None]
     metrics: Sequence[Sequence[Measure]]
     loss_weights: Sequence[float]
     weighted_metrics: Sequence[Sequence[Measure]]

@@ -278,9 +278,9 @@ def is_integer(value: object) -> bool:
     return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
-def index_names(count: int) -> list[str]:
-    """Names of that many indices, for formulas that are written for one number of axes."""
-    letters = "abcdefghijklm"
+def index_names(count: int, taken: str = "") -> list[str]:
+    """Names of that many indices, but for one that is taken, for formulas written for one number of axes."""
+    letters = [letter for letter in "abcdefghijklm" if letter != taken]
     return [letters[k] if k < len(letters) else f"a{k}" for k in range(count)]
 
 

@@ -27,7 +27,6 @@ from ..graph.operation import Operation
 from ..initializers import Initializer
 
 __all__ = [
-    "LETTERS",
     "Layer",
     "LayerCall",
     "assign_all",
@@ -36,8 +35,6 @@ __all__ = [
     "positive",
     "snake_case",
 ]
-
-LETTERS = "abcdefghijklm"  # indices of formulas that are written for one number of axes
 
 
 @dataclass(frozen=True, eq=False, slots=True)

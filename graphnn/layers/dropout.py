@@ -14,10 +14,10 @@ import numpy as np
 from ..catalogue import define
 from ..errors import GraphnnError, ShapeError
 from ..functions import add
-from ..graph.node import Choice, Node, Parameter
+from ..graph.node import Choice, Node, Parameter, index_names
 from ..graph.operation import op
 from ..random import next_stream
-from .base import LETTERS, Layer
+from .base import Layer
 
 __all__ = ["Dropout", "dropped"]
 
@@ -113,7 +113,7 @@ def _shared(x: Node, noise_shape: Sequence[int | None], layer: Layer) -> str:
             f"{layer.name}: noise_shape {tuple(noise_shape)} does not fit {x.name}: {x.type};"
             f" sizes are 1, None or those of the input"
         )
-    names = LETTERS[: x.ndim]
+    names = index_names(x.ndim)
     drawn = [n for n, given in zip(names, noise_shape, strict=True) if given != 1]
     text = _text(", ".join(drawn), ", ".join(names))
     return text if drawn else text.replace("[]", "0")

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 
 from ..catalogue import define, with_attributes
 from ..errors import GraphnnError, ShapeError
-from ..graph.node import Choice, Node, Parameter
+from ..graph.node import Choice, Node, Parameter, index_names
 from ..graph.operation import Operation, op
 from ..initializers import Initializer
-from .base import LETTERS, Layer, fixed_size
+from .base import Layer, fixed_size
 
 __all__ = ["BatchNormalization", "LayerNormalization"]
 
@@ -192,7 +192,7 @@ class BatchNormalization(_Normalization):
     def call(self, *inputs: Node) -> Node:
         (x,) = inputs
         (axis,) = self.axes(x)
-        front = ", ".join(LETTERS.replace("c", "")[:axis])
+        front = ", ".join(index_names(axis, taken="c"))
         last = axis == x.ndim - 1
         place, over = ("..., c", "...") if last else (f"{front}, c, ...", f"{front}, ...")
         learnt = {"scale": self.scale, "center": self.center}
@@ -251,7 +251,7 @@ class LayerNormalization(_Normalization):
         if axes == (x.ndim - 1,):
             indices = _LAYER
         else:
-            names = LETTERS[: x.ndim]
+            names = index_names(x.ndim)
             own = ", ".join(names[axis] for axis in axes)
             kept = ", ".join(n for axis, n in enumerate(names) if axis not in axes)
             indices = (", ".join(names), kept, own, own)

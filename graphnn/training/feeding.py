@@ -26,7 +26,7 @@ __all__ = [
     "samples_of",
     "split_feed",
     "start_of",
-    "validation_parts",
+    "validation_feed",
 ]
 
 
@@ -112,16 +112,18 @@ def _outputs(model: Model, x: object, batch_size: int | None) -> Iterator[list[n
         yield [values.reshape(-1, *values.shape[2:]) for values in stretch.values()]
 
 
-def start_of(model: Model, feed: Feed, resume: bool) -> Position:
+def start_of(model: Model, feed: Feed, resume: bool, initial_epoch: int = 0) -> Position:
     """Where training begins; `position` says from then on how far it is, on arrays."""
+    if resume and initial_epoch:
+        raise GraphnnError("resume knows its epoch: initial_epoch cannot be given, too")
     if not isinstance(feed, ArrayFeed):
         if resume:
             raise GraphnnError("resume goes on with arrays, not with an iterable of batches")
         model.position = None
-        return Position(0, 0)
+        return Position(0, 0, initial_epoch)
     samples, batch_size = feed.samples.count, feed.size
     if not resume or model.position is None:
-        model.position = Position(samples, batch_size)
+        model.position = Position(samples, batch_size, initial_epoch)
     elif (model.position.samples, model.position.batch_size) != (samples, batch_size):
         raise GraphnnError(
             f"{model.name} goes on with {model.position.samples} samples in batches of"
@@ -134,18 +136,22 @@ def batch_size_of(given: int | None) -> int:
     return 32 if given is None else positive(given, "batch_size")
 
 
-def validation_parts(validation_data: Any) -> tuple[object, object, object]:
+def validation_feed(
+    model: Model, validation_data: Any, batch_size: int | None, limit: int | None
+) -> Feed:
     """Arrays, or what gives batches, and nothing else."""
     if not is_arrays(validation_data):
-        return validation_data, None, None
+        return feed_of(model, validation_data, None, None, None, None, limit)
     if isinstance(validation_data, (list, tuple)) and len(validation_data) in (2, 3):
-        return unpacked(validation_data)
+        return feed_of(model, *unpacked(validation_data), None, batch_size, limit)
     raise GraphnnError("validation_data is a pair (x, y), or gives batches of such pairs")
 
 
-def split_feed(feed: Feed, share: float) -> tuple[Feed, Feed]:
-    """All but the last share of the samples, and those."""
+def split_feed(feed: Feed, share: float, size: int | None = None) -> tuple[Feed, Feed]:
+    """All but the last share of the samples, and those, in batches of another size if there is one."""
     if not isinstance(feed, ArrayFeed):
         raise GraphnnError("validation_split takes the last of arrays, not of an iterable")
     first, last = feed.samples.split(share)
-    return replace(feed, samples=first), replace(feed, samples=last)
+    return replace(feed, samples=first), replace(
+        feed, samples=last, size=batch_size_of(size or feed.size)
+    )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from itertools import chain, count
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from ..functions import add, mean, multiply
 from ..graph.node import Input, Node, unique_name
 from ..graph.operation import Operation
 from ..losses import Loss, values_by
-from ..metrics import Metric, count_of
+from ..metrics import Metric, count_of, counted_of
 from ..metrics import get as metric
 from ..optimizers import Optimizer
 
@@ -27,11 +28,18 @@ class Settings:
     """What `Model.compile` was told; each list has an entry for each output."""
 
     optimizer: Optimizer
-    losses: list[Loss]
+    losses: list[Loss | None]  # None: an output that is not trained
     metrics: list[list[tuple[str, Metric]]]
     loss_weights: list[float]
     weighted_metrics: list[list[tuple[str, Metric]]]
     ftz: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many numbers are reported."""
+        trained = sum(loss is not None for loss in self.losses)
+        measures = sum(map(len, [*self.metrics, *self.weighted_metrics]))
+        return 1 + (trained if trained > 1 else 0) + measures
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +69,11 @@ class Objective:
         return found[:, :end], np.stack([counts.get(name, all_) for name in self.names], axis=1)
 
 
-def _weighted(rank: int, axes: str, suffix: str) -> tuple[Operation, Operation]:
-    """For a weight for each sample, or for each step of each: the loss of a batch, and a metric of it.
+def _weighted(rank: int, axes: str, suffix: str) -> tuple[Operation, Operation, Operation]:
+    """For a weight for each sample, or for each step of each: the loss of a batch, a metric, and one that is a share.
 
-    A loss is divided by the number of samples, as Keras does, a metric by the sum of the weights.
+    A loss is divided by the number of samples, as Keras does, a metric by the sum of the weights, a
+    share by the sum of those that count.
     """
     given: dict[str, Any] = {
         "samples": [{"w": (4, 3)[:rank], "v": (4, 3)}],
@@ -84,7 +93,16 @@ def _weighted(rank: int, axes: str, suffix: str) -> tuple[Operation, Operation]:
         group="metric",
         **given,
     )
-    return loss, metric
+    share = define(
+        f"weighted_share{suffix}",
+        f"count = sum[{axes}, ...](w[{axes}]*counted[{axes}, ...])\n"
+        f"y = where(count == 0, 0, sum[{axes}, ...](w[{axes}]*hits[{axes}, ...])/count)",
+        samples=[{"w": (4, 3)[:rank], "hits": (4, 3), "counted": (4, 3)}],
+        domains={"w": "positive", "hits": 2, "counted": 2},
+        outputs=("y", "count"),
+        group="metric",
+    )
+    return loss, metric, share
 
 
 _WEIGHTED = {1: _weighted(1, "n", ""), 2: _weighted(2, "n, t", "_of_steps")}
@@ -96,24 +114,40 @@ def objective(
     truths: Sequence[Input],
     weights: Sequence[Input | None],
 ) -> Objective:
-    """Loss and metrics of each output; losses are added, metrics of several outputs bear the outputs' names."""
+    """Loss and metrics of each output; losses are added.
+
+    Of several outputs each loss is reported as well, and what is reported bears the outputs' names.
+    """
     parts: list[Node] = []
-    reported: dict[str, Node] = {}
+    losses: dict[str, Node] = {}
+    metrics: dict[str, Node] = {}
+    several = len(outputs) > 1
     for place, (output, truth, weight) in enumerate(zip(outputs, truths, weights, strict=True)):
-        loss = _scalar(settings.losses[place], truth, output, weight, "loss")
-        factor = settings.loss_weights[place]
-        parts.append(loss if factor == 1 else multiply(loss, factor))
+        prefix = f"{output.name}_" if several else ""
+        function = settings.losses[place]
+        if function is not None:
+            loss = _scalar(function, truth, output, weight, "loss")
+            losses[f"{prefix}loss"] = loss
+            factor = settings.loss_weights[place]
+            parts.append(loss if factor == 1 else multiply(loss, factor))
         wanted: list[tuple[str, Metric, Input | None]] = [
             (*each, None) for each in settings.metrics[place]
         ]
         wanted += [(*each, weight) for each in settings.weighted_metrics[place]]
-        for name, function, by in wanted:
-            label = name if len(outputs) == 1 else f"{output.name}_{name}"
-            if label in reported:
-                label = f"weighted_{label}"
-            reported[label] = _scalar(function, truth, output, by, f"metric {name}")
-    counts = {name: count for name, value in reported.items() if (count := count_of(value))}
+        for name, measure, by in wanted:
+            label = _free(prefix + name, metrics, "weighted_" if by is not None else "")
+            metrics[label] = _scalar(measure, truth, output, by, f"metric {name}")
+    reported = losses | metrics if len(losses) > 1 else metrics
+    counts = {name: total for name, value in reported.items() if (total := count_of(value))}
     return Objective(tuple(truths), tuple(weights), reduce(add, parts), reported, counts)
+
+
+def _free(label: str, taken: Container[str], prefix: str) -> str:
+    """A label that is not taken yet."""
+    if label in taken:
+        label = prefix + label
+    numbered = (f"{label}_{k}" for k in count(1))
+    return next(each for each in chain([label], numbered) if each not in taken)
 
 
 def per_output(given: Any, outputs: Sequence[str], what: str) -> list[Any]:
@@ -130,11 +164,12 @@ def per_output(given: Any, outputs: Sequence[str], what: str) -> list[Any]:
     return list(given)
 
 
-def guessed_truth(output: Node, loss: Loss) -> Input:
+def guessed_truth(output: Node, loss: Loss | None) -> Input:
     """The truth that a loss probably takes before data are there: of the output's shape, or else class numbers."""
     truth = Input(output.shape, "y_true", output.dtype)
     try:
-        loss(truth, output)
+        if loss is not None:
+            loss(truth, output)
     except GraphnnError:
         return Input(output.shape[:-1], "y_true", "int32")
     return truth
@@ -153,9 +188,13 @@ def _scalar(
             f"{weight.name} is {weight.type}, but the {what} gives {values.type}:"
             " there is no value for each weight"
         )
-    operation = _WEIGHTED[weight.ndim][what != "loss"]
-    application = operation.apply({"w": weight, "v": values}, name=unique_name("weighted"))
-    return application.result("y")
+    of_loss, of_metric, of_share = _WEIGHTED[weight.ndim]
+    counted = counted_of(values)
+    if counted is None:
+        operation, given = of_loss if what == "loss" else of_metric, {"v": values}
+    else:
+        operation, given = of_share, {"hits": values, "counted": counted}
+    return operation.apply({"w": weight, **given}, name=unique_name("weighted")).result("y")
 
 
 def _node(value: object, what: str) -> Node:
@@ -165,9 +204,18 @@ def _node(value: object, what: str) -> Node:
 
 
 def measures_of(given: Any, outputs: Sequence[str], what: str) -> list[list[tuple[str, Metric]]]:
-    """The metrics of each output: one list for all, or one for each."""
-    several = isinstance(given, Mapping) or (
-        given and all(isinstance(each, (list, tuple)) for each in given)
-    )
-    lists = per_output(given, outputs, what) if several else [list(given or [])] * len(outputs)
-    return [[metric(each) for each in wanted] for wanted in lists]
+    """The metrics of each output: those of one as a list, of several in a list or dict with an entry for each."""
+    if given is None:
+        return [[] for _ in outputs]
+    if not isinstance(given, (Mapping, list, tuple)):
+        raise GraphnnError(f"{what} is a list, or a dict by the outputs' names, got {given!r}")
+    if isinstance(given, Mapping):
+        given = dict.fromkeys(outputs) | dict(given)
+    elif len(outputs) == 1 and not (len(given) == 1 and isinstance(given[0], (list, tuple))):
+        given = [given]
+    return [
+        [metric(each) for each in (wanted if isinstance(wanted, (list, tuple)) else [wanted])]
+        if wanted is not None
+        else []
+        for wanted in per_output(given, outputs, what)
+    ]

@@ -159,11 +159,13 @@ def test_several_inputs_and_outputs():
     assert all(
         np.array_equal(u, v) for u, v in zip(p, model.predict({"b": x[1], "a": x[0]}), strict=True)
     )
-    loss, error = model.evaluate(x, [X[:, 0], X[:, :2]], verbose=0)
+    loss, *losses, error = model.evaluate(x, [X[:, 0], X[:, :2]], verbose=0)
     one, two = np.abs(p[0][:, 0] - X[:, 0]), np.abs(p[1] - X[:, :2])
     assert loss == pytest.approx((one**2).mean() + two.mean(), rel=1e-5)
+    assert losses == pytest.approx([(one**2).mean(), two.mean()], rel=1e-5)
     assert error == pytest.approx(one.mean(), rel=1e-5)
-    assert list(model.fit(x, [X[:, 0], X[:, :2]], verbose=0).history) == ["loss", "one_mae"]
+    history = model.fit(x, [X[:, 0], X[:, :2]], verbose=0).history
+    assert list(history) == ["loss", "one_loss", "two_loss", "one_mae"]
 
 
 def test_a_fixed_batch_takes_full_batches_only():

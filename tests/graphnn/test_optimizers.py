@@ -12,7 +12,7 @@ STEPS = 20
 
 def by_hand(name, w, gradient, rate, **o):
     """Weights after each step, by the papers' algorithms, in float64."""
-    w, m, v, c = w.copy(), *np.zeros((3, *w.shape))
+    w, m, v, c, u = w.copy(), *np.zeros((4, *w.shape))
     found = []
     for t in range(1, STEPS + 1):
         g = gradient(w)
@@ -26,7 +26,8 @@ def by_hand(name, w, gradient, rate, **o):
                 m = o["beta_1"] * m + (1 - o["beta_1"]) * g
                 v = o["beta_2"] * v + (1 - o["beta_2"]) * g * g
                 a = rate * np.sqrt(1 - o["beta_2"] ** t) / (1 - o["beta_1"] ** t)
-                w = w - a * m / (np.sqrt(v) + o["epsilon"])
+                u = np.maximum(u, v) if o.get("amsgrad") else v
+                w = w - a * m / (np.sqrt(u) + o["epsilon"])
             case "rmsprop":
                 v = o["rho"] * v + (1 - o["rho"]) * g * g
                 c = o["rho"] * c + (1 - o["rho"]) * g * o.get("centered", 0)
@@ -53,6 +54,12 @@ CASES = [
         RMSprop,
         {"learning_rate": 0.02, "momentum": 0.5, "centered": True, "epsilon": 1e-4},
         {"rho": 0.9},
+    ),
+    (Adam, {"learning_rate": 0.05, "beta_2": 0.8, "amsgrad": True}, ADAM),
+    (
+        AdamW,
+        {"learning_rate": 0.05, "beta_2": 0.8, "amsgrad": True},
+        {**ADAM, "weight_decay": 0.004},
     ),
     (AdamW, {"learning_rate": 0.05}, {**ADAM, "weight_decay": 0.004}),
     (Adam, {"learning_rate": 0.05, "weight_decay": 0.2}, ADAM),

@@ -211,11 +211,11 @@ CHANGES = {
         attributes={"a": "1e999999"}
     ),
     "a layer without end": lambda g: g["calls"][0].update(inputs=[len(g["nodes"]) - 1]),
-    "an unknown loss": lambda g: g["training"]["losses"][0].update(label="os.system"),
+    "an unknown loss": lambda g: g["training"]["losses"][0].update(function="os.system"),
     "an option of a loss": lambda g: g["training"]["losses"][0].update(options={"evil": 1}),
     "a list as option": lambda g: g["training"]["losses"][0].update(options={"from_logits": []}),
     "a loss too many": lambda g: g["training"]["losses"].append(g["training"]["losses"][0]),
-    "an unknown metric": lambda g: g["training"]["metrics"][0][0].update(label="evil"),
+    "an unknown metric": lambda g: g["training"]["metrics"][0][0].update(function="evil"),
     "a rate that is a weight": lambda g: g["training"]["optimizer"].update(rate=1),
     "a seed below zero": lambda g: g["random"].update(seed=-1),
     "nodes that are an object": lambda g: g.update(nodes={}),

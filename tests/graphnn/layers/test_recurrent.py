@@ -319,20 +319,6 @@ def test_layers_are_those_of_keras(keras, jax, kind, options, shape, more):
 # --- learning ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", [LSTM, GRU])
-def test_a_copy_task_is_learnt(kind):
-    """Which of four symbols stood first is still known after six more."""
-    gn.set_seed(3)
-    symbols = np.random.default_rng(0).integers(0, 4, (256, 7))
-    x = np.eye(4, dtype="float32")[symbols]
-    model = gn.Sequential([gn.Input((None, 7, 4)), kind(16), gn.layers.Dense(4, "softmax")])
-    loss = gn.losses.sparse_categorical_crossentropy
-    model.compile(gn.optimizers.Adam(0.02), loss, metrics=["accuracy"])
-    model.fit(x, symbols[:, 0].astype("int32"), batch_size=64, epochs=25, verbose=0)
-    _, accuracy = model.evaluate(x, symbols[:, 0].astype("int32"), verbose=0)
-    assert accuracy > 0.98
-
-
 @cells
 def test_stacked_layers_learn(kind, options):
     """Two layers, the second fed by all steps of the first: the loss falls."""
