@@ -55,8 +55,8 @@ def cancel(
             return None if new is None else -new
         case Call("/", (u, v)):
             divisors = factors(v)
-            if p in divisors:
-                divisors.remove(p)
+            if (place := _place(p, divisors, sizes, definitions)) is not None:
+                del divisors[place]
                 return u / product(divisors) if divisors else u
             new = within(u)
             return None if new is None else new / v
@@ -103,6 +103,15 @@ def is_positive(e: Expr, sizes: Sizes, definitions: Definitions, depth: int = DE
             whole = all(isinstance(b.size, Number) and b.size.value > 0 for b in binders)
             return whole and is_positive(body, inner_sizes(sizes, binders), definitions, depth - 1)
     return False
+
+
+def _place(p: Expr, divisors: list[Expr], sizes: Sizes, definitions: Definitions) -> int | None:
+    """Where p stands among these, or what is defined as the same."""
+    if p in divisors:
+        return divisors.index(p)
+    whole = definitions.through(p, sizes, DEPTH)
+    found = (k for k, d in enumerate(divisors) if definitions.through(d, sizes, DEPTH) == whole)
+    return next(found, None)
 
 
 def _times(cancelled: Expr | None, whole: Expr, p: Expr) -> Expr:

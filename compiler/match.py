@@ -32,6 +32,7 @@ __all__ = [
     "Definitions",
     "Sizes",
     "covers",
+    "decided",
     "inner_sizes",
     "match",
     "negated",
@@ -53,7 +54,7 @@ class Definitions:
             tensor = self.tensors[name]
             real = tensor.dtype.startswith("float")
             itself = any(element.tensor == name for q in equations for element in reads(q))
-            if real and not itself and len(equations) == 1 and covers(equations[0], tensor):
+            if real and not itself and len(equations) == 1 and _defines_all(equations[0], tensor):
                 self.equations[name] = equations[0]
 
     def open(self, element: Element, sizes: Sizes) -> Expr | None:
@@ -65,7 +66,8 @@ class Definitions:
         pairs = zip(element.subscripts, shape, strict=True)
         if not all(self._inside(subscript, n, sizes) for subscript, n in pairs):
             return None
-        own = dict(zip(equation.subscripts, element.subscripts, strict=True))
+        read = zip(equation.subscripts, element.subscripts, strict=True)
+        own = {index: subscript for index, subscript in read if isinstance(index, Index)}
         return rename_apart(substitute(equation.value, own), sizes)
 
     def through(self, e: Expr, sizes: Sizes, depth: int) -> Expr:
@@ -74,7 +76,7 @@ class Definitions:
             value = self.open(e, sizes)
             if value is None:
                 break
-            e, depth = value, depth - 1
+            e, depth = decided(value), depth - 1
         return e
 
     def _inside(self, subscript: Expr, size: int, sizes: Sizes) -> bool:
@@ -109,6 +111,28 @@ def covers(equation: Equation, tensor: Tensor) -> bool:
     extents = equation.extents
     shape = tuple(extents[s] for s in equation.subscripts if isinstance(s, Index) and s in extents)
     return equation.is_plain and shape == tensor.shape
+
+
+def _defines_all(equation: Equation, tensor: Tensor) -> bool:
+    """Does it cover its target, but that an axis of size 1 may be written at 0?"""
+    fixed = [
+        isinstance(s, Number) and n == 1
+        for s, n in zip(equation.subscripts, tensor.shape, strict=True)
+    ]
+    if not any(fixed):
+        return covers(equation, tensor)
+    own = [s for s, is_fixed in zip(equation.subscripts, fixed, strict=True) if not is_fixed]
+    shape = [n for n, is_fixed in zip(tensor.shape, fixed, strict=True) if not is_fixed]
+    sizes = [equation.extents.get(s) if isinstance(s, Index) else None for s in own]
+    return not equation.accumulate and list(equation.sizes) == own and sizes == shape
+
+
+def decided(e: Expr) -> Expr:
+    """``where(0 == 0, u, v)`` as u: what a condition on an axis of size 1 comes to."""
+    match e:
+        case Call("where", (Call("==", (left, right)), u, _)) if left == right:
+            return u
+    return e
 
 
 def negated(e: Expr) -> Expr | None:

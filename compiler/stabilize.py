@@ -10,6 +10,8 @@ Rules go by the shape of formulas and read through equations, as ``z`` reads thr
     identities     between scalar expressions    (identities.py)
     exponentials   what is linear in exponentials is exp(s)*m with the largest exponent s apart, so
                    that quotients and logarithms never overflow    (`_Stabilizer.exponential`)
+    products       the exponents of a product are added up before anything is computed, through all
+                   equations: exp(a)*(A/sum(exp(a'))) neither overflows nor is 0/0    (exponents.py)
     cancelling     (A/p)*p = A for positive p, through sums and equations    (cancel.py)
     0*log(0)       is 0 by convention, where both factors are zero    (`_Stabilizer.product`)
 
@@ -24,6 +26,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from .cancel import cancel, factors, is_positive, product
+from .exponents import Power, Powers
 from .expression import (
     Binder,
     Call,
@@ -97,6 +100,9 @@ class _Stabilizer:
         self.target = target
         self.notes = notes
         self.known: dict[tuple[object, ...], Expr] = {}
+        # what products are made of is looked at more often than anything comes of it: nothing is told of that
+        quiet = self if notes is None else _Stabilizer(definitions, rules, target, None)
+        self.powers = Powers(definitions, quiet.rewrite, quiet.as_power)
 
     def fired(self, name: str) -> None:
         note(self.notes, "stabilize", self.target, name)
@@ -142,7 +148,9 @@ class _Stabilizer:
                 if self.is_shifted(argument, sizes):
                     return None
                 exponent = self.rewrite(argument, sizes)
-                return _Scaled(exponent, lambda s: call("exp", exponent - s))
+                return _Scaled(
+                    exponent, lambda s: ONE if s == exponent else call("exp", exponent - s)
+                )
             case Number(value) if value > 0:
                 return _Scaled(ZERO, lambda s: e * call("exp", -s) if e != ONE else call("exp", -s))
             case Call("neg", (u,)):
@@ -249,7 +257,7 @@ class _Stabilizer:
             return None
         dividend = self.exponential(above, sizes)
         if dividend is None or dividend.peak == ZERO or dividend.divided:
-            return None
+            return self.reunited(above / below, sizes)
         self.fired("quotient of exponentials shifted by the largest exponent")
         return dividend.at(divisor.peak) / divisor.at(divisor.peak)
 
@@ -319,21 +327,22 @@ class _Stabilizer:
                     self.fired("division and multiplication by the same positive value cancelled")
                     rest = [f for k, f in enumerate(parts) if k not in (place, other)]
                     return self.rewrite(product([*rest, new]), sizes)
-        return self._reunited(parts, sizes) or self._zero_times_log(e, sizes)
+        return self.reunited(e, sizes) or self._zero_times_log(e, sizes)
 
-    def _reunited(self, parts: list[Expr], sizes: Sizes) -> Expr | None:
-        """``exp(a)*(A/sum(exp(a')))  ->  exp(a - s)*(A/sum(exp(a' - s)))``."""
-        scaled = [self.exponential(part, sizes) for part in parts]
-        for q, quotient in enumerate(scaled):
-            for p, power in enumerate(scaled):
-                if quotient is None or power is None or not quotient.divided or power.divided:
-                    continue
-                if power.peak != ZERO:
-                    self.fired("exponential and quotient shifted by the largest exponent")
-                    rest = [self.rewrite(f, sizes) for k, f in enumerate(parts) if k not in (p, q)]
-                    shift = quotient.divided
-                    return product([*rest, power.at(shift), quotient.at(-shift)])
-        return None
+    def reunited(self, e: Expr, sizes: Sizes) -> Expr | None:
+        """``exp(a)*(A/sum(exp(a')))  ->  A/sum(exp(a' - s))*exp(a - s)``, through all definitions."""
+        whole = self.powers.whole(e, sizes)
+        if whole is not None:
+            self.fired("exponentials of a product added up")
+        return whole
+
+    def as_power(self, e: Expr, sizes: Sizes) -> Power | None:
+        """What is linear in exponentials, as the largest of them and what is left."""
+        scaled = self.exponential(e, sizes)
+        if scaled is None or scaled.peak == ZERO or scaled.divided:
+            return None
+        positive = scaled.is_sum or (isinstance(e, Call) and e.function == "exp")
+        return Power(scaled.at(scaled.peak), scaled.peak, is_positive=positive)
 
     def _zero_times_log(self, e: Call, sizes: Sizes) -> Expr | None:
         """``t*log(p)  ->  where(t == 0 and p == 0, 0, t*log(p))``; a NaN in either still shows."""
