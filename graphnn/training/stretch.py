@@ -70,7 +70,8 @@ def stretches(
     """All batches from ``first`` on: those of ``size`` rows, then the last one with what remains."""
     count = len(arrays[0])
     whole = count - count % size
-    for start, stop in ((min(first * size, whole), whole), (whole, count)):
+    begin = first * size
+    for start, stop in ((min(begin, whole), whole), (max(begin, whole), count)):
         if start < stop:
             parts = arrays if order is not None else [array[start:stop] for array in arrays]
             rows = None if order is None else order[start:stop]
