@@ -21,12 +21,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
+from math import prod
 from typing import Any, NamedTuple
 
 from .components import components
 from .errors import CompilerError
 from .expression import Binder, Element, Expr, Index, Number, expr, fresh_index, substitute, walk
-from .integers import integer_difference, normalize, polynomial
+from .integers import bounds, integer_difference, normalize, polynomial
 from .system import Equation, System, Tensor, reads
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "equations",
     "order",
     "step_lines",
+    "uncarried",
 ]
 
 
@@ -117,6 +119,26 @@ def cycles(system: System) -> list[list[Equation]]:
     ]
 
 
+def uncarried(own: Sequence[Equation], carried: Sequence[Axes] = ()) -> list[int]:
+    """Places of the equations of a cycle that no index carries in one direction; none if every cycle is carried.
+
+    Sizes may be symbols."""
+    after = _dependences(own, carried)
+    for part in components(after):
+        if len(part) == 1 and part[0] not in after[part[0]]:
+            continue
+        cycle = [own[node] for node in part]
+        carrier = _carrier(cycle, carried)
+        if carrier is None:
+            return part
+        time = _time(cycle, carrier[0])
+        inside = [_at(equation, carrier[0], time, 0) for equation in cycle]
+        found = uncarried(inside, (*carried, carrier[0]))
+        if found:
+            return [part[k] for k in found]
+    return []
+
+
 def equations(steps: Sequence[Step]) -> Iterator[Equation]:
     """All equations of a program in order."""
     for step in steps:
@@ -159,7 +181,7 @@ def _zeros(system: System) -> Iterator[Equation]:
         plain = [e for e in definitions.get(tensor.name, []) if not e.accumulate]
         counts = [_covered(e, tensor) for e in plain]
         total = sum(c for c in counts if c is not None)
-        if None in counts or total != _volume(tensor):
+        if None in counts or total != prod(tensor.shape):
             indices = tuple(
                 Binder(Index(f"i{axis}"), expr(size)) for axis, size in enumerate(tensor.shape)
             )
@@ -168,37 +190,15 @@ def _zeros(system: System) -> Iterator[Equation]:
             yield Equation(tensor.name, subscripts, indices, expr(0), origin=origin)
 
 
-def _volume(tensor: Tensor) -> int:
-    volume = 1
-    for size in tensor.shape:
-        volume *= size
-    return volume
-
-
 def _covered(equation: Equation, tensor: Tensor) -> int | None:
-    """How many elements an equation defines, each once and inside; None where that cannot be told."""
-    extents = equation.extents
-    left = dict(extents)
-    count = 1
+    """How many elements an equation defines, no two at one place; None where some may lie outside."""
     for subscript, size in zip(equation.subscripts, tensor.shape, strict=True):
-        p = polynomial(subscript)
-        terms = [(m[0] if len(m) == 1 else None, int(c)) for m, c in p.terms if m]
-        reach = 1  # values that the smaller terms fill without a gap
-        low = high = int(p.constant)
-        for index, factor in sorted(terms, key=_size_of_term):
-            if not isinstance(index, Index) or index not in left or abs(factor) < reach:
-                return None
-            extent = left.pop(index)
-            count *= extent
-            reach = abs(factor) * (extent - 1) + reach
-            low, high = low + min(factor, 0) * (extent - 1), high + max(factor, 0) * (extent - 1)
-        if low < 0 or high >= size:
+        span = bounds(subscript, equation.sizes)
+        if span is None or not all(isinstance(end, Number) for end in span):
             return None
-    return count if all(extent == 1 for extent in left.values()) else None
-
-
-def _size_of_term(term: tuple[Expr | None, int]) -> int:
-    return abs(term[1])
+        if span[0].value < 0 or span[1].value >= size:  # type: ignore[attr-defined]
+            return None
+    return prod(equation.extents.values())
 
 
 # --- ordering ----------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def _dependences(own: Sequence[Equation], carried: Sequence[Axes]) -> list[dict[
     for reader, equation in enumerate(own):
         for element in reads(equation):
             for writer in writers.get(element.tensor, ()):
-                if all(_may_meet(own[writer], element, axes) for axes in carried):
+                if _meet(own[writer], element, carried):
                     after[writer][reader] = None
     for nodes in writers.values():  # zeros first, sums last and one after the other
         first = nodes[0]
@@ -240,12 +240,17 @@ def _dependences(own: Sequence[Equation], carried: Sequence[Axes]) -> list[dict[
     return after
 
 
-def _may_meet(writer: Equation, element: Element, axes: Axes) -> bool:
-    """May the element be one that the writer defines at the same value of the carried index?"""
-    if element.tensor not in axes:
-        return True
-    axis = axes[element.tensor]
-    return integer_difference(writer.subscripts[axis], element.subscripts[axis]) == 0
+def _meet(writer: Equation, element: Element, carried: Sequence[Axes]) -> bool:
+    """May the element be one that the writer defines at the same values of the carried indices?"""
+    if element.tensor != writer.target:
+        return False
+    for axes in carried:
+        axis = axes.get(element.tensor)
+        if axis is not None:
+            there, here = writer.subscripts[axis], element.subscripts[axis]
+            if integer_difference(there, here) != 0:
+                return False
+    return True
 
 
 # --- recurrences -------------------------------------------------------------------------------------------------
@@ -254,22 +259,34 @@ def _may_meet(writer: Equation, element: Element, axes: Axes) -> bool:
 def _recurrence(placed: Sequence[_Placed], carried: Sequence[Axes]) -> Recurrence:
     """The loop that solves equations which read one another."""
     cycle = [p.equation for p in placed]
-    for axes, lags in carriers(cycle):
-        if all(lag >= 0 for lag in lags) or all(lag <= 0 for lag in lags):
-            return _loop(placed, axes, carried, backward=any(lag < 0 for lag in lags))
+    carrier = _carrier(cycle, carried)
+    if carrier is not None:
+        return _loop(placed, carrier[0], carried, backward=carrier[1])
     listed = "; ".join(str(e) + (f" ({e.origin})" if e.origin else "") for e in cycle)
     raise CompilerError(
         f"these equations read one another in a cycle, and no index carries it in one direction: {listed}"
     )
 
 
-def carriers(cycle: Sequence[Equation]) -> Iterator[tuple[Axes, list[int]]]:
-    """Axes along which the equations of a cycle read what others define, at constant lags that are not all zero."""
+def _carrier(cycle: Sequence[Equation], carried: Sequence[Axes]) -> tuple[Axes, bool] | None:
+    """Axes that carry a cycle in one direction, and whether that is backward."""
+    for axes, lags in carriers(cycle, carried):
+        if all(lag >= 0 for lag in lags) or all(lag <= 0 for lag in lags):
+            return axes, any(lag < 0 for lag in lags)
+    return None
+
+
+def carriers(
+    cycle: Sequence[Equation], carried: Sequence[Axes] = ()
+) -> Iterator[tuple[Axes, list[int]]]:
+    """Axes along which the equations of a cycle read what others define, at constant lags that are not all zero.
+
+    What lies at another value of an index that is ``carried`` already is known by then."""
     names = list(dict.fromkeys(e.target for e in cycle))
     first = cycle[0]
     for axis in range(len(first.subscripts)):
         axes = _spread(cycle, names, first.target, axis)
-        lags = None if axes is None else _lags(cycle, axes)
+        lags = None if axes is None else _lags(cycle, axes, carried)
         if axes is not None and lags is not None and any(lags):
             yield axes, lags
 
@@ -307,7 +324,7 @@ def _spread(cycle: Sequence[Equation], names: list[str], start: str, axis: int) 
     return axes if len(axes) == len(names) else None
 
 
-def _lags(cycle: Sequence[Equation], axes: Axes) -> list[int] | None:
+def _lags(cycle: Sequence[Equation], axes: Axes, carried: Sequence[Axes]) -> list[int] | None:
     """How far back each read within the cycle reaches, or None where that is no constant."""
     lags = []
     for equation in cycle:
@@ -315,7 +332,7 @@ def _lags(cycle: Sequence[Equation], axes: Axes) -> list[int] | None:
         if own is None:
             return None
         for element in reads(equation):
-            if element.tensor in axes:
+            if any(_meet(writer, element, carried) for writer in cycle):
                 moving = _moving(element.subscripts[axes[element.tensor]], equation.sizes)
                 if moving is None or moving[:2] != own[:2]:
                     return None
@@ -329,28 +346,43 @@ def _loop(
     """One sequential loop over all positions along the carrying axes."""
     spans = []
     for equation, _ in cycle:
-        moving = _moving(equation.subscripts[axes[equation.target]], equation.sizes)
-        assert moving is not None
-        index, sign, offset = moving
+        index, sign, offset = _carrying(equation, axes)
         extent = equation.extents[index]
         start = offset if sign > 0 else offset - extent + 1
-        spans.append((index, sign, offset, start, start + extent))
-    low, high = min(s[3] for s in spans), max(s[4] for s in spans)
-    taken = {n: None for e, _ in cycle for n in _all_indices(e)}
-    time = fresh_index(spans[0][0].name, taken)
+        spans.append((start, start + extent))
+    low, high = min(s[0] for s in spans), max(s[1] for s in spans)
+    time = _time([placed.equation for placed in cycle], axes)
     body = []
-    for (equation, windows), (index, sign, offset, start, stop) in zip(cycle, spans, strict=True):
-        value = normalize(Number(Fraction(sign)) * (time + (low - offset)))
-        fixed = replace(
-            equation,
-            subscripts=tuple(substitute(s, {index: value}) for s in equation.subscripts),
-            indices=tuple(b for b in equation.indices if b.index != index),
-            value=substitute(equation.value, {index: value}),
-        )
+    for (equation, windows), (start, stop) in zip(cycle, spans, strict=True):
         if (start, stop) != (low, high):
             windows = ((time, start - low, stop - low), *windows)
-        body.append(_Placed(fixed, windows))
+        body.append(_Placed(_at(equation, axes, time, low), windows))
     return Recurrence(time, high - low, backward, _order(body, (*carried, axes)))
+
+
+def _carrying(equation: Equation, axes: Axes) -> tuple[Index, int, int]:
+    """What stands at the carrying axis of the target."""
+    moving = _moving(equation.subscripts[axes[equation.target]], equation.sizes)
+    assert moving is not None
+    return moving
+
+
+def _time(cycle: Sequence[Equation], axes: Axes) -> Index:
+    """A new index for the positions along the carrying axes."""
+    taken = {n: None for e in cycle for n in _all_indices(e)}
+    return fresh_index(_carrying(cycle[0], axes)[0].name, taken)
+
+
+def _at(equation: Equation, axes: Axes, time: Index, low: int) -> Equation:
+    """The equation at position ``time + low`` of the carrying axis, its index gone."""
+    index, sign, offset = _carrying(equation, axes)
+    value = normalize(Number(Fraction(sign)) * (time + (low - offset)))
+    return replace(
+        equation,
+        subscripts=tuple(substitute(s, {index: value}) for s in equation.subscripts),
+        indices=tuple(b for b in equation.indices if b.index != index),
+        value=substitute(equation.value, {index: value}),
+    )
 
 
 def _all_indices(equation: Equation) -> dict[Index, None]:

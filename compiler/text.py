@@ -77,14 +77,7 @@ def equation_text(
     printer = _Printer(shapes or {}, known)
     left = equation.target
     if equation.subscripts:
-        sizes = equation.sizes
-        items = []
-        for subscript in equation.subscripts:
-            item = printer.show(subscript)[0]
-            if isinstance(subscript, Index) and subscript in sizes:
-                item += printer.size(subscript, sizes[subscript], equation.value)
-            items.append(item)
-        left += f"[{', '.join(items)}]"
+        left += f"[{', '.join(printer.place(equation))}]"
     sign = "+=" if equation.accumulate else "="
     return f"{left} {sign} {printer.show(equation.value)[0]}"
 
@@ -102,6 +95,22 @@ class _Printer:
     def __init__(self, shapes: Shapes, known: Container[str] | None = None) -> None:
         self.shapes = shapes
         self.known: Container[str] = shapes if known is None else known
+        self.declared: dict[Expr, str] = {}  # sizes still to be printed, on the left side
+
+    def place(self, equation: Equation) -> list[str]:
+        """The subscripts of a target, with sizes where indices stand alone: ``d[t[i:3], j]``."""
+        data = [e for s in equation.subscripts for e in elements(s)]
+        body = Call("+", (equation.value, *data))
+        sizes: dict[Expr, str] = {i: self.size(i, n, body) for i, n in equation.sizes.items()}
+        self.declared = {i: n for i, n in sizes.items() if i not in equation.subscripts}
+        places = [self.show(s)[0] + sizes.get(s, "") for s in equation.subscripts]
+        self.declared = {}
+        return places
+
+    def item(self, subscript: Expr) -> str:
+        """A subscript of an element, on the left side with the size of an index that has none yet."""
+        declared = self.declared.pop(subscript, "")
+        return self.show(subscript)[0] + declared
 
     def size(self, index: Index, size: Expr | None, body: Expr) -> str:
         """``:size`` unless elements are read at the plain index, all of just that size, and one is known."""
@@ -128,7 +137,7 @@ class _Printer:
             case Size(tensor, axis):
                 return f"dim({tensor}, {axis})", _ATOM
             case Element(tensor, subscripts):
-                inner = ", ".join(self.show(s)[0] for s in subscripts)
+                inner = ", ".join(map(self.item, subscripts))
                 return (f"{tensor}[{inner}]" if subscripts else tensor), _ATOM
             case Reduce(kind, body, binders):
                 bound = ", ".join(i.name + self.size(i, n, body) for i, n in binders)

@@ -2,7 +2,8 @@
 
 tensors     names are identifiers and unique; shapes are whole numbers; dtypes and roles are known
 equations   the target is an output or local; every index has a size; every tensor is known and has
-            as many axes as subscripts; functions are known; no Symbol, Size or "..." is left
+            as many axes as subscripts; functions are known; no Symbol, Size or "..." is left; no
+            element is defined twice (places.py)
 updates     a parameter takes the value of a tensor of its own shape
 """
 
@@ -27,6 +28,7 @@ from .expression import (
     Size,
     Symbol,
 )
+from .places import defined_twice
 from .simplify import kind_of
 from .system import DTYPES, ROLES, Equation, System, Tensor
 from .text import expression_text
@@ -46,8 +48,10 @@ def validate(system: System) -> System:
     for equation in system.equations:
         cause = _equation_fault(equation, tensors)
         if cause:
-            origin = f" ({equation.origin})" if equation.origin else ""
-            raise CompilerError(f"{equation}{origin}: {cause}")
+            raise CompilerError(_located(equation, cause))
+    twice = defined_twice(system.equations)
+    if twice:
+        raise CompilerError(_located(*twice))
     taken: dict[str, None] = {}
     for state, new in system.updates:
         cause = _update_fault(state, new, tensors) or (
@@ -57,6 +61,11 @@ def validate(system: System) -> System:
             raise CompilerError(f"{state} <- {new}: {cause}")
         taken[state] = None
     return system
+
+
+def _located(equation: Equation, cause: str) -> str:
+    origin = f" ({equation.origin})" if equation.origin else ""
+    return f"{equation}{origin}: {cause}"
 
 
 def _check_tensor(tensor: Tensor, known: Mapping[str, Tensor]) -> None:

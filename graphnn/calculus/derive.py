@@ -77,6 +77,11 @@ class _Derivation:
             e: [n for n in dict.fromkeys(real_reads(e.value)) if n not in whole]
             for e in self.equations
         }
+        self.adjoints = {
+            name(resolved, of): shape
+            for of, shape in resolved.shapes.items()
+            for name in (gradient_name, seed_name)
+        }
         self.active = self.find_active()
         self.arrives = {n for e in self.equations if e.target in self.active for n in self.reads[e]}
         self.rules = [rule for e in self.equations for rule in (*rules_of(e), *conserved(e))]
@@ -226,17 +231,32 @@ class _Derivation:
         chained = Reduce("sum", expression(guarded), loops) if loops else expression(guarded)
         self.steps.record(replace(whole, value=chained), "chain rule")
         value = simplify(expression(summation(guarded, loops, scope)), scope)
-        data = {e.tensor for s in subscripts for e in elements(s)}
-        if not any(_searches(r, data) for r in walk(value) if isinstance(r, Reduce)):
-            self.steps.record(replace(whole, value=value))
-            return value, []
+        data = [e for s in subscripts for e in elements(s)]
+        searches = any(_searches(r, data) for r in walk(value) if isinstance(r, Reduce))
         used = {i for s in subscripts for i in free_indices(s)}
         outer = tuple(b for b in loops if b.index in used)
+        sized = all(self.is_sized(b, data, expression(pieces)) for b in outer)
+        if not searches or not sized:
+            self.steps.record(replace(whole, value=value))
+            return value, []
         inner = tuple(b for b in loops if b.index not in used)
         total = expression(summation(pieces, inner, scope.bind(outer)))
         scattered = Equation(whole.target, subscripts, outer, total, True)
         self.steps.record(scattered, "scatter")
         return ZERO, [scattered]
+
+    def is_sized(self, binder: Binder, data: Iterable[Element], value: Expr) -> bool:
+        """Can ``d[t[i:3]] += value`` say how far ``i`` runs: in ``t[i:3]``, or by what ``value`` reads at ``i``?"""
+        if any(binder.index in e.subscripts for e in data):
+            return True
+        shapes = {**self.adjoints, **self.shapes}
+        alone = [
+            size
+            for e in elements(value)
+            for subscript, size in zip(e.subscripts, shapes[e.tensor], strict=True)
+            if subscript == binder.index
+        ]
+        return bool(alone) and all(n == binder.size for n in alone)
 
     # ---- the whole
 
@@ -328,11 +348,12 @@ def _common(parts: list[Part], equation: Equation) -> Term | None:
     return kept if cost(worth) > 2 and free_indices(worth) else None
 
 
-def _searches(r: Reduce, data: set[str]) -> bool:
+def _searches(r: Reduce, data: Iterable[Element]) -> bool:
     """Does the reduction look for the places where a subscript taken from data has some value?"""
+    names = {e.tensor for e in data}
     return any(
         isinstance(c, Call)
         and c.function == "=="
-        and any(i in r.indices for e in elements(c) if e.tensor in data for i in free_indices(e))
+        and any(i in r.indices for e in elements(c) if e.tensor in names for i in free_indices(e))
         for c in walk(r.body)
     )

@@ -3,7 +3,8 @@
     formula   := { equation | "assert" expr "==" expr }
     equation  := target ("=" | "+=") expr
     target    := name [ "[" item {"," item} "]" ]             no brackets = a scalar
-    item      := index | index ":" size | "..." | "[" index {"," index} "]" | integer expression
+    item      := index | index ":" size | "..." | "[" index {"," index} "]" | integer expression,
+                 in which an element may declare an index: d_E[t[i:3], j] += ...
     expr      := number | pi | inf | index | group | attribute | scalar | element | reduction | call
                | expr (+ - * / ** // %) expr | - expr | expr compare expr | expr and/or expr | not expr
     group     := "[" (index | "...") {"," ...} "]"            [n, i] is the place n*dim(x, 1) + i
@@ -120,7 +121,12 @@ def _check_single(lines: list[Line]) -> None:
     for line in lines:
         if not line.accumulate and all(isinstance(s, Index) for s in line.subscripts):
             if line.target in whole:
-                raise NotationError(f"{line.target} is defined twice", line.source, line.number)
+                raise NotationError(
+                    f"{line.target} is defined twice, both times from its first element on:"
+                    " join the lines, or add the second with '+='",
+                    line.source,
+                    line.number,
+                )
             whole.add(line.target)
 
 
@@ -130,6 +136,7 @@ class _Reader:
     def __init__(self, text: str, number: int, attributes: Attributes, targets: set[str]) -> None:
         self.text, self.number, self.attributes, self.targets = text, number, attributes, targets
         self.scope: dict[str, Index] = {}
+        self.bound: dict[ast.expr, Index] = {}
         self.columns: dict[Expr, int] = {}
         self.depth_in_subscript = 0
 
@@ -152,7 +159,7 @@ class _Reader:
         if isinstance(target, ast.Subscript):
             items = items_of(target)
             declared = self.bind_target(items)
-            subscripts = tuple(self.target_item(item) for item in items)
+            subscripts = tuple(map(self.subscript, items))
         value = self.expression(node.value)
         accumulate = isinstance(node, ast.AugAssign)
         return Line(
@@ -167,7 +174,7 @@ class _Reader:
         )
 
     def bind_target(self, items: list[ast.expr]) -> list[Binder]:
-        """Indices of the left side: plain ones in order, then those inside integer expressions such as t+1."""
+        """Indices of the left side: plain ones in order, then those inside integer expressions such as t+1, t[i:3]."""
         plain = [i for i in items if isinstance(i, (ast.Name, ast.Slice)) or is_ellipsis(i)]
         plain = [i for i in plain if not (isinstance(i, ast.Name) and i.id in self.attributes)]
         for item in items:
@@ -177,6 +184,8 @@ class _Reader:
         for item in items:
             if item in plain or isinstance(item, ast.List):
                 continue
+            sized = [n for n in ast.walk(item) if isinstance(n, ast.Slice)]
+            declared += self.bind(list(sized))
             for node in ast.walk(item):
                 new = isinstance(node, ast.Name) and self.is_new_index(node, item)
                 if isinstance(node, ast.expr) and (new or self.is_new_bundle(node)):
@@ -192,12 +201,6 @@ class _Reader:
 
     def is_new_bundle(self, node: ast.expr) -> bool:
         return is_ellipsis(node) and ELLIPSIS not in self.scope
-
-    def target_item(self, item: ast.expr) -> Expr:
-        if isinstance(item, ast.Slice):
-            assert isinstance(item.lower, ast.Name)
-            return self.scope[item.lower.id]
-        return self.subscript(item)
 
     def bind(self, items: list[ast.expr]) -> list[Binder]:
         """New indices: ``i``, ``i:size`` or ``...``."""
@@ -221,7 +224,7 @@ class _Reader:
             if name in self.targets or name in self.attributes:
                 kind = "an attribute" if name in self.attributes else "a tensor"
                 raise self.error(f"{name} is {kind} in this formula and cannot be an index", item)
-            self.scope[name] = Index(name)
+            self.scope[name] = self.bound[item] = Index(name)
             bound.append(Binder(Index(name), size))
         return bound
 
@@ -284,7 +287,7 @@ class _Reader:
             case ast.Subscript():
                 return self.element(node)
             case ast.List(elts=[_, *_] as items):
-                return Call(GROUP, tuple(map(self.group_item, items)))
+                return Call(GROUP, tuple(map(self.subscript, items)))
             case ast.Name() | ast.Attribute() if name_of(node):
                 return self.name(node)
         raise self.error("this is not part of the notation", node)
@@ -337,6 +340,8 @@ class _Reader:
                         "'...' is not bound: put it on the left side or into a reduction", item
                     )
                 return Index(ELLIPSIS)
+            if isinstance(item, ast.Slice) and item in self.bound:
+                return self.bound[item]  # on the left side, where it was declared
             if isinstance(item, (ast.Slice, ast.Starred)):
                 raise self.error(
                     "a subscript is an integer expression; sizes stand with the index", item
@@ -347,11 +352,6 @@ class _Reader:
             return found
         finally:
             self.depth_in_subscript -= 1
-
-    def group_item(self, node: ast.expr) -> Expr:
-        if isinstance(node, ast.Slice) and isinstance(node.lower, ast.Name):
-            return self.subscript(node.lower)  # the size was read when the index was bound
-        return self.subscript(node)
 
     def reduction(self, head: ast.Subscript, arguments: list[ast.expr], node: ast.expr) -> Expr:
         kind = name_of(head.value)

@@ -28,6 +28,8 @@ from compiler.integers import (
     is_nonnegative,
     normalize,
 )
+from compiler.order import uncarried
+from compiler.places import defined_twice
 from compiler.system import Equation
 from compiler.text import expression_text
 
@@ -46,13 +48,32 @@ def resolve(formula: Formula, shapes: Shapes) -> Resolved:
     """The equations of ``formula`` for operands of these shapes.
 
     Raises `ShapeError` (an index with two sizes, a wrong number of axes, a window that does not fit)
-    or `NotationError` (an index without a range).
+    or `NotationError` (an index without a range, an element that is defined twice or by itself).
     """
     given = {name: tuple(expr(n) for n in shape) for name, shape in shapes.items()}
     missing = [name for name in formula.operands if name not in given]
     if missing:
         raise ShapeError(f"no shape given for operand {missing[0]} of {formula.text}")
-    return _resolve(expand(formula, given), given)
+    resolved = _resolve(expand(formula, given), given)
+    _check(resolved.equations, formula.lines)
+    return resolved
+
+
+def _check(equations: Sequence[Equation], lines: Sequence[Line]) -> None:
+    """Every element has one definition, and none that leads back to itself."""
+    twice = defined_twice(equations)
+    if twice:
+        line = lines[equations.index(twice[0])]
+        raise NotationError(twice[1], line.source, line.number)
+    cycle = [lines[k] for k in uncarried(equations)]
+    if cycle:
+        listed = "; ".join(line.source.strip() for line in cycle)
+        raise NotationError(
+            f"values depend on themselves, for no index carries this cycle in one direction: {listed}."
+            " A recurrence reads only earlier places of one index, such as y[t-1], or only later ones",
+            cycle[0].source,
+            cycle[0].number,
+        )
 
 
 def symbolic(formula: Formula) -> Resolved:
@@ -192,7 +213,9 @@ def _extend(shapes: dict[str, tuple[Expr, ...]], equation: Equation) -> None:
         span = bounds(subscript, sizes)
         if span is None and known is None:
             raise NotationError(
-                f"how far {expression_text(subscript)} reaches in {equation.target} cannot be told"
+                f"how far {expression_text(subscript)} reaches in {equation.target} cannot be told:"
+                f" give {equation.target} its size by a line such as {equation.target}[i:10] = 0,"
+                f" and add into it with '+='"
             )
         reach = known if span is None else normalize(span[1] + 1)
         assert reach is not None

@@ -26,40 +26,65 @@ from .numeric import DIGITS, dot, extrapolated
 __all__ = ["gradient_shapes", "random_error"]
 
 
-def random_error(seed: int) -> float | None:
-    """Relative difference along a random direction; None where the system has no real output."""
-    case = random_case(Random(seed), 12)
-    forward = {t.name: _double(t) for t in case.system.tensors}
-    outputs = tuple(t.name for t in forward.values() if t.role == "output" and _is_real(t))
-    operands = tuple(t.name for t in forward.values() if t.role == "input")
-    if not outputs:
-        return None
-    shapes = {n: tuple(Number(Fraction(k)) for k in t.shape) for n, t in forward.items()}
-    resolved = Resolved(case.system.equations, shapes, operands, outputs)
-    derived = derive(resolved)
+def random_error(seed: int, order: int = 1) -> float | None:
+    """Relative difference along a random direction; None where the system has no real output.
 
+    Of second order is the gradient of a system that computes gradients, of nothing but these.
+    """
+    case = random_case(Random(seed), 12)
+    tensors = tuple(_double(t) for t in case.system.tensors)
+    system = System(tensors, case.system.equations)
     random = np.random.default_rng(seed)
-    arrays = {n: _off_grid(np.asarray(case.arrays[n]), forward[n], random) for n in operands}
-    seeds = {n: np.asarray(random.integers(-8, 8, forward[n].shape) / 8) for n in outputs}
-    direction = {
-        n: np.asarray(random.integers(-8, 8, forward[n].shape) / 8)
-        for n in operands
-        if gradient_name(resolved, n) in derived.outputs and _is_real(forward[n])
-    }
-    system = System(tuple(forward.values()), case.system.equations)
+    arrays = {n: _off_grid(case.arrays[n], system.by_name[n], random) for n in case.arrays}
+    for _ in range(order - 1):
+        system, arrays, _ = _with_gradients(system, arrays, random)
+    if not any(t.role == "output" and _is_real(t) for t in system.tensors):
+        return None
+    both, given, gradients = _with_gradients(system, arrays, random)
+    direction = {n: _eighths(arrays[n].shape, random) for n in gradients}
+    seeds = {seed_name(_resolved(system), t.name): t for t in system.tensors if _is_output(t)}
 
     def objective(step: float) -> mpmath.mpf:
         moved = {n: a + step * direction[n] if n in direction else a for n, a in arrays.items()}
         values = evaluate(system, moved, precision=DIGITS)
-        return mpmath.fsum(dot(seeds[n], values[n]) for n in outputs)
+        return mpmath.fsum(dot(given[s], values[t.name]) for s, t in seeds.items() if s in given)
 
-    given = {seed_name(resolved, n): array for n, array in seeds.items()}
-    both = System(_joined(forward, derived, given), system.equations + derived.equations)
     with mpmath.workdps(DIGITS):
         expected = extrapolated(objective)
-        found = evaluate(both, {**arrays, **given}, precision=DIGITS)
-        total = mpmath.fsum(dot(v, found[gradient_name(resolved, n)]) for n, v in direction.items())
+        found = evaluate(both, given, precision=DIGITS)
+        total = mpmath.fsum(dot(direction[n], found[d]) for n, d in gradients.items())
         return float(abs(total - expected) / (1 + abs(expected)))
+
+
+def _with_gradients(
+    system: System, arrays: dict[str, np.ndarray], random: np.random.Generator
+) -> tuple[System, dict[str, np.ndarray], dict[str, str]]:
+    """A system that computes only gradients, arrays for it too, and the gradient of each real input."""
+    resolved = _resolved(system)
+    derived = derive(resolved)
+    forward = system.by_name
+    given = dict(arrays)
+    for t in system.tensors:
+        if _is_output(t):
+            given[seed_name(resolved, t.name)] = _eighths(t.shape, random)
+    names = {n: gradient_name(resolved, n) for n in resolved.operands if _is_real(forward[n])}
+    gradients = {n: d for n, d in names.items() if d in derived.outputs}
+    tensors = _joined(forward, derived, given)
+    return System(tensors, system.equations + derived.equations), given, gradients
+
+
+def _resolved(system: System) -> Resolved:
+    outputs = tuple(t.name for t in system.tensors if _is_output(t))
+    shapes = {t.name: tuple(Number(Fraction(k)) for k in t.shape) for t in system.tensors}
+    return Resolved(system.equations, shapes, system.names("input"), outputs)
+
+
+def _eighths(shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+    return np.asarray(random.integers(-8, 8, shape) / 8)
+
+
+def _is_output(t: Tensor) -> bool:
+    return t.role == "output" and _is_real(t)
 
 
 def _is_real(t: Tensor) -> bool:
@@ -84,7 +109,7 @@ def _joined(
 ) -> tuple[Tensor, ...]:
     """The tensors of both systems in one; only gradients are outputs."""
     found = {n: replace(t, role="local") if t.role == "output" else t for n, t in forward.items()}
-    found |= {n: Tensor(n, a.shape, "float64", "input") for n, a in given.items()}
+    found = {n: Tensor(n, a.shape, "float64", "input") for n, a in given.items()} | found
     for name, sizes in derived.shapes.items():
         shape = tuple(int(n.value) for n in sizes)  # type: ignore[attr-defined]
         dtype = "int64" if name.startswith("at_") else "float64"

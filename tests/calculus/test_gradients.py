@@ -187,6 +187,13 @@ def test_random_systems(seed: int) -> None:
     assert error is None or error < 1e-12
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_random_systems_of_gradients(seed: int) -> None:
+    """So do the gradients of what computes their gradients."""
+    error = random_error(seed, order=2)
+    assert error is None or error < 1e-12
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_random_formulas(seed: int) -> None:
     """Through text and back, as the graph derives them, gradients are as large as their operands."""

@@ -51,6 +51,24 @@ def test_a_gradient_has_the_shape_of_what_it_is_a_gradient_by():
     assert compute_gradients(sum(rows * rows), [table])[table].shape == (4, 5)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "y[i:3, j] = E[t[i], j]",
+        "y[j] = sum[i:3](E[t[i], j])",
+        "y[j] = sum[i:3](E[t[i + 1], j])",
+        "y[i:2, j] = E[t[2*i], j]*E[t[i], j]",
+        "y[i:3, k:3] = E[t[i], k]*E[t[k], i]",
+    ],
+)
+def test_a_gather_may_use_a_part_of_its_data(text):
+    """The scatter of its gradient runs over the same part, and so on."""
+    table = Parameter(np.arange(12.0).reshape(4, 3) / 8, "E")
+    rows = op(text)(E=table, t=Constant(np.array([1, 1, 0, 3, 3], "int32")))
+    first = compute_gradients(sum(rows**3), [table])[table]
+    check_gradients(sum(first * first)).assert_ok()
+
+
 def test_a_bundle_in_two_roles_is_derived_for_the_axes_it_has():
     """The product of all others: where ``...`` cannot say "all others", the axes are counted."""
     x = Parameter(np.array([[2.0, 3.0], [5.0, 7.0]]), "x")

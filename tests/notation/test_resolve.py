@@ -79,6 +79,56 @@ def test_sizes_that_do_not_fit_are_refused_in_index_terms(text, shapes, message)
         resolve(parse(text), shapes)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "y[i] = x[i]\ny[0] = 1",
+            r"line 2: y\[i\] = ... and y\[0\] = ... overlap: y\[0\] \(for N = 1\) is",
+        ),
+        ("y[i//2] = x[i]", r"y\[0\] \(for N = 2\) is defined at i = 0 and again at i = 1"),
+        ("y[i] = x[i]\ny[dim(x, 0) - 1] = 1", r"y\[0\] \(for N = 1\) is defined"),
+        ("y[t[i]] = x[i]", "cannot be told: give y its size"),
+        (
+            "y[i] = x[i] + y[i]",
+            r"no index carries this cycle in one direction: y\[i\] = x\[i\] \+ y\[i\]",
+        ),
+        ("y[i] = x[i] + y[i-1] + y[i+1]", "values depend on themselves"),
+        (
+            "s = sum[i](y[i])\ny[i] = x[i] + s",
+            r"this cycle in one direction: s = .*; y\[i\] = x\[i\] \+ s",
+        ),
+    ],
+)
+def test_every_element_has_one_definition(text, message):
+    """Overlaps and cycles that no index carries are refused for open sizes, with an example and a way out."""
+    size = Symbol("N")
+    formula = parse(text)
+    with pytest.raises(NotationError, match=message):
+        resolve(formula, dict.fromkeys(formula.operands, (size,)))
+
+
+def test_parts_of_a_target_are_accepted_for_open_sizes():
+    """One after the other, interleaved, fused, first step and recurrence."""
+    size = Symbol("N")
+    for text in (
+        "y[i] = x[i]\ny[dim(x, 0) + j] = z[j]",
+        "y[2*i] = x[i]\ny[2*i + 1] = -x[i]",
+        "y[[i, j]] = x[i]*z[j]",
+        "y[i//3, i % 3] = x[i]",
+        "y[0] = 1\ny[i + 1] = y[i] + x[i]",
+        "y[i:4] = 0\ny[i//2] += x[i]",
+    ):
+        formula = parse(text)
+        resolve(formula, dict.fromkeys(formula.operands, (size,)))
+
+
+def test_a_recurrence_may_run_along_two_indices():
+    """What the outer index has passed may lie on either side of the inner one."""
+    text = "y[i, j] = x[i, j] + y[i-1, j+1] + y[i, j-1]"
+    assert shape_of(text, x=(3, 4)) == (3, 4)
+
+
 def test_a_subscript_that_starts_below_zero_needs_a_size():
     """Which part of it is wanted cannot be guessed."""
     with pytest.raises((ShapeError, NotationError), match="h"):
