@@ -5,7 +5,8 @@
 
 A `Reals` says how real numbers are computed. mpmath numbers stand in arrays of dtype object; they
 have no largest number and no negative zero: they say what is true of the real numbers, and IEEE's
-answers at the infinities.
+answers at the infinities. Of two zeros max and min give either. Floor division and remainder are
+Python's; an infinite number has neither.
 """
 
 from __future__ import annotations
@@ -153,6 +154,11 @@ def _erf(x: Array) -> Array:
     return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x), x.dtype)
 
 
+def _finite(function: Function) -> Function:
+    """Floor division or remainder: an infinite number has none."""
+    return lambda a, b: np.where(np.isinf(a), a.dtype.type(np.nan), function(a, b))
+
+
 _FLOAT: Mapping[str, Function] = {
     "pi": lambda: math.pi,
     "inf": lambda: math.inf,
@@ -160,8 +166,8 @@ _FLOAT: Mapping[str, Function] = {
     "-": np.subtract,
     "*": np.multiply,
     "/": np.divide,
-    "//": np.floor_divide,
-    "%": np.remainder,
+    "//": _finite(np.floor_divide),
+    "%": _finite(np.remainder),
     "**": np.power,
     "neg": np.negative,
     "max": np.maximum,
@@ -207,6 +213,18 @@ def multiprecision() -> Reals:
         if b != 0:
             return a / b
         return nan if a == 0 or mp.isnan(a) else inf * mp.sign(a)
+
+    def floored(a: Any, b: Any) -> Any:
+        if not mp.isfinite(a):
+            return nan
+        if mp.isinf(b):
+            return zero - (a * b < 0)
+        return whole(mp.floor)(divide(a, b))
+
+    def remainder(a: Any, b: Any) -> Any:
+        if mp.isinf(b) and mp.isfinite(a):
+            return b if a * b < 0 else a
+        return a - b * floored(a, b)
 
     def power(a: Any, b: Any) -> Any:
         if b == 0 or a == 1:
@@ -264,8 +282,8 @@ def multiprecision() -> Reals:
         "-": lambda a, b: a - b,
         "*": lambda a, b: a * b,
         "/": divide,
-        "//": lambda a, b: whole(mp.floor)(divide(a, b)),
-        "%": lambda a, b: a - b * whole(mp.floor)(divide(a, b)),
+        "//": floored,
+        "%": remainder,
         "**": power,
         "max": larger,
         "min": smaller,

@@ -6,6 +6,7 @@ division by zero gives 0, a conversion from a real number saturates, NaN becomes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from . import vectormath
@@ -89,26 +90,36 @@ def _divide(a: Assembler, function: str, type_: str, x: str, y: str) -> str:
 
 
 def _divide_real(a: Assembler, function: str, type_: str, x: str, y: str) -> str:
-    """Floor division and remainder of reals: the quotient, corrected by what is left over."""
-    quotient = vectormath.call(a, "floor", type_, [a.op(f"fdiv {type_} {x}, {y}")])
-    minus = a.op(f"fneg {type_} {quotient}")
-    rest = (
-        a.intrinsic("fma", type_, minus, y, x) if a.target.has_fma else _rest(a, type_, x, y, minus)
-    )
-    bits = like(type_, "i1")
-    zero, one = a.constant(type_, 0), a.constant(type_, 1)
+    """Python's floor division and remainder: the quotient, corrected by what is left over.
+
+    What is left of a finite number by an infinite one is that number; an infinite one gives NaN.
+    """
+    bits, zero, one = like(type_, "i1"), a.constant(type_, 0), a.constant(type_, 1)
+    quotient, rest = _reduced(a, type_, x, y)
+    if function == "%":  # a quotient too large to be exact leaves more than one divisor
+        rest = _reduced(a, type_, rest, y)[1]
+    size = a.intrinsic("fabs", type_, y)
+    endless = a.op(f"fcmp oeq {type_} {size}, {a.constant(type_, math.inf)}")
+    rest = a.op(f"select {bits} {endless}, {type_} {x}, {type_} {rest}")
     product = a.op(f"fmul {type_} {rest}, {y}")
     over = a.op(f"fcmp olt {type_} {product}, {zero}")  # the quotient was rounded up
     if function == "//":
-        lower = a.op(f"fsub {type_} {quotient}, {one}")
-        return a.op(f"select {bits} {over}, {type_} {lower}, {type_} {quotient}")
-    upper = a.op(f"fadd {type_} {rest}, {y}")
-    return a.op(f"select {bits} {over}, {type_} {upper}, {type_} {rest}")
+        whole, corrected = quotient, a.op(f"fsub {type_} {quotient}, {one}")
+    else:
+        whole, corrected = rest, a.op(f"fadd {type_} {rest}, {y}")
+    result = a.op(f"select {bits} {over}, {type_} {corrected}, {type_} {whole}")
+    nothing = a.op(f"fsub {type_} {x}, {x}")  # NaN if x is infinite
+    return a.op(f"fadd {type_} {result}, {nothing}")
 
 
-def _rest(a: Assembler, type_: str, x: str, y: str, minus: str) -> str:
+def _reduced(a: Assembler, type_: str, x: str, y: str) -> tuple[str, str]:
+    """The whole quotient as it is rounded, and what that leaves, exactly where there is a fused multiply-add."""
+    quotient = vectormath.call(a, "floor", type_, [a.op(f"fdiv {type_} {x}, {y}")])
+    minus = a.op(f"fneg {type_} {quotient}")
+    if a.target.has_fma:
+        return quotient, a.intrinsic("fma", type_, minus, y, x)
     product = a.op(f"fmul {type_} {minus}, {y}")
-    return a.op(f"fadd {type_} {product}, {x}")
+    return quotient, a.op(f"fadd {type_} {product}, {x}")
 
 
 def convert(a: Assembler, function: str, operand: str, source: str, type_: str) -> str:

@@ -136,9 +136,24 @@ def _fault(e: Expr, known: Mapping[Index, None], tensors: Mapping[str, Tensor]) 
                 if not _is_size(size):
                     return f"index {index.name} has no size"
     fault = next((fault for fault in (_fault(c, known, tensors) for c in inner) if fault), "")
-    if not fault and isinstance(e, Call) and e.function == "uniform":
-        return _argument_fault(e.arguments, tensors)
-    return fault
+    if fault:
+        return fault
+    match e:
+        case Call("uniform", arguments):
+            return _argument_fault(arguments, tensors)
+        case Element(tensor, subscripts):
+            return _subscript_fault(tensor, subscripts, tensors)
+    return ""
+
+
+def _subscript_fault(
+    tensor: str, subscripts: tuple[Expr, ...], tensors: Mapping[str, Tensor]
+) -> str:
+    """What is wrong with what stands in the brackets of ``tensor``."""
+    for subscript in subscripts:
+        if kind_of(subscript, tensors) != "integer":
+            return f"a subscript of {tensor} is an integer, {expression_text(subscript)} is none"
+    return ""
 
 
 def _argument_fault(arguments: tuple[Expr, ...], tensors: Mapping[str, Tensor]) -> str:

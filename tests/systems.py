@@ -25,7 +25,7 @@ from compiler.system import Equation, System, Tensor, reads
 
 __all__ = ["Case", "cases", "random_case"]
 
-DIMENSIONS = (1, 2, 3, 7, 8, 15, 16, 17, 33)
+DIMENSIONS = (1, 2, 3, 7, 8, 15, 16, 17, 33, 65)
 NUMBERS = (Fraction(1, 2), Fraction(-1), Fraction(2), Fraction(1, 4), Fraction(-1, 3))
 LETTERS = "abcdefgh"
 BOUND = "ijklmpqr"

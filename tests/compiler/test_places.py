@@ -9,7 +9,7 @@ import pytest
 
 import compiler
 from compiler.errors import CompilerError
-from compiler.expression import Expr, Index, Number, Symbol, expr, substitute
+from compiler.expression import Binder, Expr, Index, Number, Symbol, expr, substitute
 from compiler.integers import simplify_integer
 from compiler.places import defined_twice
 from compiler.system import Equation, System
@@ -97,7 +97,7 @@ def test_what_defines_every_element_once_is_accepted(subscripts: list[tuple[Expr
         ([(A * 3 + B,)], r"y\[3\] is defined at a = 0, b = 3 and again at a = 1, b = 0"),
         ([(A,)], r"y\[0\] is defined at a = 0, b = 0 and again at a = 0, b = 1"),
         ([(element("t", "a"), B)], "equal numbers in t name the same element"),
-        ([(A, B), (A, 3 - B)], r"y\[a, b\] = ... and y\[a, 3 - b\] = ... overlap: y\[0, 0\] is"),
+        ([(A, B), (A, 3 - B)], r"y\[a, b\] = ... and y\[a, 3 - b\] = ... overlap: y\[0, 3\] is"),
         ([(A, B), (A + 2, B + 3)], r"y\[2, 3\] is defined by the one at a = 2, b = 3"),
     ],
 )
@@ -119,13 +119,14 @@ def test_open_sizes_are_proved_for_all_values() -> None:
     """``y[i]`` and ``y[N + t]`` are apart for every N, ``y[N - 1 + t]`` is not."""
     size = Symbol("N")
 
-    def stored(place: Expr, index: Index, count: Expr) -> Equation:
-        return Equation("y", (place,), ((index, count),), expr(1))  # type: ignore[arg-type]
+    def stored(place: Expr, **sizes: Expr) -> Equation:
+        indices = tuple(Binder(Index(name), n) for name, n in sizes.items())
+        return Equation("y", (place,), indices, expr(1))
 
-    first = stored(K, K, size)
-    assert defined_twice([first, stored(size + T, T, expr(6))]) is None
-    assert defined_twice([stored(T * size + K, T, expr(6))]) is None
-    found = defined_twice([first, stored(size - 1 + T, T, expr(6))])
+    first = stored(K, i=size)
+    assert defined_twice([first, stored(size + T, t=expr(6))]) is None
+    assert defined_twice([stored(T * size + K, t=expr(6), i=size)]) is None
+    found = defined_twice([first, stored(size - 1 + T, t=expr(6))])
     assert found is not None
     assert "y[0] (for N = 1)" in found[1]
 
