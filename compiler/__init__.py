@@ -1,7 +1,8 @@
 """The machine: systems of equations in, native code out.
 
-evaluate(system, arrays)            what a system means, computed slowly and plainly
-compile(system)(arrays)             the same, compiled for this machine
+evaluate(system, arrays)            what a system says, computed slowly and plainly, formulas as they are written
+stabilize(system)                   an equal system whose formulas neither overflow nor cancel
+compile(system)(arrays)             the stable system, compiled for this machine
 """
 
 from .errors import ArrayError, CompilerError
@@ -9,6 +10,7 @@ from .interpret import evaluate
 from .options import Options
 from .pipeline import compile_system as compile
 from .run import Executable
+from .stabilize import stabilize
 from .system import Equation, System, Tensor
 
 __all__ = [
@@ -21,4 +23,5 @@ __all__ = [
     "Tensor",
     "compile",
     "evaluate",
+    "stabilize",
 ]

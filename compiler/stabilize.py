@@ -348,7 +348,7 @@ class _Stabilizer:
         """``t*log(p)  ->  where(t == 0 and p == 0, 0, t*log(p))``; a NaN in either still shows."""
         for weight, logarithm in (e.arguments, e.arguments[::-1]):
             match logarithm:
-                case Call("log", (p,)) if self.logarithm(p, sizes, DEPTH) is None:
+                case Call("log", (p,)):
                     if isinstance(weight, Number) or is_positive(p, sizes, self.definitions):
                         continue
                     self.fired("0*log(0) is 0")

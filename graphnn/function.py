@@ -108,7 +108,11 @@ class Function:
         Raises `ShapeError`, `DtypeError` or IndexError (a label or token out of range) before
         anything is written.
         """
-        values = [np.asarray(array) for array in given]
+        self._check_count(given)
+        values = [
+            array if isinstance(array, np.ndarray) else given_array(node, array)
+            for node, array in zip(self.inputs, given, strict=True)
+        ]
         compiled = self.prepare(values)
         for k, dtype in enumerate(self._dtypes):
             if values[k].dtype is not dtype:
@@ -124,13 +128,16 @@ class Function:
         known = self._compiled.get(key)
         if known is not None:
             return known
-        if len(values) != len(self.inputs):
-            names = ", ".join(node.name for node in self.inputs)
-            raise GraphnnError(f"expected {len(self.inputs)} arrays ({names}), got {len(values)}")
+        self._check_count(values)
         with self.lock:
             if key not in self._compiled:
                 self._compiled[key] = self._compile(bind_sizes(self.inputs, values))
             return self._compiled[key]
+
+    def _check_count(self, given: Sequence[object]) -> None:
+        if len(given) != len(self.inputs):
+            names = ", ".join(node.name for node in self.inputs)
+            raise GraphnnError(f"expected {len(self.inputs)} arrays ({names}), got {len(given)}")
 
     def check(self, arrays: Sequence[np.ndarray], rows: int) -> None:
         """IndexError if a label or token is out of range; samples come ``rows`` at a time."""
@@ -216,6 +223,20 @@ def bind_sizes(inputs: Sequence[Input], arrays: Sequence[np.ndarray]) -> dict[Sy
     return sizes
 
 
+def given_array(node: Node, value: object) -> np.ndarray:
+    """What was given for a node as an array of numbers. Raises `GraphnnError`: input, expected, got."""
+    expected = f"{node.name}: expected an array for {node.type}"
+    if isinstance(value, Node):
+        raise GraphnnError(f"{expected}, got the node {value.name}")
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise ShapeError(f"{expected}, got rows of different lengths") from None
+    if array.dtype.kind in "OSU" and not isinstance(value, np.ndarray):
+        raise DtypeError(f"{expected}, got {type(value).__name__} without numbers")
+    return array
+
+
 def converted(array: np.ndarray, node: Node) -> np.ndarray:
     """The array in the node's dtype. Raises `DtypeError` where it cannot be."""
     try:
@@ -229,18 +250,28 @@ def evaluate(
     values: Mapping[Node, object] | None = None,
     precision: str | int | None = None,
     training: bool = False,
+    literal: bool = False,
 ) -> np.ndarray | list[np.ndarray]:
     """The value of a node (or several) by the slow reference interpreter: the same meaning, no
-    compiler.
+    machine code.
 
     ``values`` gives an array for each input. ``precision`` "float64" or a number of decimal digits
-    computes more exactly.
+    computes more exactly. Formulas that overflow or cancel are computed in the equal forms that
+    compiled code uses, see `compiler.stabilize`; ``literal`` computes them as they are written:
+
+    >>> from graphnn import op
+    >>> softmax = op("y[i] = exp(x[i]) / sum[j](exp(x[j]))")
+    >>> y = softmax([300.0, 0.0])
+    >>> evaluate(y), evaluate(y, literal=True)
+    (array([1., 0.], dtype=float32), array([nan,  0.], dtype=float32))
     """
     single = isinstance(node, Node)
     wanted = [_computed(n) for n in ([node] if isinstance(node, Node) else node)]
     graph = Graph(wanted, training)
-    given = {k: np.asarray(v) for k, v in (values or {}).items()}
-    missing = [n.name for n in graph.inputs if n not in given]
+    given = {
+        require_node(k, "each key of values"): given_array(k, v) for k, v in (values or {}).items()
+    }
+    missing = [n for n in graph.inputs if n not in given]
     if missing:
         raise GraphnnError(f"no value given for input {missing[0]}")
     inputs = graph.inputs
@@ -249,6 +280,7 @@ def evaluate(
     leaves = {}
     for name, leaf in lowered.leaves.items():
         leaves[name] = converted(given[leaf], leaf) if leaf in given else leaf.value  # type: ignore[attr-defined]
-    found = compiler.evaluate(lowered.system, leaves, precision)
+    system = lowered.system if literal else compiler.stabilize(lowered.system)
+    found = compiler.evaluate(system, leaves, precision)
     results = [found[lowered.names[n]] for n in wanted]
     return results[0] if single else results

@@ -28,11 +28,16 @@ if TYPE_CHECKING:
 __all__ = ["compute_gradients", "derivation", "derived_formulas"]
 
 
-def compute_gradients(loss: Node, wrt: Iterable[Node] | None = None) -> dict[Node, Node]:
+def compute_gradients(
+    loss: Node, wrt: Iterable[Node] | None = None, training: bool = True
+) -> dict[Node, Node]:
     """``d loss / d w`` for each parameter ``w``, as nodes of the graph.
 
     ``loss`` is a scalar float node. ``wrt`` lists parameters or other nodes, by default all
     trainable parameters the loss depends on; one that it does not depend on gets an explicit zero.
+    What is computed in one way in training and in another in inference is differentiated as in
+    ``training``, unless that is False: for the gradients of what `predict` computes, say. Those for
+    training are to be computed with ``function(..., training=True)``, as a step with updates is.
     Raises `ShapeError` for a loss that is not a scalar, `DtypeError` for the gradient of an integer
     tensor.
     """
@@ -43,7 +48,7 @@ def compute_gradients(loss: Node, wrt: Iterable[Node] | None = None) -> dict[Nod
         )
     if not loss.dtype.startswith("float"):
         raise DtypeError(f"the loss must be a float, but {loss.name} is {loss.type}")
-    graph = Graph([loss], training=True)
+    graph = Graph([loss], training)
     chosen = _targets(graph, wrt)
     with graph_role("gradient"):
         found = _backward(graph, loss, chosen)
@@ -86,15 +91,18 @@ def _backward(graph: Graph, loss: Node, chosen: Sequence[Node]) -> dict[Node, No
             parts[result] = [incoming[result.target]]
         operands = {k: graph.chosen(node) for k, node in application.operands.items()}
         smooth = [k for k, node in operands.items() if node in active]
-        for operand, gradient in _apply(application, incoming, smooth).items():
+        for operand, gradient in _apply(application, incoming, smooth, graph).items():
             parts.setdefault(operands[operand], []).append(gradient)
     return {node: _total(node, parts[at]) for at, node in kept.items() if at in parts}
 
 
 def _apply(
-    application: Application, incoming: dict[str, Node], operands: list[str]
+    application: Application, incoming: dict[str, Node], operands: list[str], graph: Graph
 ) -> dict[str, Node]:
-    """The gradient nodes of one application's operands, given those of its targets."""
+    """The gradient nodes of one application's operands, given those of its targets.
+
+    For training they read choices, which update their parameters then; for inference what is chosen.
+    """
     _, derived, formula = derived_formulas(application, tuple(incoming), operands)
     wanted = {o: derived.targets[o] for o in operands if derived.targets.get(o) in formula.outputs}
     if not wanted:  # the formula asks for the operands' sizes only
@@ -104,7 +112,8 @@ def _apply(
         if name in derived.seeds:
             nodes[name] = incoming[derived.seeds[name]]
         else:
-            nodes[name] = application.operands.get(name) or application.result(name)
+            node = application.operands.get(name) or application.result(name)
+            nodes[name] = node if graph.training else graph.chosen(node)
     operation = Operation(f"d_{application.operation.name}", formula, application.attributes)
     dtypes = {target: application.operands[o].dtype for o, target in wanted.items()}
     backward = operation.apply(

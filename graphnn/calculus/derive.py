@@ -30,6 +30,7 @@ from compiler.expression import (
     elements,
     free_indices,
     substitute,
+    transform,
     walk,
 )
 from compiler.system import Equation
@@ -63,7 +64,7 @@ class _Derivation:
 
     def __init__(self, resolved: Resolved, wrt: Collection[str] | None, steps: Steps) -> None:
         self.resolved, self.steps, self.shapes = resolved, steps, dict(resolved.shapes)
-        self.equations = [_prepared(e) for e in resolved.equations]
+        self.equations = [_prepared(e, resolved.operands) for e in resolved.equations]
         parts = [p for e in self.equations for p in (e.value, *e.subscripts)]
         whole = {name for part in parts for name in whole_reads(part)}
         places = [e for part in parts for e in elements(part)]
@@ -299,9 +300,22 @@ class _Derivation:
         return Resolved(tuple(equations), shapes, operands, outputs, facts)
 
 
-def _prepared(equation: Equation) -> Equation:
-    """The value in normal form, bound indices named apart."""
-    return replace(equation, value=simplify(equation.value, Scope(equation.sizes)))
+def _prepared(equation: Equation, given: Collection[str]) -> Equation:
+    """The value in normal form, bound indices named apart, 0*log(0) said to be 0."""
+    value = equation.value
+    logarithms = [n for n in walk(value) if isinstance(n, Call) and n.function == "log"]
+    if len(logarithms) == 1:  # of log(p) and log(1 - p) the slopes join to (p - t)/(p*(1 - p))
+        value = transform(value, lambda e: _zero_times_log(e, given))
+    return replace(equation, value=simplify(value, Scope(equation.sizes)))
+
+
+def _zero_times_log(e: Expr, given: Collection[str]) -> Expr:
+    """``t*log(p)`` is 0 where t and p are, and so are its slopes; p is ``given``, not a quotient of exponentials."""
+    match e:
+        case Call("*", (t, Call("log", (Element(p, _) as at,)))) if p in given and any(elements(t)):
+            both = Call("and", (Call("==", (t, ZERO)), Call("==", (at, ZERO))))
+            return Call("where", (both, ZERO, e))
+    return e
 
 
 def _closed(names: Iterable[str], more: Callable[[set[str]], Iterable[str]]) -> set[str]:

@@ -4,9 +4,9 @@
 
 Every element and reduction is replaced by a symbol, sympy differentiates, the symbols are put back. What has a kink is
 defined, by `DEFINITIONS`, through ``where``, whose derivative is the derivative of the branch selected: relu'(0) = 0
-and abs'(0) = 0 follow. The functions given to sympy are opaque copies of its own: sympy must not merge
-``exp(x)*exp(2*x)``, turn ``Max`` into a Heaviside that is 1/2 at 0, or fold away an infinity; their derivatives are
-those that sympy gives for the function they stand for.
+and abs'(0) = 0 follow, relu'(NaN) = 0 too. The functions given to sympy are opaque copies of its own: sympy must not
+merge ``exp(x)*exp(2*x)``, turn ``Max`` into a Heaviside that is 1/2 at 0, or fold away an infinity; their derivatives
+are those that sympy gives for the function they stand for.
 """
 
 from __future__ import annotations

@@ -166,7 +166,8 @@ class MultiHeadAttention(Layer):
         ``key`` is ``value`` unless given. Masks are bool or 0/1 integers, true where attention may
         go: for the places of query, value and key (batch, length), for pairs (T, S), (batch, T, S)
         or (batch, heads, T, S); a size may be 1 for all. A causal mask lets place t see the places
-        up to t. Where nothing may be seen the weights are 0.
+        up to t. Where nothing may be seen the weights are 0, neither NaN nor equal shares, and so are
+        their gradients.
         """
         masks = {
             "query": query_mask,

@@ -38,6 +38,15 @@ def test_gradients_flow_through_the_training_side():
     assert evaluate(gradient, {x: np.ones((1, 2))}, training=True).tolist() == [3, 3]
 
 
+def test_gradients_of_inference_flow_through_its_side():
+    """The slope of what is predicted, whichever graph it is computed in."""
+    x, _, y = doubled_in_training()
+    w = Parameter(np.ones(2, "float32"), "w")
+    gradient = compute_gradients(sum(y * w), training=False)[w]
+    for training in (False, True):
+        assert evaluate(gradient, {x: np.ones((1, 2))}, training=training).tolist() == [1, 1]
+
+
 def test_changes_happen_with_updates_and_not_without():
     """Statistics move only in training steps."""
     x, count, y = doubled_in_training()

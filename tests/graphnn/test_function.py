@@ -80,6 +80,24 @@ def test_wrong_arrays_are_refused_by_name():
         call(np.ones((0, 3), "float32"))
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (None, r"x: expected an array for f32\[N, 3\], got NoneType without numbers"),
+        ("abc", "got str without numbers"),
+        ([[1, None, 3]], "got list without numbers"),
+        ([[1, 2, 3], [1]], "got rows of different lengths"),
+        (Input((None, 3), "z"), "got the node z"),
+    ],
+)
+def test_what_is_no_array_is_refused_by_name(given, message):
+    """By the compiled function and by the interpreter."""
+    x, _, y = network()
+    for call in (function([x], y), lambda a: evaluate(y, {x: a})):
+        with pytest.raises(GraphnnError, match=message):
+            call(given)
+
+
 def test_integers_are_not_rounded_from_floats():
     """A float array for an integer input is an error; another integer type is converted."""
     t = Input((None,), "t", dtype="int32")
@@ -148,3 +166,15 @@ def test_numbers_beyond_the_dtype_become_infinite_quietly():
     """No warning of NumPy's comes through."""
     x = Input((1,), "x")
     assert function([x], exp(x))(np.array([1e300])).tolist() == [np.inf]
+
+
+@pytest.mark.parametrize("size", [1, 300, 1e4])
+def test_the_interpreter_is_right_where_formulas_overflow(size):
+    """It computes stable forms, as compiled code does; literally on demand only."""
+    x = Input((3,), "x")
+    y = op("y[i] = log(exp(x[i])/sum[j](exp(x[j])))")(x)
+    given = np.array([size, 0, -size], "float32")
+    expected = given.astype(float) - np.logaddexp.reduce(given.astype(float))
+    for found in (evaluate(y, {x: given}), function([x], y)(given)):
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+    assert np.isfinite(evaluate(y, {x: given}, literal=True)).all() == (size == 1)

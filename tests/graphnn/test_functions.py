@@ -226,6 +226,17 @@ def test_slopes_at_kinks_are_as_settled(function, values, slopes):
     assert slope(function, *values) == slopes
 
 
+def test_a_slope_that_nan_decides_is_zero():
+    """The value is NaN and says so; of the two branches of a rectifier none is known to be taken."""
+    x = gn.Input((4,), "x")
+    y = gn.relu(x)
+    nodes = [y, gn.compute_gradients(gn.sum(y), [x])[x]]
+    given = np.array([np.nan, 0, -1, 2], "float32")
+    for value, gradient in (gn.function([x], nodes)(given), gn.evaluate(nodes, {x: given})):
+        np.testing.assert_array_equal(value, [np.nan, 0, 0, 2])
+        np.testing.assert_array_equal(gradient, [0, 0, 0, 1])
+
+
 def test_a_tie_in_a_maximum_over_an_axis_is_split():
     """Two largest elements get half of the gradient each."""
     x = gn.Input((4,), "x", "float64")

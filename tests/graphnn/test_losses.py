@@ -211,6 +211,22 @@ def test_binary_accuracy_compares_with_one_half():
         assert gn.evaluate(gn.metrics.accuracy(t, p), {t: truth, p: given}) == pytest.approx(3 / 4)
 
 
+def test_a_class_that_is_masked_out_costs_nothing():
+    """0*log(0) and 0/0 are 0 where a probability and its truth are; a wrong one costs infinitely much."""
+    z, t = gn.Input((None, 4), "z"), gn.Input((None, 4), "t")
+    masked = gn.op("p[n, i] = where(i < 3, exp(z[n, i]), 0)/sum[j:3](exp(z[n, j]))")
+    loss = gn.categorical_crossentropy(t, masked(z))
+    nodes = [loss, gn.compute_gradients(loss, [z])[z]]
+    logits = np.array([[1, 2, 3, 4], [300, 0, 0, 1]], "float32")
+    truth = np.array([[0, 1, 0, 0], [1, 0, 0, 0]], "float32")
+    p = np.array([[0.09003057, 0.24472847, 0.66524096, 0], [1, 0, 0, 0]])
+    compiled = gn.function([z, t], nodes)(logits, truth)
+    for value, gradient in (compiled, gn.evaluate(nodes, {z: logits, t: truth})):
+        assert value == pytest.approx(-np.log(p[0, 1]) / 2, rel=1e-6)
+        np.testing.assert_allclose(gradient, (p - truth) / 2, atol=1e-7)
+    assert np.isposinf(gn.evaluate(loss, {z: logits, t: truth[:, ::-1]}))
+
+
 @pytest.mark.parametrize("from_logits", [False, True])
 def test_losses_are_those_of_keras(keras, from_logits):
     """Categorical, sparse and binary cross-entropy, and the squared error."""
