@@ -62,18 +62,22 @@ class Operation:
         listing = ", ".join(wanted)
         if len(positional) > len(wanted):
             raise GraphnnError(
-                f"{self.name} takes {len(wanted)} operands ({listing}), got {len(positional)}"
+                f"{self.name} takes {len(wanted)} operands ({listing}), got {len(positional)}: {self}"
             )
         given: dict[str, object] = dict(zip(wanted, positional, strict=False))
         for name, value in named.items():
             if name not in wanted or name in given:
                 problem = "is given twice" if name in given else "is not an operand"
-                raise GraphnnError(f"{self.name}: {name} {problem}; operands are {listing}")
+                raise GraphnnError(f"{self.name}: {name} {problem}; operands are {listing}: {self}")
             given[name] = value
         missing = [name for name in wanted if name not in given]
         if missing:
+            scalars = [name for name in wanted if f"{name}[" not in self.formula.text]
+            numbers = (
+                f" ({scalars[0]} may be a number: gn.op(..., {scalars[0]}=0.5))" if scalars else ""
+            )
             raise GraphnnError(
-                f"{self.name}: operand {missing[0]} is missing; operands are {listing}"
+                f"{self.name}: operand {missing[0]} is missing; operands are {listing}{numbers}: {self}"
             )
         dtypes = [v.dtype for v in given.values() if isinstance(v, Node)]
         parts = [e for line in self.formula.lines for e in (line.value, *line.subscripts)]
@@ -108,6 +112,7 @@ class Operation:
             found = dtypes_of(resolved, given, self.dtype, dtypes or {})
         except (ShapeError, DtypeError, NotationError) as error:
             types = ", ".join(f"{k} = {node.name}: {node.type}" for k, node in operands.items())
+            types = types or "none"
             kind = DtypeError if isinstance(error, DtypeError) else ShapeError
             raise kind(f"{name}: {error}\n  operands: {types}") from None
         place = current_scope() if scope is None else scope

@@ -7,7 +7,9 @@ out exactly, so that none of them grows beyond what the rest of the program can 
 from __future__ import annotations
 
 import ast
+import operator
 from fractions import Fraction
+from functools import reduce
 
 from compiler.expression import (
     FUNCTIONS,
@@ -20,6 +22,7 @@ from compiler.expression import (
     Number,
     Reduce,
     Size,
+    rebuild,
 )
 
 from ..errors import NotationError
@@ -31,6 +34,7 @@ __all__ = [
     "is_whole",
     "problem_of",
     "read_syntax",
+    "without_powers",
     "written_number",
 ]
 
@@ -40,7 +44,8 @@ MAX_DEPTH = 60
 MAX_DIGITS = 40
 MAX_EXPONENT = 1000
 MAX_BITS = 4000  # of a number that a formula writes out, or of its denominator
-_WHOLE = ("+", "-", "*", "//", "%", "**", "neg", "abs", "max", "min", GROUP)
+MAX_WHOLE_EXPONENT = 16
+_WHOLE = ("+", "-", "*", "//", "%", "neg", "abs", "max", "min", GROUP)
 
 
 def read_syntax(text: str) -> ast.Module:
@@ -85,11 +90,27 @@ def is_whole(e: Expr) -> bool:
             return True
         case Call("where", (_, a, b)):
             return is_whole(a) and is_whole(b)
+        case Call("**", (base, exponent)):
+            return is_whole(base) and _is_count(exponent)
         case Call(function, arguments) if function in _WHOLE:
             return all(map(is_whole, arguments))
         case Reduce(kind, body, _):
             return kind in ("argmax", "argmin") or (kind != "mean" and is_whole(body))
     return False
+
+
+def _is_count(exponent: Expr) -> bool:
+    number = isinstance(exponent, Number) and exponent.is_integer
+    return number and 0 <= exponent.value <= MAX_WHOLE_EXPONENT  # type: ignore[attr-defined]
+
+
+def without_powers(e: Expr) -> Expr:
+    """``i*i`` for ``i**2``: a power is a real number, a position is none."""
+    e = rebuild(e, without_powers)
+    match e:
+        case Call("**", (base, Number(value) as exponent)) if _is_count(exponent):
+            return reduce(operator.mul, [base] * int(value)) if value else Number(Fraction(1))
+    return e
 
 
 def is_size(e: Expr) -> bool:

@@ -46,6 +46,7 @@ from compiler.expression import (
 
 from ..errors import NotationError
 from .formula import Fact, Formula, Line
+from .hints import bound_already, hint, unknown_function
 from .limits import (
     MAX_DIGITS,
     is_reserved,
@@ -53,6 +54,7 @@ from .limits import (
     is_whole,
     problem_of,
     read_syntax,
+    without_powers,
     written_number,
 )
 from .names import is_ellipsis, is_read_later, items_of, name_of, names_read, target_name
@@ -109,7 +111,8 @@ def parse(
     results = outputs or tuple(t for t in defined if not is_read_later(t, lines))
     missing = [name for name in results if name not in defined]
     if missing:
-        raise NotationError(f"output {missing[0]} is not defined by any line")
+        listed = ", ".join(defined)
+        raise NotationError(f"output {missing[0]} is not defined by any line; {listed} is", text)
     return Formula(
         text, tuple(lines), tuple(facts), tuple(n for n in operands if n not in defined), results
     )
@@ -138,7 +141,7 @@ class _Reader:
         self.scope: dict[str, Index] = {}
         self.bound: dict[ast.expr, Index] = {}
         self.columns: dict[Expr, int] = {}
-        self.depth_in_subscript = 0
+        self.depth_in_subscript, self.in_value = 0, False  # before its =, or behind it
 
     def error(self, message: str, node: ast.AST) -> NotationError:
         same_line = getattr(node, "lineno", self.number) == self.number
@@ -160,6 +163,7 @@ class _Reader:
             items = items_of(target)
             declared = self.bind_target(items)
             subscripts = tuple(map(self.subscript, items))
+        self.in_value = True
         value = self.expression(node.value)
         accumulate = isinstance(node, ast.AugAssign)
         return Line(
@@ -184,11 +188,11 @@ class _Reader:
         for item in items:
             if item in plain or isinstance(item, ast.List):
                 continue
-            sized = [n for n in ast.walk(item) if isinstance(n, ast.Slice)]
-            declared += self.bind(list(sized))
+            declared += self.bind([n for n in ast.walk(item) if isinstance(n, ast.Slice)])
             for node in ast.walk(item):
                 new = isinstance(node, ast.Name) and self.is_new_index(node, item)
-                if isinstance(node, ast.expr) and (new or self.is_new_bundle(node)):
+                new = new or (is_ellipsis(node) and ELLIPSIS not in self.scope)
+                if isinstance(node, ast.expr) and new:
                     declared += self.bind([node])
         return declared
 
@@ -198,9 +202,6 @@ class _Reader:
             heads |= {id(call.func), *(id(a) for a in call.args)}
         taken = node.id in self.scope or node.id in self.attributes
         return not taken and id(node) not in heads
-
-    def is_new_bundle(self, node: ast.expr) -> bool:
-        return is_ellipsis(node) and ELLIPSIS not in self.scope
 
     def bind(self, items: list[ast.expr]) -> list[Binder]:
         """New indices: ``i``, ``i:size`` or ``...``."""
@@ -218,7 +219,7 @@ class _Reader:
             else:
                 raise self.error("expected an index name, 'index:size' or '...'", item)
             if name in self.scope:
-                raise self.error(f"index {name} is already bound here", item)
+                raise self.error(bound_already(name, self.in_value), item)
             if is_reserved(name):
                 raise self.error(f"{name} cannot be the name of an index", item)
             if name in self.targets or name in self.attributes:
@@ -270,7 +271,10 @@ class _Reader:
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
                 return Call(_BINARY[type(op)], (self.expression(left), self.expression(right)))
             case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARE:
-                return Call(_COMPARE[type(op)], (self.expression(left), self.expression(right)))
+                pair = (self.expression(left), self.expression(right))
+                if all(map(is_whole, pair)):  # positions are compared as such, exactly
+                    pair = (without_powers(pair[0]), without_powers(pair[1]))
+                return Call(_COMPARE[type(op)], pair)
             case ast.Compare(left=left, ops=ops, comparators=rest) if all(
                 type(o) in _COMPARE for o in ops
             ):
@@ -290,7 +294,7 @@ class _Reader:
                 return Call(GROUP, tuple(map(self.subscript, items)))
             case ast.Name() | ast.Attribute() if name_of(node):
                 return self.name(node)
-        raise self.error("this is not part of the notation", node)
+        raise self.error(f"this is not part of the notation{hint(node)}", node)
 
     def number_literal(self, value: int | float, node: ast.expr) -> Expr:
         text = repr(value)
@@ -321,7 +325,7 @@ class _Reader:
     def element(self, node: ast.Subscript) -> Expr:
         name = name_of(node.value)
         if name is None:
-            raise self.error("only a tensor name can have subscripts", node)
+            raise self.error(f"only a tensor name can have subscripts{hint(node.value)}", node)
         if name in self.scope or name in self.attributes:
             kind = "an index" if name in self.scope else "an attribute"
             raise self.error(f"{name} is {kind} and cannot have subscripts", node)
@@ -349,7 +353,7 @@ class _Reader:
             found = self.expression(item)
             if not is_whole(found):
                 raise self.error("a subscript is an integer expression", item)
-            return found
+            return without_powers(found)
         finally:
             self.depth_in_subscript -= 1
 
@@ -372,10 +376,7 @@ class _Reader:
         if head.id == "dim":
             return self.dimension(arguments, node)
         if head.id not in FUNCTIONS:
-            known = ", ".join(FUNCTIONS)
-            raise self.error(
-                f"unknown function {head.id}; known are {known}, dim and the reductions", node
-            )
+            raise self.error(unknown_function(head.id), node)
         count = FUNCTIONS[head.id]
         if len(arguments) != count and not (count is None and len(arguments) >= 2):
             wanted = "two or more arguments" if count is None else f"{count} argument(s)"
@@ -383,6 +384,8 @@ class _Reader:
         values = tuple(self.expression(a) for a in arguments)
         if head.id == "uniform" and not all(map(is_whole, values)):
             raise self.error("uniform takes three integer expressions", node)
+        if head.id == "uniform":
+            values = tuple(map(without_powers, values))
         return Call(head.id, values)
 
     def dimension(self, arguments: list[ast.expr], node: ast.expr) -> Expr:
@@ -391,10 +394,7 @@ class _Reader:
             raise self.error("expected dim(tensor, axis)", node)
         if is_ellipsis(arguments[1]):
             return Size(name, ELLIPSIS)
-        axis = self.expression(arguments[1])
-        sign = 1
-        if isinstance(axis, Call) and axis.function == "neg":
-            axis, sign = axis.arguments[0], -1
-        if not (isinstance(axis, Number) and axis.is_integer):
+        axis = written_number(self.expression(arguments[1]))
+        if axis is None or axis.denominator != 1:
             raise self.error("the axis in dim(tensor, axis) is a whole number or '...'", node)
-        return Size(name, sign * int(axis.value))
+        return Size(name, int(axis))

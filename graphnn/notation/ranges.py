@@ -143,6 +143,7 @@ class Ranges:
         known = [e for e in reads if e.tensor in finished]
         for element in known:
             self.check_rank(element)
+            self.check_inside(element)
         for element in known:
             self.plain(element)
         while any(self.affine(element) for element in known):
@@ -178,6 +179,22 @@ class Ranges:
                 ShapeError,
                 f"{element.tensor} has {rank} {axes}, the formula gives it {given} subscript{'s' * (given != 1)}",
             )
+
+    def check_inside(self, element: Element) -> None:
+        """What lies outside is zero; a place that is written as a number and lies there is a mistake."""
+        for axis, (subscript, size) in enumerate(
+            zip(element.subscripts, self.shapes[element.tensor], strict=True)
+        ):
+            place = normalize(subscript)
+            if not isinstance(place, Number):
+                continue
+            if place.value < 0 or (isinstance(size, Number) and place.value >= size.value):
+                last = f"dim({element.tensor}, {axis}) - 1"
+                raise self.error(
+                    ShapeError,
+                    f"{expression_text(self.written(element))} lies outside {element.tensor}: axis {axis} has"
+                    f" places 0 to {expression_text(normalize(size - 1))}, the last is written {last}",
+                )
 
     def plain(self, element: Element, exempt: Collection[Index] = ()) -> None:
         for subscript, size in zip(element.subscripts, self.shapes[element.tensor], strict=True):

@@ -87,6 +87,9 @@ def _assignments(pattern: Resolved) -> Iterator[dict[Expr, Expr]]:
         )
     )
     first = pattern.operands[0] if pattern.operands else ""
+    least: dict[Expr, int] = {}
+    for size, count in _read_at_numbers(pattern):
+        least[size] = max(count, least.get(size, 1))
     # Written out, a recurrence doubles with each step: two steps of size one show all there is.
     smalls, larges = ((1,), (2, 3, 4)) if _recurs(pattern) else ((2, 1, 3), (3, 4, 5, 6, 8))
     for small, large in itertools.product(smalls, larges):
@@ -97,8 +100,18 @@ def _assignments(pattern: Resolved) -> Iterator[dict[Expr, Expr]]:
                 if symbol.tensor == first and k
                 else small + (k % 2 if small > 1 and large < 5 else 0)
             )
-            sizes[symbol] = Number(Fraction(number))
+            sizes[symbol] = Number(Fraction(max(number, least.get(symbol, 1))))
         yield sizes
+
+
+def _read_at_numbers(pattern: Resolved) -> Iterator[tuple[Expr, int]]:
+    """How large an axis is at least, where something is read at a place that is a number: ``b[1, j]``."""
+    parts = [e for q in pattern.equations for e in (q.value, *q.subscripts)]
+    for element in (node for part in parts for node in elements(part)):
+        shape = pattern.shapes[element.tensor]
+        for subscript, size in zip(element.subscripts, shape, strict=True):
+            if isinstance(subscript, Number):
+                yield size, int(subscript.value) + 1
 
 
 def _recurs(pattern: Resolved) -> bool:

@@ -161,7 +161,7 @@ def test_any_tokens_are_a_formula_or_a_clear_error(text):
         ("y[n] = sum[i](x[n, i]", "was never closed", 14),
         ("y[n] = total[i](x[n, i])", "expected a reduction", 8),
         ("y[n] = sum[i](x[i], 3)", "takes one expression in parentheses, got 2", 8),
-        ("y[n] = mean(x[n])", "unknown function mean; known are where, max", 8),
+        ("y[n] = mean(x[n])", "mean runs over indices", 8),
         ("y[n] = where(x[n], 1)", "where takes 3 argument", 8),
         ("y[n] = exp()", "exp takes 1 argument", 8),
         ("y[n] = max(x[n])", "max takes two or more arguments, got 1", 8),
@@ -303,3 +303,47 @@ def test_only_text_is_read():
     for other in (None, 3, b"y = 1", ["y = 1"]):
         with pytest.raises(NotationError, match="a formula is a string"):
             parse(other)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("y[n] = sum(x[n, i])", r"sum runs over indices, which stand in brackets: sum\[i\]"),
+        ("y[i] = expp(x[i])", "unknown function expp, perhaps exp is meant"),
+        ("y[i] = np.exp(x[i])", "exp stands alone, without a module"),
+        ("y[i] = x[i].sum()", "sum stands alone"),
+        ("y = x @ w", r"a matrix product is sum\[i\]"),
+        ("y[i] = x[i]^2", r"a power is written x\*\*2"),
+        ("y[i] = x[i] if x[i] > 0 else 0", "a choice is where"),
+        ("y[i] = (x[i] > 0) & (x[i] < 1)", "conditions are joined with and"),
+        ("y[i] = x.shape[i]", r"the size of an axis is dim\(x, 0\)"),
+        ("y[n] = sum[n](x[n])", "give the reduction an index of its own"),
+        ("y[i, i] = x[i]", r"a diagonal is where\(i == j"),
+        ("y[...] = x[...]/sum[...](x[...])", r"a line of its own, such as s = sum\[...\]\(x"),
+        ("y[i] = 1\ny[i] = 2", "defined twice, both times from its first element on"),
+        ("y[i:3] = x[i**-1]", "a subscript is an integer expression"),
+        ("d[t[i:3], j] += g[i:3, j]", "a subscript is an integer expression"),
+    ],
+)
+def test_what_was_probably_meant_is_said(text, message):
+    """What is written in another way elsewhere gets the notation's way in its error."""
+    with pytest.raises(NotationError, match=message):
+        parse(text)
+
+
+def test_what_is_reduced_over_all_axes_has_a_line_of_its_own():
+    """The rewriting that the error proposes."""
+    formula = parse("s = sum[...](exp(x[...]))\ny[...] = exp(x[...])/s")
+    assert formula.outputs == ("y",)
+
+
+def test_a_power_in_a_subscript_is_a_product():
+    """Positions are whole numbers, powers are real."""
+    (power,), (product,) = (parse(f"y[i:3] = x[{s}]").lines for s in ("i**2", "i*i"))
+    assert power.value == product.value
+
+
+def test_data_on_the_left_side_may_declare_an_index():
+    """Where an index stands alone nowhere else."""
+    (line,) = parse("d[t[i:3], j] += g[j]").lines
+    assert [(b.index.name, b.size) for b in line.declared] == [("j", None), ("i", Number(3))]
