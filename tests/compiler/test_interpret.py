@@ -354,6 +354,8 @@ def test_subscripts_out_of_range_are_refused() -> None:
         (define("y", expr(1)), "y has 1 axes but 0 subscripts"),
         (define("y", at("x", n), n=2), "x has 2 axes but 1 subscripts"),
         (define("y", at("q", n), n=2), "q is no tensor"),
+        (define("y", at("x", n, n**2), n=2), r"a subscript of x is an integer, n\*\*2 is none"),
+        (define("y", at("x", n, at("x", n, n)), n=2), "a subscript of x is an integer"),
         (define("y", i + 1, n=2), "index i has no size"),
         (define("y", Symbol("s"), n=2), "s is not a number yet"),
         (define("y", Size("x", 0), n=2), "dim.* is not a number yet"),
