@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo guide test oracles bench lint format clean
+.PHONY: demo guide test quick oracles bench lint format clean
 
 demo: $(VENV)/.demo ## train the digits network; equations, gradients, pictures, accuracy
 	$(BIN)/python examples/digits.py
@@ -15,6 +15,9 @@ guide: $(VENV)/.guide ## the guide as a site, in out/guide
 
 test: $(VENV)/.test ## everything that needs no other framework
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
+
+quick: $(VENV)/.test ## every test, but of those with many cases three each: what to run while working
+	$(BIN)/python -m pytest -n auto --dist worksteal --sample 3 $(ARGS)
 
 oracles: $(VENV)/.test $(VENV)/.oracles ## the tests that compare with torch, jax and keras
 	$(BIN)/python -m pytest -n auto --dist worksteal -m oracle $(ARGS)

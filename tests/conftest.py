@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,7 @@ def _many_processors(monkeypatch: pytest.MonkeyPatch) -> None:
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write tests/golden/ anew")
     parser.addoption("--slow", action="store_true", help="also what takes minutes: ten seeds")
+    parser.addoption("--sample", type=int, help="at most so many cases of each test, all alike")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -46,6 +48,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="takes minutes: --slow"))
         if ORACLES & set(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.oracle)
+    if config.getoption("--sample"):
+        _keep_sample(config, items, config.getoption("--sample"))
+
+
+def _keep_sample(config: pytest.Config, items: list[pytest.Item], count: int) -> None:
+    """Of a test with many cases some, evenly spaced: quick to run, and near to what all would say."""
+    cases = defaultdict(list)
+    for item in items:
+        cases[item.nodeid.partition("[")[0]].append(item)
+    kept = {c[k * len(c) // count] for c in cases.values() for k in range(count) if k < len(c)}
+    kept |= {item for c in cases.values() if len(c) <= count for item in c}
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = [item for item in items if item in kept]
 
 
 @pytest.fixture
