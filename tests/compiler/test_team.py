@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import compiler
-from compiler import Executable, Options, team
+from compiler import Executable, Options, drive, team
 from compiler.jit import assembly
 from compiler.native import native_text
 from compiler.target import NAMES, named
@@ -32,6 +32,12 @@ def _executable(threads: int) -> Executable:
 
 def _result(executable: Executable) -> bytes:
     return executable(ARRAYS)["C"].tobytes()
+
+
+@pytest.fixture(autouse=True)
+def _always_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, a step is shared."""
+    monkeypatch.setattr(drive.Choice, "is_alone", lambda choice, now: False)
 
 
 @pytest.fixture(scope="module")
