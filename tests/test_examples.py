@@ -9,6 +9,12 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 pytest.importorskip("sklearn")
 
 
+@pytest.fixture(autouse=True)
+def _beside_each_other(monkeypatch):
+    """Examples import one another, as they do when they are run."""
+    monkeypatch.syspath_prepend(EXAMPLES)
+
+
 def example(name):
     spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
