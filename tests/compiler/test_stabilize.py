@@ -287,6 +287,20 @@ def test_cancelling_is_an_identity(back: Equation) -> None:
     same_in_real_numbers(system(P, back, BACK, outputs="dx"), "dx", (1, 1))
 
 
+PRODUCTS = [
+    name for name in COMPOSED if name.startswith(("a quotient", "an exponential", "an average"))
+]
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_adding_exponents_is_an_identity(name: str) -> None:
+    """Factors with their exponents added up, and shifted, are the same product, by sympy."""
+    before = COMPOSED[name]
+    (output,) = before.names("output")
+    point = (1, 1)[: len(before.by_name[output].shape)]
+    same_in_real_numbers(before, output, point)
+
+
 def unfolded(e: Expr, definitions: Definitions, sizes: Mapping[Index, Expr]) -> Expr:
     """With all definitions put in."""
     value = definitions.open(e, sizes) if isinstance(e, Element) else None
@@ -297,7 +311,7 @@ def unfolded(e: Expr, definitions: Definitions, sizes: Mapping[Index, Expr]) -> 
     return rebuild(e, lambda child: unfolded(child, definitions, sizes))
 
 
-def same_in_real_numbers(before: System, target: str, point: tuple[int, int]) -> None:
+def same_in_real_numbers(before: System, target: str, point: tuple[int, ...]) -> None:
     """One element, all definitions put in, is symbolically the same after the stage."""
     sides = []
     names: dict[Expr, Any] = {}
