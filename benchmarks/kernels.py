@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 
-from compiler.profile import Row
+from compiler.machine.profile import Row
 
 from .cases import CASES, Case
 from .harness import limits

@@ -6,12 +6,12 @@ compile(system)(arrays)             the stable system, compiled for this machine
 """
 
 from .errors import ArrayError, CompilerError
-from .interpret import evaluate
+from .language.system import Equation, System, Tensor
+from .machine.run import Executable
 from .options import Options
 from .pipeline import compile_system as compile
-from .run import Executable
-from .stabilize import stabilize
-from .system import Equation, System, Tensor
+from .reference.interpret import evaluate
+from .rewriting.stabilize import stabilize
 
 __all__ = [
     "ArrayError",

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .errors import CompilerError
-from .notes import Note
+from .language.notes import Note
+from .machine.profile import TimedProgram
 from .options import Settings
-from .profile import TimedProgram
 
 __all__ = ["Explanation"]
 

@@ -10,34 +10,35 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from . import jit
-from .cache import module_key, opened, program_key
-from .distribute import distribute, distributed_lines, is_for_team
-from .emit import emit
+from .code.emit import emit
 from .explain import Explanation
-from .fuse import Fusion, fuse, fusion_lines
-from .halo import halo
-from .hoist import hoist
-from .kept import kept
-from .layout import layout
-from .loops import Kernel
-from .lower import Storage, lower
+from .language.steps import Recurrence, Strand, step_lines
+from .language.system import System
+from .language.validate import validate
+from .machine import jit
+from .machine.cache import module_key, opened, program_key
+from .machine.profile import TimedProgram, timed
+from .machine.program import Program, decode, encode, limits
+from .machine.run import Executable
 from .options import Options, Settings
-from .order import Recurrence, Strand, order, step_lines
-from .outside import outside
-from .partial import partial
-from .phases import phases
-from .plan import ITEM, Plan, copies, in_place, plan, with_own_values
-from .profile import TimedProgram, timed
-from .program import Program, decode, encode, limits
-from .run import Executable
-from .schedule import schedule
-from .split import split
-from .stabilize import stabilize
-from .strands import strands
-from .system import System
-from .turn import turn
-from .validate import validate
+from .rewriting.halo import halo
+from .rewriting.hoist import hoist
+from .rewriting.kept import kept
+from .rewriting.order import order
+from .rewriting.outside import outside
+from .rewriting.partial import partial
+from .rewriting.phases import phases
+from .rewriting.split import split
+from .rewriting.stabilize import stabilize
+from .rewriting.turn import turn
+from .scheduling.distribute import distribute, distributed_lines, is_for_team
+from .scheduling.fuse import Fusion, fuse, fusion_lines
+from .scheduling.layout import layout
+from .scheduling.loops import Kernel
+from .scheduling.lower import Storage, lower
+from .scheduling.plan import ITEM, Plan, copies, in_place, plan, with_own_values
+from .scheduling.schedule import schedule
+from .scheduling.strands import strands
 
 __all__ = ["STAGES", "compile_system", "stages"]
 

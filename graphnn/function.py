@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 import compiler
-from compiler import arrays
-from compiler.expression import Number, Symbol
-from compiler.text import expression_text
+from compiler.language.expression import Number, Symbol
+from compiler.language.text import expression_text
+from compiler.machine import arrays
 
 from .errors import DtypeError, GraphnnError, ShapeError
 from .functions import identity

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from compiler.expression import Expr, Index, Number, expr
-from compiler.integers import normalize
-from compiler.text import expression_text
+from compiler.language.expression import Expr, Index, Number, expr
+from compiler.language.integers import normalize
+from compiler.language.text import expression_text
 
 from .catalogue import define
 from .errors import GraphnnError, ShapeError

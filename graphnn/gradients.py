@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from compiler.expression import Element
+from compiler.language.expression import Element
 
 from .calculus.formulas import Derived, gradient_formula
 from .calculus.naming import TwoBundlesError

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from compiler.philox import BLOCK, halves, philox, unit
+from compiler.reference.philox import BLOCK, halves, philox, unit
 
 from .errors import GraphnnError
 

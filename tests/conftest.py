@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from compiler import drive
+from compiler.machine import drive
 
 from .oracles import jax, keras, torch
 

@@ -16,9 +16,9 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import reduce
 
-from compiler.expression import Call, Element, Expr, Number, Reduce, expr
-from compiler.simplify import kind_of
-from compiler.system import Equation, System, Tensor
+from compiler.language.expression import Call, Element, Expr, Number, Reduce, expr
+from compiler.language.simplify import kind_of
+from compiler.language.system import Equation, System, Tensor
 
 __all__ = ["error_of", "with_errors"]
 

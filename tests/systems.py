@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies
 
-from compiler.expression import Binder, Call, Element, Expr, Index, Number, Reduce, expr
-from compiler.system import Equation, System, Tensor, reads
+from compiler.language.expression import Binder, Call, Element, Expr, Index, Number, Reduce, expr
+from compiler.language.system import Equation, System, Tensor, reads
 
 __all__ = ["Case", "cases", "random_case"]
 

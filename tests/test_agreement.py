@@ -13,8 +13,8 @@ from random import Random
 import numpy as np
 import pytest
 
-from compiler.expression import Number, Reduce
-from compiler.system import System, Tensor
+from compiler.language.expression import Number, Reduce
+from compiler.language.system import System, Tensor
 from graphnn.calculus.derive import derive
 from graphnn.calculus.naming import seed_name
 from graphnn.notation import Resolved

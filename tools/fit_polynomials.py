@@ -1,6 +1,6 @@
-"""Best polynomials for `compiler/vectormath.py`.
+"""Best polynomials for `compiler/code/vectormath.py`.
 
-    python -m tools.fit_polynomials        writes `compiler/polynomials.py`
+    python -m tools.fit_polynomials        writes `compiler/code/polynomials.py`
 
 Each fit says what is approximated, where, and with which weight an error counts. Remez's exchange
 algorithm (1934) finds the polynomial whose greatest weighted error is least: it is the one whose
@@ -20,7 +20,7 @@ from typing import Any
 from mpmath import mp, mpf
 
 Real = Callable[[Any], Any]
-TABLE = Path(__file__).parent.parent / "compiler" / "polynomials.py"
+TABLE = Path(__file__).parent.parent / "compiler" / "code" / "polynomials.py"
 DIGITS = 50
 EXCHANGES = 8
 
@@ -188,7 +188,7 @@ def error(fit: Fit, table: Sequence[float], points: int = 257) -> float:
 
 
 def table() -> str:
-    """The text of ``compiler/polynomials.py``."""
+    """The text of ``compiler/code/polynomials.py``."""
     lines = [
         '"""Coefficients of the polynomials in `vectormath`, from the constant upwards.',
         "",

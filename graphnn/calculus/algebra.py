@@ -17,7 +17,7 @@ from functools import cache, lru_cache, reduce
 from math import gcd, lcm
 from typing import NamedTuple
 
-from compiler.expression import (
+from compiler.language.expression import (
     COMPARISONS,
     LOGICAL,
     Binder,
@@ -31,8 +31,8 @@ from compiler.expression import (
     Size,
     Symbol,
 )
-from compiler.integers import normalize
-from compiler.text import expression_text
+from compiler.language.integers import normalize
+from compiler.language.text import expression_text
 
 from .binding import bind, opened
 from .conditions import conjuncts, is_integer, joined, negate

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping
 
-from compiler.expression import Binder, Expr, Index, Reduce, free_indices, substitute, walk
+from compiler.language.expression import Binder, Expr, Index, Reduce, free_indices, substitute, walk
 
 __all__ = ["bind", "depends", "fresh", "opened"]
 

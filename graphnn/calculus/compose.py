@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
-from compiler.expression import (
+from compiler.language.expression import (
     Call,
     Element,
     Expr,
@@ -24,8 +24,8 @@ from compiler.expression import (
     substitute,
     walk,
 )
-from compiler.integers import integer_difference
-from compiler.system import Equation
+from compiler.language.integers import integer_difference
+from compiler.language.system import Equation
 
 from .algebra import ZERO
 from .binding import bind, opened

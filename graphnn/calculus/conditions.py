@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import reduce
 
-from compiler.expression import Call, Expr, Index, Number, Size, Symbol
+from compiler.language.expression import Call, Expr, Index, Number, Size, Symbol
 
 __all__ = ["conjuncts", "excess", "is_equality", "is_integer", "joined", "negate"]
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from compiler.expression import Element, Expr
-from compiler.system import Equation
-from compiler.text import equation_text
+from compiler.language.expression import Element, Expr
+from compiler.language.system import Equation
+from compiler.language.text import equation_text
 
 from ..errors import GraphnnError
 from ..notation.formula import Line, Resolved

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from fractions import Fraction
 
-from compiler.expression import (
+from compiler.language.expression import (
     ELLIPSIS,
     Binder,
     Call,
@@ -33,7 +33,7 @@ from compiler.expression import (
     transform,
     walk,
 )
-from compiler.system import Equation
+from compiler.language.system import Equation
 
 from ..notation.formula import Resolved
 from .algebra import ZERO, Term, divided, expression, multiply, normal, product, shared, terms

@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from compiler.expression import Binder, Call, Expr, Index, Number, elements, free_indices
-from compiler.integers import Polynomial, polynomial, simplify_integer
+from compiler.language.expression import Binder, Call, Expr, Index, Number, elements, free_indices
+from compiler.language.integers import Polynomial, polynomial, simplify_integer
 
 from .algebra import ONE, ZERO
 from .binding import fresh

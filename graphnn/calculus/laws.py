@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from compiler.expression import (
+from compiler.language.expression import (
     Binder,
     Call,
     Element,
@@ -35,7 +35,7 @@ from compiler.expression import (
     substitute,
     walk,
 )
-from compiler.integers import is_nonnegative, polynomial, simplify_integer
+from compiler.language.integers import is_nonnegative, polynomial, simplify_integer
 
 from .algebra import ZERO, Sum, Term, collect, expression, multiply, product, size_of, terms
 from .binding import bind, depends, opened

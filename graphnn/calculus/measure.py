@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from compiler.expression import COMPARISONS, Call, Expr, Number, Reduce, children, walk
+from compiler.language.expression import COMPARISONS, Call, Expr, Number, Reduce, children, walk
 
 from .algebra import normal, terms
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 
-from compiler.expression import (
+from compiler.language.expression import (
     Binder,
     Element,
     Expr,
@@ -21,7 +21,7 @@ from compiler.expression import (
     substitute,
     walk,
 )
-from compiler.system import Equation
+from compiler.language.system import Equation
 
 from ..errors import ShapeError
 from ..notation.formula import Resolved

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from compiler.expression import (
+from compiler.language.expression import (
     COMPARISONS,
     Binder,
     Call,
@@ -23,7 +23,7 @@ from compiler.expression import (
     children,
     free_indices,
 )
-from compiler.system import Equation
+from compiler.language.system import Equation
 
 from .algebra import ONE, ZERO, normal
 from .binding import bind, opened

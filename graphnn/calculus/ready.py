@@ -17,8 +17,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-from compiler.cache import generator_version, opened
-from compiler.expression import ELLIPSIS, Reduce, walk
+from compiler.language.expression import ELLIPSIS, Reduce, walk
+from compiler.machine.cache import generator_version, opened
 from compiler.options import cache_directory
 
 from ..notation import Resolved, resolved_text

@@ -16,7 +16,7 @@ from fractions import Fraction
 from functools import cache, lru_cache, reduce
 from typing import TYPE_CHECKING, Any
 
-from compiler.expression import (
+from compiler.language.expression import (
     COMPARISONS,
     LOGICAL,
     Call,

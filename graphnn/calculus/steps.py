@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from compiler.system import Equation
+from compiler.language.system import Equation
 
 __all__ = ["Step", "Steps"]
 

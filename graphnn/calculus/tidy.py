@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from compiler.expression import (
+from compiler.language.expression import (
     FUNCTIONS,
     Binder,
     Call,
@@ -24,7 +24,7 @@ from compiler.expression import (
     substitute,
     walk,
 )
-from compiler.system import Equation
+from compiler.language.system import Equation
 
 from ..notation.formula import Fact
 from .algebra import (

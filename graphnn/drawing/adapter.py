@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from compiler.expression import Element, Expr, Index, elements
-from compiler.text import expression_text
+from compiler.language.expression import Element, Expr, Index, elements
+from compiler.language.text import expression_text
 
 from ..graph.application import Application, Result
 from ..graph.equations import named_equations

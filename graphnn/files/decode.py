@@ -15,8 +15,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from compiler.expression import Expr, Number, Symbol, expr
-from compiler.system import DTYPES
+from compiler.language.expression import Expr, Number, Symbol, expr
+from compiler.language.system import DTYPES
 
 from ..errors import FormatError, GraphnnError
 from ..graph.application import Application

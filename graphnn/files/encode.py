@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from compiler.expression import Number, Symbol
+from compiler.language.expression import Number, Symbol
 
 from ..errors import GraphnnError
 from ..graph.application import Application, Result

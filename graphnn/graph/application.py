@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from compiler.expression import Expr
-from compiler.system import Equation
-from compiler.text import equation_text
+from compiler.language.expression import Expr
+from compiler.language.system import Equation
+from compiler.language.text import equation_text
 
 from ..notation import Formula, Resolved
 from ..notation.latex import equation_latex

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from compiler.expression import COMPARISONS, Call, Element, Expr, Reduce, children, walk
-from compiler.simplify import kind_of
-from compiler.system import Equation, Tensor
+from compiler.language.expression import COMPARISONS, Call, Element, Expr, Reduce, children, walk
+from compiler.language.simplify import kind_of
+from compiler.language.system import Equation, Tensor
 
 from ..errors import DtypeError
 from ..notation import Resolved

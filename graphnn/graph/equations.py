@@ -6,8 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from compiler.expression import Call, Element, Expr, Size, Symbol, expr, rebuild, substitute
-from compiler.system import Equation, reads
+from compiler.language.expression import (
+    Call,
+    Element,
+    Expr,
+    Size,
+    Symbol,
+    expr,
+    rebuild,
+    substitute,
+)
+from compiler.language.system import Equation, reads
 
 from ..notation import Resolved
 from .node import Constant

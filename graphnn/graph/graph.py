@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from compiler.system import Equation
-from compiler.text import equation_text
+from compiler.language.system import Equation
+from compiler.language.text import equation_text
 
 from ..notation import Resolved
 from .application import Application, Result

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from compiler.expression import Expr, Number, Symbol, substitute
-from compiler.integers import normalize
-from compiler.system import Equation, System, Tensor, reads
-from compiler.text import expression_text
+from compiler.language.expression import Expr, Number, Symbol, substitute
+from compiler.language.integers import normalize
+from compiler.language.system import Equation, System, Tensor, reads
+from compiler.language.text import expression_text
 
 from ..errors import GraphnnError
 from .application import Application, Result

@@ -19,10 +19,10 @@ from fractions import Fraction
 
 import numpy as np
 
-from compiler.arrays import aligned_array
-from compiler.expression import Expr, Number, Symbol, expr
-from compiler.system import DTYPES
-from compiler.text import expression_text
+from compiler.language.expression import Expr, Number, Symbol, expr
+from compiler.language.system import DTYPES
+from compiler.language.text import expression_text
+from compiler.machine.arrays import aligned_array
 
 from ..errors import DtypeError, GraphnnError, ShapeError
 

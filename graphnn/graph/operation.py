@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from compiler.expression import GROUP, Call, Expr, elements, walk
+from compiler.language.expression import GROUP, Call, Expr, elements, walk
 
 from ..calculus.occurrences import whole_reads
 from ..errors import DtypeError, GraphnnError, NotationError, ShapeError

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-from compiler.expression import Number
-from compiler.text import decimal
+from compiler.language.expression import Number
+from compiler.language.text import decimal
 
 from ..calculus.derivation import Derivation, sides
 from ..calculus.formulas import gradient_formula

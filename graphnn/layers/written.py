@@ -10,8 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from compiler.expression import FUNCTIONS, Element, Expr, Index, Symbol, expr, substitute, walk
-from compiler.text import expression_text
+from compiler.language.expression import (
+    FUNCTIONS,
+    Element,
+    Expr,
+    Index,
+    Symbol,
+    expr,
+    substitute,
+    walk,
+)
+from compiler.language.text import expression_text
 
 from ..activations import Activation
 from ..catalogue import CATALOGUE

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import reduce
 
-from compiler.expression import (
+from compiler.language.expression import (
     ELLIPSIS,
     GROUP,
     Binder,

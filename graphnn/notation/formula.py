@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from compiler.expression import Binder, Expr
-from compiler.system import Equation
+from compiler.language.expression import Binder, Expr
+from compiler.language.system import Equation
 
 __all__ = ["Fact", "Formula", "Line", "Resolved"]
 

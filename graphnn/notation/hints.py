@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from difflib import get_close_matches
 
-from compiler.expression import ELLIPSIS, FUNCTIONS, REDUCTIONS
+from compiler.language.expression import ELLIPSIS, FUNCTIONS, REDUCTIONS
 
 __all__ = ["bound_already", "hint", "unknown_function"]
 

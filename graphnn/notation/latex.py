@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from compiler.expression import (
+from compiler.language.expression import (
     ELLIPSIS,
     GROUP,
     Binder,
@@ -34,8 +34,8 @@ from compiler.expression import (
     elements,
     walk,
 )
-from compiler.system import Equation
-from compiler.text import decimal
+from compiler.language.system import Equation
+from compiler.language.text import decimal
 
 from .formula import Line
 
@@ -88,7 +88,7 @@ class _Part:
 def expression_latex(e: Expr) -> str:
     """One expression.
 
-    >>> from compiler.expression import Element, Index
+    >>> from compiler.language.expression import Element, Index
     >>> x, n, i = Element("x", (Index("n"), Index("i"))), Index("n"), Index("i")
     >>> expression_latex(x / 2 + i)
     '\\\\frac{x_{n,i}}{2} + i'

@@ -11,7 +11,7 @@ import operator
 from fractions import Fraction
 from functools import reduce
 
-from compiler.expression import (
+from compiler.language.expression import (
     FUNCTIONS,
     GROUP,
     REDUCTIONS,

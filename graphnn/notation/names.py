@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 
-from compiler.expression import Call, Element, Expr, Reduce, Size
+from compiler.language.expression import Call, Element, Expr, Reduce, Size
 
 from .formula import Fact, Line
 

@@ -13,7 +13,7 @@
     kind      := sum | mean | max | min | firstmax | firstmin | prod | argmax | argmin
     binder    := index | index ":" size | "..."
     call      := where(c, a, b) | max(a, b, ...) | exp(a) | ... | dim(name, axis)
-               | uniform(key, counter, place)                 random, in [0, 1), see compiler.philox
+               | uniform(key, counter, place)                 random, in [0, 1), see compiler.reference.philox
     name      := identifier | identifier ".new"               the new value of a state
 
 A name that is neither a bound index nor an attribute is a tensor; without brackets it is a scalar one.
@@ -26,7 +26,7 @@ import ast
 from collections.abc import Mapping
 from fractions import Fraction
 
-from compiler.expression import (
+from compiler.language.expression import (
     ELLIPSIS,
     FUNCTIONS,
     GROUP,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from compiler.text import equation_text, expression_text
+from compiler.language.text import equation_text, expression_text
 
 from .formula import Fact, Resolved
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from fractions import Fraction
 
-from compiler.expression import (
+from compiler.language.expression import (
     ELLIPSIS,
     GROUP,
     Binder,
@@ -28,7 +28,7 @@ from compiler.expression import (
     substitute,
     walk,
 )
-from compiler.integers import (
+from compiler.language.integers import (
     bounds,
     integer_difference,
     is_nonnegative,
@@ -36,8 +36,8 @@ from compiler.integers import (
     polynomial,
     simplify_integer,
 )
-from compiler.system import Equation
-from compiler.text import expression_text
+from compiler.language.system import Equation
+from compiler.language.text import expression_text
 
 from ..errors import ShapeError
 from .expand import BUNDLE

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from compiler.expression import (
+from compiler.language.expression import (
     Binder,
     Call,
     Element,
@@ -23,15 +23,15 @@ from compiler.expression import (
     substitute,
     walk,
 )
-from compiler.integers import (
+from compiler.language.integers import (
     bounds,
     is_nonnegative,
     normalize,
 )
-from compiler.order import uncarried
-from compiler.places import defined_twice
-from compiler.system import Equation
-from compiler.text import expression_text
+from compiler.language.places import defined_twice
+from compiler.language.system import Equation
+from compiler.language.text import expression_text
+from compiler.rewriting.order import uncarried
 
 from ..errors import NotationError, ShapeError
 from .expand import BUNDLE, expand

@@ -15,9 +15,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from compiler.expression import Symbol
-from compiler.interpret import evaluate as interpret
-from compiler.program import limits
+from compiler.language.expression import Symbol
+from compiler.machine.program import limits
+from compiler.reference.interpret import evaluate as interpret
 
 from ..gradients import compute_gradients, derived_formulas
 from ..graph.application import Application

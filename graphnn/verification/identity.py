@@ -14,7 +14,7 @@ from typing import Any
 
 import sympy
 
-from compiler.philox import uniform
+from compiler.reference.philox import uniform
 
 __all__ = ["is_zero"]
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from compiler.expression import (
+from compiler.language.expression import (
     COMPARISONS,
     Call,
     Element,
@@ -25,7 +25,7 @@ from compiler.expression import (
     substitute,
     walk,
 )
-from compiler.integers import normalize
+from compiler.language.integers import normalize
 
 from ..errors import GraphnnError, ShapeError
 from ..notation import Formula, Resolved, resolve, symbolic

@@ -21,9 +21,18 @@ import mpmath
 import numpy as np
 import sympy
 
-from compiler.expression import Call, Constant, Element, Expr, Index, Number, Reduce, Symbol
-from compiler.philox import uniform
-from compiler.system import Equation
+from compiler.language.expression import (
+    Call,
+    Constant,
+    Element,
+    Expr,
+    Index,
+    Number,
+    Reduce,
+    Symbol,
+)
+from compiler.language.system import Equation
+from compiler.reference.philox import uniform
 
 from ..notation import Resolved
 

@@ -10,9 +10,9 @@ from functools import partial
 import mpmath
 import numpy as np
 
-from compiler.expression import Binder, Element, Expr, Index, Symbol, expr, substitute
-from compiler.interpret import evaluate as interpret
-from compiler.system import Equation, System, Tensor
+from compiler.language.expression import Binder, Element, Expr, Index, Symbol, expr, substitute
+from compiler.language.system import Equation, System, Tensor
+from compiler.reference.interpret import evaluate as interpret
 
 from ..calculus.formulas import Derived
 from ..calculus.scalar import partial_derivative

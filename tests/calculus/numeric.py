@@ -10,9 +10,9 @@ from itertools import pairwise
 import mpmath
 import numpy as np
 
-from compiler.expression import Number, Symbol, expr, substitute
-from compiler.interpret import evaluate
-from compiler.system import Equation, System, Tensor
+from compiler.language.expression import Number, Symbol, expr, substitute
+from compiler.language.system import Equation, System, Tensor
+from compiler.reference.interpret import evaluate
 from graphnn.calculus.derive import derive
 from graphnn.calculus.naming import gradient_name, seed_name
 from graphnn.notation import Formula, Resolved, expand, parse, resolve, resolved_text, symbolic

@@ -11,9 +11,9 @@ from random import Random
 import mpmath
 import numpy as np
 
-from compiler.expression import Expr, Number
-from compiler.interpret import evaluate
-from compiler.system import System, Tensor
+from compiler.language.expression import Expr, Number
+from compiler.language.system import System, Tensor
+from compiler.reference.interpret import evaluate
 from graphnn.calculus.derive import derive
 from graphnn.calculus.formulas import gradient_formula
 from graphnn.calculus.naming import gradient_name, seed_name

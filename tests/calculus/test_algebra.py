@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.expression import Expr
-from compiler.text import expression_text
+from compiler.language.expression import Expr
+from compiler.language.text import expression_text
 from graphnn.calculus.algebra import expand, expression, factored, normal, terms
 from graphnn.calculus.measure import cost, divisors
 from graphnn.notation import parse

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from compiler.text import equation_text
+from compiler.language.text import equation_text
 from graphnn.calculus.compose import unguarded
 from graphnn.calculus.laws import Scope, simplify
 from graphnn.calculus.naming import readable

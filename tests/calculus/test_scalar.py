@@ -5,7 +5,7 @@ from __future__ import annotations
 import mpmath
 import pytest
 
-from compiler.expression import FUNCTIONS, Call, Constant, Element, Expr, Number, expr
+from compiler.language.expression import FUNCTIONS, Call, Constant, Element, Expr, Number, expr
 from graphnn.calculus.algebra import normal
 from graphnn.calculus.scalar import DEFINITIONS, defined, slopes
 

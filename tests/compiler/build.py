@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 import compiler
-from compiler.expression import Binder, Element, Expr, Index, Reduce, expr
-from compiler.system import Equation, System, Tensor
+from compiler.language.expression import Binder, Element, Expr, Index, Reduce, expr
+from compiler.language.system import Equation, System, Tensor
 
 __all__ = [
     "assert_compiled_is_interpreted",

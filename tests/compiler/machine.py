@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from compiler import jit, vectormath
-from compiler.assembler import Assembler, module, vector
+from compiler.code import vectormath
+from compiler.code.assembler import Assembler, module, vector
+from compiler.machine import jit
 from compiler.target import NAMES, Target, host
 
 DTYPES = {"float": np.float32, "double": np.float64, "i64": np.int64}

@@ -7,9 +7,9 @@ import pytest
 
 import compiler
 from compiler import Options
-from compiler.expression import Call, Element, expr
+from compiler.language.expression import Call, Element, expr
+from compiler.language.system import Equation, System
 from compiler.pipeline import stages
-from compiler.system import Equation, System
 
 from .build import element, equation, matrix_product, reduction, tensor
 

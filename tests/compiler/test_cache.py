@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from compiler import cache
-from compiler.expression import Binder, Element, Index, Number
+from compiler.language.expression import Binder, Element, Index, Number
+from compiler.language.system import Equation, System, Tensor
+from compiler.machine import cache
+from compiler.machine.program import Limit, Program, decode, encode
 from compiler.options import Options, Settings
-from compiler.program import Limit, Program, decode, encode
-from compiler.system import Equation, System, Tensor
 from compiler.target import NAMES, Target
 
 KEY = "0" * 64

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 
 import compiler
-from compiler.expression import Call, Constant, Expr, Index, expr
+from compiler.language.expression import Call, Constant, Expr, Index, expr
+from compiler.language.system import System
 from compiler.options import Options
 from compiler.pipeline import STAGES
-from compiler.system import System
 from compiler.target import host, named
 
 from ..rounding import error_of, with_errors

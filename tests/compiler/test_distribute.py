@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import compiler
-from compiler import Options, System, distribute
-from compiler.expression import Call, Element, Expr, Index
+from compiler import Options, System
+from compiler.language.expression import Call, Element, Expr, Index
 from compiler.options import Settings
 from compiler.pipeline import stages
+from compiler.scheduling import distribute
 
 from ..systems import random_case
 from .build import element, equation, matrix_product, reduction, tensor

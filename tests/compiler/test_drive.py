@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from compiler.drive import Choice
+from compiler.machine.drive import Choice
 
 
 def _turns(choice: Choice, times: list[tuple[float, float]]) -> list[bool]:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from compiler.expression import Call, Index, expr
+from compiler.language.expression import Call, Index, expr
+from compiler.language.system import System
 from compiler.options import Options
 from compiler.pipeline import stages
-from compiler.system import System
 from compiler.target import NAMES, named
 
 from .build import element, equation, matrix_product, reduction, tensor

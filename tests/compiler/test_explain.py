@@ -11,8 +11,10 @@ from .build import element, equation, reduction, tensor
 
 def softmax() -> compiler.System:
     """``y[n, i] = exp(x[n, i])/sum[j](exp(x[n, j]))``."""
-    e = compiler.expression.Call("exp", (element("x", "n", "i"),))
-    total = reduction("sum", compiler.expression.Call("exp", (element("x", "n", "j"),)), j=5)
+    e = compiler.language.expression.Call("exp", (element("x", "n", "i"),))
+    total = reduction(
+        "sum", compiler.language.expression.Call("exp", (element("x", "n", "j"),)), j=5
+    )
     return compiler.System(
         (tensor("x", 3, 5), tensor("y", 3, 5, role="output")),
         (equation(element("y", "n", "i"), e / total, n=3, i=5),),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.expression import (
+from compiler.language.expression import (
     Binder,
     Call,
     Constant,
@@ -34,7 +34,7 @@ from compiler.expression import (
     transform,
     walk,
 )
-from compiler.integers import (
+from compiler.language.integers import (
     bounds,
     integer_difference,
     is_nonnegative,
@@ -42,8 +42,8 @@ from compiler.integers import (
     polynomial,
     simplify_integer,
 )
-from compiler.system import Equation, System, Tensor, reads
-from compiler.text import decimal, expression_text
+from compiler.language.system import Equation, System, Tensor, reads
+from compiler.language.text import decimal, expression_text
 
 i, j, k, n = (Index(name) for name in "ijkn")
 N = Size("x", 0)

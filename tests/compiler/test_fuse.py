@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from compiler.expression import Call, Index, expr
-from compiler.fuse import Fusion, fuse, fusion_lines, fusions
-from compiler.order import order
-from compiler.system import Equation, System, Tensor
+from compiler.language.expression import Call, Index, expr
+from compiler.language.system import Equation, System, Tensor
+from compiler.rewriting.order import order
+from compiler.scheduling.fuse import Fusion, fuse, fusion_lines, fusions
 
 from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
 

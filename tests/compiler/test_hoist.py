@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from compiler.expression import Binder, Call, Element, Expr, Index, Reduce, expr
-from compiler.hoist import hoist
-from compiler.interpret import evaluate
-from compiler.notes import Note
-from compiler.simplify import FALSE, TRUE, simplify
-from compiler.stabilize import stabilize
-from compiler.system import Equation, System, Tensor
-from compiler.text import expression_text
-from compiler.validate import validate
+from compiler.language.expression import Binder, Call, Element, Expr, Index, Reduce, expr
+from compiler.language.notes import Note
+from compiler.language.simplify import FALSE, TRUE, simplify
+from compiler.language.system import Equation, System, Tensor
+from compiler.language.text import expression_text
+from compiler.language.validate import validate
+from compiler.reference.interpret import evaluate
+from compiler.rewriting.hoist import hoist
+from compiler.rewriting.stabilize import stabilize
 
 from ..systems import Case, cases
 

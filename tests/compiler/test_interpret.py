@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given, settings
 
 import compiler
-from compiler import interpret
 from compiler.errors import ArrayError, CompilerError
-from compiler.expression import (
+from compiler.language.expression import (
     FUNCTIONS,
     REDUCTIONS,
     Binder,
@@ -29,9 +28,10 @@ from compiler.expression import (
     Symbol,
     expr,
 )
-from compiler.interpret import evaluate
-from compiler.system import Equation, System, Tensor
-from compiler.validate import validate
+from compiler.language.system import Equation, System, Tensor
+from compiler.language.validate import validate
+from compiler.reference import interpret
+from compiler.reference.interpret import evaluate
 
 from ..systems import Case, cases
 

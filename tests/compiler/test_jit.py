@@ -11,8 +11,8 @@ import weakref
 
 import pytest
 
-from compiler import jit
 from compiler.errors import CompilerError
+from compiler.machine import jit
 from compiler.target import host
 
 from .machine import loop
@@ -123,8 +123,10 @@ def test_several_threads_may_compile_and_load() -> None:
 
 
 def test_importing_does_not_load_llvm() -> None:
-    """``import compiler.jit`` leaves llvmlite alone."""
-    code = "import sys, compiler.jit, compiler.run; print('llvmlite' in sys.modules)"
+    """``import compiler.machine.jit`` leaves llvmlite alone."""
+    code = (
+        "import sys, compiler.machine.jit, compiler.machine.run; print('llvmlite' in sys.modules)"
+    )
     answer = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )

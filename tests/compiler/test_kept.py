@@ -7,9 +7,9 @@ import pytest
 
 import compiler
 from compiler import Options
-from compiler.expression import Call, Expr, expr
-from compiler.kept import kept
-from compiler.system import System
+from compiler.language.expression import Call, Expr, expr
+from compiler.language.system import System
+from compiler.rewriting.kept import kept
 
 from .build import element, equation, tensor
 

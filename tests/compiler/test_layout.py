@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from compiler.expression import Call, Index
-from compiler.layout import Layout, layout
-from compiler.order import order
-from compiler.system import System
+from compiler.language.expression import Call, Index
+from compiler.language.system import System
+from compiler.rewriting.order import order
+from compiler.scheduling.layout import Layout, layout
 
 from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
 

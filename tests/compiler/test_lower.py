@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from compiler.collapse import collapse
-from compiler.expression import Call, Index, expr
-from compiler.fuse import Fusion
-from compiler.halo import halo
-from compiler.layout import Layout
-from compiler.loops import Kernel
-from compiler.lower import Storage, lower
-from compiler.system import Equation, System, Tensor
+from compiler.language.expression import Call, Index, expr
+from compiler.language.system import Equation, System, Tensor
+from compiler.rewriting.halo import halo
+from compiler.scheduling.collapse import collapse
+from compiler.scheduling.fuse import Fusion
+from compiler.scheduling.layout import Layout
+from compiler.scheduling.loops import Kernel
+from compiler.scheduling.lower import Storage, lower
 
 from .build import element, equation, matrix_product, reduction, tensor
 

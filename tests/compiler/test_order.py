@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from compiler.errors import CompilerError
-from compiler.expression import Call, Index
-from compiler.order import Recurrence, Window, equations, order, step_lines
-from compiler.outside import outside
-from compiler.system import System
+from compiler.language.expression import Call, Index
+from compiler.language.steps import Recurrence, Window, equations, step_lines
+from compiler.language.system import System
+from compiler.rewriting.order import order
+from compiler.rewriting.outside import outside
 
 from .build import element, equation, reduction, tensor
 

@@ -7,9 +7,9 @@ import pytest
 
 import compiler
 from compiler import Options
-from compiler.expression import Binder, Call, Expr, Index, Reduce, expr, walk
-from compiler.partial import PARTS, partial
-from compiler.system import System
+from compiler.language.expression import Binder, Call, Expr, Index, Reduce, expr, walk
+from compiler.language.system import System
+from compiler.rewriting.partial import PARTS, partial
 
 from .build import element, equation, reduction, tensor
 

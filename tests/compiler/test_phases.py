@@ -6,11 +6,11 @@ from math import prod
 
 import pytest
 
-from compiler.expression import Call, Element, Expr, Index, Reduce, expr, walk
-from compiler.fuse import fuse, fusions
-from compiler.order import order
-from compiler.phases import phases
-from compiler.system import Equation, System
+from compiler.language.expression import Call, Element, Expr, Index, Reduce, expr, walk
+from compiler.language.system import Equation, System
+from compiler.rewriting.order import order
+from compiler.rewriting.phases import phases
+from compiler.scheduling.fuse import fuse, fusions
 
 from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
 

@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 
 import compiler
 from compiler.errors import CompilerError
-from compiler.expression import Call, Element, Expr, Index, expr
+from compiler.language.expression import Call, Element, Expr, Index, expr
+from compiler.language.system import System, Tensor
 from compiler.options import Options
-from compiler.philox import ROUNDS, philox, uniform
-from compiler.system import System, Tensor
+from compiler.reference.philox import ROUNDS, philox, uniform
 from compiler.target import NAMES
 from tests.compiler.build import element, equation, reduction, tensor
 from tests.compiler.machine import NATIVE, RUNNABLE

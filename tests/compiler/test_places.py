@@ -9,10 +9,10 @@ import pytest
 
 import compiler
 from compiler.errors import CompilerError
-from compiler.expression import Binder, Expr, Index, Number, Symbol, expr, substitute
-from compiler.integers import simplify_integer
-from compiler.places import defined_twice
-from compiler.system import Equation, System
+from compiler.language.expression import Binder, Expr, Index, Number, Symbol, expr, substitute
+from compiler.language.integers import simplify_integer
+from compiler.language.places import defined_twice
+from compiler.language.system import Equation, System
 
 from .build import element, equation, tensor
 

@@ -7,9 +7,9 @@ from itertools import pairwise
 import numpy as np
 
 import compiler
-from compiler.expression import Call, Index
-from compiler.plan import with_own_values
-from compiler.system import System
+from compiler.language.expression import Call, Index
+from compiler.language.system import System
+from compiler.scheduling.plan import with_own_values
 
 from .build import element, equation, reduction, tensor
 

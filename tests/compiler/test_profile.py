@@ -9,11 +9,11 @@ import pytest
 
 import compiler
 from compiler import Options
-from compiler.cost import operations, traffic
-from compiler.expression import Call
+from compiler.language.expression import Call
+from compiler.language.system import System
+from compiler.machine.profile import Profile
 from compiler.pipeline import stages
-from compiler.profile import Profile
-from compiler.system import System
+from compiler.scheduling.cost import operations, traffic
 
 from .build import element, equation, matrix_product, reduction, tensor
 

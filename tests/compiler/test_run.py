@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compiler import jit
-from compiler.arrays import aligned
 from compiler.errors import ArrayError
-from compiler.expression import Binder, Element, Index, expr
-from compiler.program import Limit, Program, limits
-from compiler.run import Executable
-from compiler.system import Equation, System, Tensor
+from compiler.language.expression import Binder, Element, Index, expr
+from compiler.language.system import Equation, System, Tensor
+from compiler.machine import jit
+from compiler.machine.arrays import aligned
+from compiler.machine.program import Limit, Program, limits
+from compiler.machine.run import Executable
 from compiler.target import NAMES, host
 
 # y[i] = x[i] + w[i]; then w takes the value of y. t is only there to be checked.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from compiler.expression import Call, Index
-from compiler.fuse import Fusion
-from compiler.layout import Layout
-from compiler.loops import Fold, Kernel, Loop, Range, statements
-from compiler.lower import Storage, lower
-from compiler.schedule import schedule
-from compiler.system import Equation, System, Tensor
+from compiler.language.expression import Call, Index
+from compiler.language.system import Equation, System, Tensor
+from compiler.scheduling.fuse import Fusion
+from compiler.scheduling.layout import Layout
+from compiler.scheduling.loops import Fold, Kernel, Loop, Range, statements
+from compiler.scheduling.lower import Storage, lower
+from compiler.scheduling.schedule import schedule
 from compiler.target import named
 
 from .build import element, equation, matrix_product, reduction, tensor

@@ -9,8 +9,8 @@ import pytest
 
 import compiler
 from compiler import ArrayError, Executable, Options, System
-from compiler.expression import Call, Element, Index
-from compiler.native import address
+from compiler.language.expression import Call, Element, Index
+from compiler.machine.native import address
 
 from .build import element, equation, reduction, tensor
 
@@ -86,8 +86,8 @@ def test_a_series_is_its_steps(
     order: np.ndarray | None, parts: list[int], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Outputs of every step and the state at the end, for any number of threads, in one call or several."""
-    monkeypatch.setattr(compiler.distribute, "WORTH", 0.0)
-    monkeypatch.setattr(compiler.distribute, "WORTH_WAKING", 0.0)
+    monkeypatch.setattr(compiler.scheduling.distribute, "WORTH", 0.0)
+    monkeypatch.setattr(compiler.scheduling.distribute, "WORTH_WAKING", 0.0)
     assert _in_series(order, parts, threads) == _step_by_step(order, parts[-1])
 
 
@@ -106,8 +106,8 @@ def test_time_ends_a_series_after_a_whole_step() -> None:
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_subscript_outside_ends_a_series(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """The steps before it are done, that one has not begun, and the error says where in its rows."""
-    monkeypatch.setattr(compiler.distribute, "WORTH", 0.0)
-    monkeypatch.setattr(compiler.distribute, "WORTH_WAKING", 0.0)
+    monkeypatch.setattr(compiler.scheduling.distribute, "WORTH", 0.0)
+    monkeypatch.setattr(compiler.scheduling.distribute, "WORTH_WAKING", 0.0)
     labels = DATA["t"].copy()
     labels[ORDER[2 * SIZE + 1]] = -1
     executable = _executable(threads)
@@ -188,8 +188,8 @@ def test_subnormal_numbers_are_flushed_where_asked(
     ftz: bool, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By default they are numbers as others; flushed or not, on all threads, the caller's own arithmetic stays."""
-    monkeypatch.setattr(compiler.distribute, "WORTH", 0.0)
-    monkeypatch.setattr(compiler.distribute, "WORTH_WAKING", 0.0)
+    monkeypatch.setattr(compiler.scheduling.distribute, "WORTH", 0.0)
+    monkeypatch.setattr(compiler.scheduling.distribute, "WORTH_WAKING", 0.0)
     assert _halves(ftz, threads) == (ftz, True)
     tiny = np.finfo("f4").tiny
     assert np.float32(tiny) / np.float32(2) > 0

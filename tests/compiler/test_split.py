@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from compiler.expression import Call, Expr, Index, expr
-from compiler.fuse import fuse, fusions
-from compiler.order import order
-from compiler.split import split
-from compiler.system import System
+from compiler.language.expression import Call, Expr, Index, expr
+from compiler.language.system import System
+from compiler.rewriting.order import order
+from compiler.rewriting.split import split
+from compiler.scheduling.fuse import fuse, fusions
 
 from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
 

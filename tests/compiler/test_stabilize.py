@@ -11,7 +11,7 @@ import pytest
 import sympy
 from hypothesis import given, settings
 
-from compiler.expression import (
+from compiler.language.expression import (
     Binder,
     Call,
     Constant,
@@ -25,13 +25,13 @@ from compiler.expression import (
     rebuild,
     substitute,
 )
-from compiler.identities import FUNCTIONS, RULES, Rule
-from compiler.interpret import evaluate
-from compiler.match import Definitions, inner_sizes
-from compiler.notes import Note
-from compiler.stabilize import stabilize
-from compiler.system import Equation, System, Tensor
-from compiler.validate import validate
+from compiler.language.match import Definitions, inner_sizes
+from compiler.language.notes import Note
+from compiler.language.system import Equation, System, Tensor
+from compiler.language.validate import validate
+from compiler.reference.interpret import evaluate
+from compiler.rewriting.identities import FUNCTIONS, RULES, Rule
+from compiler.rewriting.stabilize import stabilize
 
 from ..systems import Case, cases
 

@@ -9,7 +9,7 @@ import pytest
 
 import compiler
 from compiler import Options, System
-from compiler.expression import Call, Expr, Index
+from compiler.language.expression import Call, Expr, Index
 from compiler.options import Settings
 from compiler.pipeline import stages
 

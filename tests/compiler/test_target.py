@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from compiler.errors import CompilerError
-from compiler.jit import assembly
+from compiler.machine.jit import assembly
 from compiler.target import NAMES, Target, host, named
 
 ADD = """

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import compiler
-from compiler import Executable, Options, drive, team
-from compiler.jit import assembly
-from compiler.native import native_text
+from compiler import Executable, Options
+from compiler.machine import drive, team
+from compiler.machine.jit import assembly
+from compiler.machine.native import native_text
 from compiler.target import NAMES, named
 
 from .build import matrix_product

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from compiler.expression import Index
-from compiler.system import System
-from compiler.turn import turn
+from compiler.language.expression import Index
+from compiler.language.system import System
+from compiler.rewriting.turn import turn
 
 from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
 

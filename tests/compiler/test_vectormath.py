@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from compiler.assembler import Assembler
-from compiler.jit import assembly
-from compiler.polynomials import POLYNOMIALS
+from compiler.code.assembler import Assembler
+from compiler.code.polynomials import POLYNOMIALS
+from compiler.code.vectormath import integer_power
+from compiler.machine.jit import assembly
 from compiler.target import NAMES
-from compiler.vectormath import integer_power
 from tools import fit_polynomials
 
 from .machine import RUNNABLE, loop, native

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from compiler.arrays import aligned_array
+from compiler.machine.arrays import aligned_array
 from graphnn.graph.graph import Graph
 from graphnn.graph.lower import lower
 from graphnn.graph.node import BATCH, Constant, Parameter, layer_scope

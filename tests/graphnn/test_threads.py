@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from compiler import distribute
+from compiler.scheduling import distribute
 
 THREADS = (1, 2, 3, 4, 7)
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import graphnn as gn
-from compiler.philox import uniform
+from compiler.reference.philox import uniform
 from graphnn.calculus.derive import derive
 from graphnn.errors import DtypeError, NotationError
 from graphnn.notation import parse, resolve, resolved_text, symbolic

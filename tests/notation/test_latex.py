@@ -7,8 +7,8 @@ import re
 import pytest
 from latex2mathml.converter import convert
 
-from compiler.expression import Binder, Call, Element, Index, Number, Reduce, expr
-from compiler.system import Equation
+from compiler.language.expression import Binder, Call, Element, Index, Number, Reduce, expr
+from compiler.language.system import Equation
 from graphnn.notation.latex import equation_latex, expression_latex, lines_latex, name_latex
 from graphnn.notation.parse import parse
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.expression import Call, Constant, Element, Index, Number, Reduce, Symbol
-from compiler.text import expression_text
+from compiler.language.expression import Call, Constant, Element, Index, Number, Reduce, Symbol
+from compiler.language.text import expression_text
 from graphnn.errors import NotationError
 from graphnn.notation import parse
 

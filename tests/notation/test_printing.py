@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from compiler.expression import Call, Element, Index, Number, canonical, expr, rebuild
-from compiler.text import expression_text
+from compiler.language.expression import Call, Element, Index, Number, canonical, expr, rebuild
+from compiler.language.text import expression_text
 from graphnn.catalogue import CATALOGUE
 from graphnn.errors import ShapeError
 from graphnn.notation import parse, resolve, resolved_text, symbolic

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from compiler.expression import Symbol, expr
-from compiler.text import equation_text, expression_text
+from compiler.language.expression import Symbol, expr
+from compiler.language.text import equation_text, expression_text
 from graphnn.errors import NotationError, ShapeError
 from graphnn.notation import parse, resolve, symbolic
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from compiler.philox import uniform
+from compiler.reference.philox import uniform
 from graphnn.layers import BatchNormalization, Dense, Dropout, MultiHeadAttention
 
 from .cases import numbers

@@ -1,0 +1,1 @@
+"""Loops to LLVM text: lanes, values, folds, functions of vectors."""

@@ -1,0 +1,202 @@
+"""Emit: kernels as LLVM assembly, and the function that calls them in order.
+
+    define hidden void @kernel_2(ptr %a0, ptr %a1, i64 %t0)    one per kernel; equal kernels are written once
+    define void @step(ptr %context, ...)                         addresses from the table, recurrences, calls
+
+What `step` gets besides the context says which thread it is called by, of how many; see `program`.
+
+Kernels are functions of their own, called and never inlined: a call costs a nanosecond, a copy costs compile time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..language.steps import Recurrence, Strands, Window
+from ..scheduling.distribute import Alone, Timed, Wait, is_for_team
+from ..scheduling.loops import Kernel
+from ..scheduling.plan import Plan
+from ..target import Target
+from .assembler import Assembler, module
+from .barrier import clock
+from .kernels import kernel_function, shared_turns
+
+__all__ = ["SYMBOL", "emit"]
+
+SYMBOL = "step"
+_PARAMETERS = "ptr %context, ptr %team, i64 %thread, i64 %threads"
+_WAIT = """
+define internal void @wait(ptr %team, i64 %threads) nounwind noinline {
+  %alone = icmp eq i64 %threads, 1
+  br i1 %alone, label %done, label %meet
+meet:
+  %barrier = load ptr, ptr %team, align 8
+  call void %barrier(ptr %team, i64 %threads)
+  br label %done
+done:
+  ret void
+}
+"""
+_MODULE = 100_000  # characters of a module; by size, not by threads, so that the objects do not depend on those
+
+
+def emit(
+    parts: Sequence[Any], plan: Plan, dtypes: Mapping[str, str], target: Target
+) -> tuple[str, ...]:
+    """Modules with the kernels, which can be compiled side by side, and last the one with the function `SYMBOL`."""
+    writer = _Writer(plan, dtypes, target)
+    writer.team = is_for_team(parts)
+    writer.steps(parts, {})
+    writer.step.line("ret void")
+    step = writer.step.function(f"void @{SYMBOL}({_PARAMETERS})")
+    if writer.team:
+        step += _WAIT
+    if writer.is_timed:
+        step += clock(target)
+    modules: list[list[int]] = [[]]
+    for k in range(len(writer.functions)):
+        if sum(len(writer.functions[n]) for n in modules[-1]) > _MODULE:
+            modules.append([])
+        modules[-1].append(k)
+    texts = [
+        module([writer.assemblers[k] for k in own], [writer.functions[k] for k in own])
+        for own in modules
+    ]
+    return (*texts, module([writer.step], [step]))
+
+
+class _Writer:
+    """The module in the making."""
+
+    def __init__(self, plan: Plan, dtypes: Mapping[str, str], target: Target) -> None:
+        self.plan, self.dtypes, self.target = plan, dtypes, target
+        self.step = Assembler(target)
+        self.team = self.is_timed = False
+        self.assemblers: list[Assembler] = []
+        self.functions: list[str] = []
+        self.names: dict[str, str] = {}  # the text of a kernel -> the function that has it
+        self.addresses: dict[tuple[int, int], str] = {}
+        for place in dict.fromkeys(plan.places.values()):
+            self.addresses[place] = self.address(*place)
+
+    def address(self, slot: int, offset: int) -> str:
+        """Memory of the ``slot``-th entry of the context, ``offset`` bytes on."""
+        base = self.addresses.get((slot, 0))
+        if base is None:
+            entry = self.step.offset("%context", 8 * slot)
+            base = self.step.op(f"load ptr, ptr {entry}, align 8")
+            self.addresses[slot, 0] = base
+        return self.step.offset(base, offset) if offset else base
+
+    def steps(self, parts: Sequence[Any], places: Mapping[str, str]) -> None:
+        """Code for parts in order; ``places`` are the values of the carried indices."""
+        for part in parts:
+            match part:
+                case Kernel():
+                    self.call(part, places)
+                case Recurrence():
+                    self.recurrence(part, places)
+                case Window():
+                    self.window(part, places)
+                case Strands():
+                    self.strands(part, places)
+                case Alone(inner):
+                    self.alone(lambda inner=inner: self.steps(inner, places))  # type: ignore[misc]
+                case Wait():
+                    self.step.line("call void @wait(ptr %team, i64 %threads)")
+                case Timed(number, inner):
+                    self.timed(number, inner, places)
+
+    def call(self, kernel: Kernel, places: Mapping[str, str]) -> None:
+        arguments = [f"ptr {self.addresses[self.plan.places[t]]}" for t in kernel.tensors]
+        arguments += [f"i64 {places[index]}" for index, _ in kernel.outer]
+        arguments += ["i64 %thread", "i64 %threads"] if kernel.shares else []
+        self.step.line(f"call void @{self.function(kernel)}({', '.join(arguments)})")
+
+    def function(self, kernel: Kernel) -> str:
+        """The name of the function for a kernel, written now if no equal one was."""
+        name = f"kernel_{len(self.functions)}"
+        text, assembler = kernel_function(kernel, self.dtypes, self.target, "kernel")
+        if text not in self.names:
+            self.names[text] = name
+            self.assemblers.append(assembler)
+            self.functions.append(text.replace("@kernel(", f"@{name}(", 1))
+            types = ["ptr"] * len(kernel.tensors) + ["i64"] * len(kernel.outer)
+            types += ["i64", "i64"] if kernel.shares else []
+            self.step.declare(f"declare hidden void @{name}({', '.join(types)})")
+        return self.names[text]
+
+    def recurrence(self, part: Recurrence, places: Mapping[str, str]) -> None:
+        a = self.step
+        if part.size == 0:
+            return
+        first, last, by = (part.size - 1, 0, -1) if part.backward else (0, part.size - 1, 1)
+        before, head, after = a.here, a.label("turn"), a.label("over")
+        a.jump(head)
+        a.block(head)
+        index = a.phi("i64", (str(first), before))
+        self.steps(part.steps, {**places, part.index.name: index})
+        following = a.op(f"add i64 {index}, {by}")
+        a.arrive(index, following, a.here)
+        a.branch(a.op(f"icmp eq i64 {index}, {last}"), after, head)
+        a.block(after)
+
+    def window(self, part: Window, places: Mapping[str, str]) -> None:
+        a = self.step
+        inside, after = a.label("inside"), a.label("outside")
+        moved = a.op(f"sub i64 {places[part.index.name]}, {part.start}")
+        a.branch(a.op(f"icmp ult i64 {moved}, {part.stop - part.start}"), inside, after)
+        a.block(inside)
+        self.steps(part.steps, places)
+        a.jump(after)
+        a.block(after)
+
+    def strands(self, part: Strands, places: Mapping[str, str]) -> None:
+        """All strands, or of those that the threads share, the ones of this thread."""
+        a = self.step
+        own = shared_turns(a, part.count) if self.team else ("0", str(part.count))
+        for strand in part.steps:
+            first = a.intrinsic("smax", "i64", own[0], str(strand.start))
+            last = a.intrinsic("smin", "i64", own[1], str(strand.stop))
+            before, head = a.here, a.label("strand")
+            some, after = a.label("some"), a.label("after")
+            a.jump(head)
+            a.block(head)
+            index = a.phi("i64", (first, before))
+            a.branch(a.op(f"icmp slt i64 {index}, {last}"), some, after)
+            a.block(some)
+            self.steps(strand.steps, {**places, strand.index.name: index})
+            a.arrive(index, a.op(f"add i64 {index}, 1"), a.here)
+            a.jump(head)
+            a.block(after)
+
+    def alone(self, write: Callable[[], None]) -> None:
+        """What is written in between is done by the first thread."""
+        a = self.step
+        mine, after = a.label("alone"), a.label("all")
+        a.branch(a.op("icmp eq i64 %thread, 0"), mine, after)
+        a.block(mine)
+        write()
+        a.jump(after)
+        a.block(after)
+
+    def timed(self, number: int, parts: Sequence[Any], places: Mapping[str, str]) -> None:
+        """Nanoseconds of some steps and how often they were done, added up in the table after the arena."""
+        a, self.is_timed = self.step, True
+        before = a.op("call i64 @clock()")
+        self.steps(parts, places)
+
+        def add() -> None:
+            entry = a.offset("%context", 8 * (len(self.plan.slots) + 1))
+            times = a.offset(a.op(f"load ptr, ptr {entry}, align 8"), 16 * number)
+            counts = a.offset(times, 8)
+            passed = a.op(f"sub i64 {a.op('call i64 @clock()')}, {before}")
+            for place, more in ((times, passed), (counts, "1")):
+                total = a.op(f"add i64 {a.op(f'load i64, ptr {place}, align 8')}, {more}")
+                a.line(f"store i64 {total}, ptr {place}, align 8")
+
+        if self.team:
+            self.alone(add)
+        else:
+            add()

@@ -1,0 +1,329 @@
+"""Machine code of one kernel: its statements, each for all lanes that are open.
+
+Before a loop begins, what does not change in it is computed. Addresses that move with the innermost loop
+of a fold become pointers that step along, its accumulators stay in registers from turn to turn; those of a
+fold around it wait on the stack.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..scheduling.loops import (
+    Accumulator,
+    Affine,
+    Apply,
+    Fold,
+    Kernel,
+    Let,
+    Literal,
+    Load,
+    Loop,
+    Range,
+    Register,
+    Statement,
+    Store,
+    statements,
+    values,
+)
+from ..target import Target
+from .assembler import Assembler, lanes, like, vector
+from .folds import combine, horizontal, identity
+from .lanes import Lane, Lanes
+from .nodes import Node, Nodes
+from .scalars import apply
+from .values import BYTES, Values
+
+__all__ = ["kernel_function", "shared_turns"]
+
+_MEMORY = {"float32": "float", "float64": "double", "int32": "i32", "int64": "i64", "bool": "i8"}
+_FEW = 8  # accumulators around another fold that may stay in registers
+
+States = Callable[[], Sequence[str]]  # accumulators as they stand, asked for when they are needed
+Turn = Callable[[States], list[str]]
+
+
+def kernel_function(
+    kernel: Kernel, dtypes: Mapping[str, str], target: Target, name: str
+) -> tuple[str, Assembler]:
+    """The text of a kernel as a function, and the assembler that knows what it needs declared."""
+    memory = {tensor: _MEMORY[dtypes[tensor]] for tensor in kernel.tensors}
+    memory |= {panel.name: panel.type for panel in kernel.panels}
+    writer = _Writer(kernel, memory, target)
+    for panel in kernel.panels:
+        writer.values.pointers[panel.name] = writer.a.stack(panel.type, panel.length)
+    if kernel.shares:
+        writer.lanes.own = shared_turns(writer.a, kernel.shares)
+    writer.run(kernel.body)
+    writer.a.line("ret void")
+    parameters = [f"ptr {writer.values.pointers[tensor]}" for tensor in kernel.tensors]
+    parameters += [f"i64 %t{k}" for k in range(len(kernel.outer))]
+    parameters += ["i64 %thread", "i64 %threads"] if kernel.shares else []
+    signature = f"hidden void @{name}({', '.join(parameters)})"
+    return writer.a.function(signature, "nounwind noinline"), writer.a
+
+
+def shared_turns(a: Assembler, shares: int) -> tuple[str, str]:
+    """Which of the shared turns are this thread's: as many as any other's, or one more."""
+    places = ("%thread", a.op("add i64 %thread, 1"))
+    first, last = (
+        a.op(f"udiv i64 {a.op(f'mul i64 {place}, {shares}')}, %threads") for place in places
+    )
+    return first, last
+
+
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """A pointer that moves ``step`` bytes with every turn of a loop, and where it starts."""
+
+    load: Load
+    step: int
+    start: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """One accumulator in one lane; slots with one key are combined at the end, as are the lanes of spread ones."""
+
+    accumulator: Accumulator
+    node: Node
+    lane: Lane
+    key: object
+    type: str
+    is_spread: bool
+
+
+class _Writer:
+    """One kernel in the making."""
+
+    def __init__(self, kernel: Kernel, memory: Mapping[str, str], target: Target) -> None:
+        self.a = Assembler(target)
+        self.nodes = Nodes(kernel.body)
+        self.lanes = Lanes(self.a, [index for index, _ in kernel.outer])
+        self.values = Values(self.a, self.lanes, self.nodes, memory)
+        self.defined: set[str] = set()  # registers
+
+    def run(self, body: Sequence[Statement]) -> None:
+        """Statements in order."""
+        for statement in body:
+            match statement:
+                case Loop(range_, inner):
+                    self.hoist(inner, {range_.index})
+
+                    def once(_: Sequence[str], inner: Sequence[Statement] = inner) -> list[str]:
+                        self.run(inner)
+                        return []
+
+                    outside = set(self.defined)
+                    self.lanes.loop(range_, [], once)
+                    self.defined = outside
+                case Let(register, value):
+                    self.let(register, self.nodes.of(value))
+                case Store():
+                    self.values.store(statement)
+                case Fold():
+                    self.fold(statement)
+
+    def let(self, register: Register, node: Node) -> None:
+        """A value under a name, in every lane that it has."""
+        own = self.nodes.of(register)
+        for lane in self.lanes.over(node.indices):
+            self.lanes.keep(self.lanes.key(own, lane), self.values.value(node, lane))
+        self.defined.add(register.name)
+
+    def hoist(self, body: Sequence[Statement], moving: set[str]) -> None:
+        """Compute what a loop body needs and what does not depend on the indices that move."""
+        for statement in statements(tuple(body)):
+            for value in values(statement):
+                self._hoist(self.nodes.of(value), moving)
+
+    def _hoist(self, node: Node, moving: set[str]) -> None:
+        if isinstance(node.value, (Literal, Affine, Register)):
+            return
+        inner_moves = any(i in moving or i not in self.lanes.starts for i in node.indices)
+        if inner_moves or not node.registers <= self.defined:
+            for inner in node.inner:
+                self._hoist(inner, moving)
+            return
+        for lane in self.lanes.over(node.indices):
+            self.values.value(node, lane)
+
+    # --- folds ---------------------------------------------------------------------------------------------------
+
+    def fold(self, fold: Fold) -> None:
+        """Reductions: one accumulator for each lane around, and for each lane of the fold's own ranges."""
+        slots = self._slots(fold)
+        carried = [pair for slot in slots for pair in self._start(slot)]
+
+        def turn(states: States) -> list[str]:
+            self.run(fold.body)
+            each = zip(slots, _grouped(slots, states()), strict=True)
+            return [value for slot, state in each for value in self._accumulate(slot, state)]
+
+        self.hoist((fold,), {r.index for r in fold.ranges})
+        around = any(isinstance(s, Fold) for s in fold.body) and len(carried) > _FEW
+        nest = self._nest_in_memory if around else self._nest
+        outside = set(self.defined)
+        final = _grouped(slots, nest(fold, list(fold.ranges), carried, turn))
+        self.defined = outside
+        results: dict[object, list[list[str]]] = {}  # the states of all own lanes together
+        for slot, state in zip(slots, final, strict=True):
+            results.setdefault(slot.key, []).append(state)
+        for slot in {slot.key: slot for slot in slots}.values():
+            kind = slot.accumulator.kind
+            state = combine(self.a, kind, slot.type, results[slot.key])
+            if slot.is_spread:
+                state = horizontal(self.a, kind, slot.type, state)
+            self.lanes.keep(slot.key, state[-1])
+        self.defined |= {a.register.name for a in fold.accumulators}
+
+    def _slots(self, fold: Fold) -> list[_Slot]:
+        """All accumulators of a fold, those that will be combined side by side."""
+        rows = {r.index: r.rows for r in fold.ranges if r.rows > 1}
+        own = [
+            dict(zip(rows, chosen, strict=True))
+            for chosen in itertools.product(*map(range, rows.values()))
+        ]
+        width = next((r.width for r in fold.ranges if r.width > 1), 0)
+        slots = []
+        for a in fold.accumulators:
+            node, register = self.nodes.of(a.value), self.nodes.of(a.register)
+            count = width or (self.lanes.width if self.lanes.is_wide(node) else 1)
+            for lane in self.lanes.over(node.indices):
+                key = self.lanes.key(register, lane)
+                slots += [
+                    _Slot(a, node, {**lane, **more}, key, vector(node.type, count), width > 0)
+                    for more in own
+                ]
+        return slots
+
+    def _start(self, slot: _Slot) -> list[tuple[str, str]]:
+        """What an accumulator is before the first turn: (type, value), for positions too."""
+        start = [(slot.type, identity(self.a, slot.accumulator.kind, slot.type))]
+        if slot.accumulator.position is not None:
+            places = like(slot.type, "i64")
+            start.append((places, self.a.constant(places, 0)))
+        return start
+
+    def _nest_in_memory(
+        self,
+        fold: Fold,
+        ranges: list[Range],
+        carried: Sequence[tuple[str, str]],
+        turn: Turn,
+    ) -> list[str]:
+        """Accumulators around another fold wait on the stack: the registers belong to the inner one."""
+        places = []
+        for type_, first in carried:
+            places.append(self.a.stack(type_, 1))
+            self.a.line(f"store {type_} {first}, ptr {places[-1]}")
+
+        def values() -> list[str]:
+            pairs = zip(carried, places, strict=True)
+            return [self.a.op(f"load {type_}, ptr {place}") for (type_, _), place in pairs]
+
+        def remembering(_: States) -> list[str]:
+            results = turn(values)
+            for place, result, start in zip(places, results, carried, strict=True):
+                self.a.line(f"store {start[0]} {result}, ptr {place}")
+            return []
+
+        self._nest(fold, ranges, [], remembering)
+        return values()
+
+    def _nest(
+        self,
+        fold: Fold,
+        ranges: list[Range],
+        carried: Sequence[tuple[str, str]],
+        turn: Turn,
+    ) -> list[str]:
+        """The loops of a fold from the outside in; in the innermost, addresses step along."""
+        if not ranges:
+            return turn(lambda: [start for _, start in carried])
+        first, *rest = ranges
+        if rest or first.is_single:
+
+            def inside(states: Sequence[str]) -> list[str]:
+                if rest:
+                    self.hoist((fold,), {r.index for r in rest})
+                here = [(type_, state) for (type_, _), state in zip(carried, states, strict=True)]
+                return self._nest(fold, rest, here, turn)
+
+            return self.lanes.loop(first, carried, inside)
+        streams = self._streams(fold, first)
+
+        def stepping(states: Sequence[str]) -> list[str]:
+            own, pointers = states[: len(carried)], states[len(carried) :]
+            stepped = []
+            for stream, pointer in zip(streams, pointers, strict=True):
+                self.lanes.keep(self._pointer_key(stream.load), pointer)
+                stepped.append(self.a.offset(pointer, stream.step))
+            return [*turn(lambda: own), *stepped]
+
+        all_carried = [*carried, *(("ptr", stream.start) for stream in streams)]
+        return self.lanes.loop(first, all_carried, stepping)[: len(carried)]
+
+    def _streams(self, fold: Fold, range_: Range) -> list[_Stream]:
+        """The addresses that move with a range, each once."""
+        found: dict[object, _Stream] = {}
+        begin = range_.start if range_.block is None else self.lanes.starts[range_.block[0]]
+        for load in self._loads(fold):
+            factor = load.address.coefficient(range_.index)
+            known = all(i in self.lanes.starts for i, _ in load.address.terms if i != range_.index)
+            if not factor or load.address.others or not known:
+                continue
+            self.lanes.starts[range_.index] = begin
+            _, moving = self.values.split(Affine(0, load.address.terms), {})
+            del self.lanes.starts[range_.index]
+            key = (load.tensor, factor, *moving)
+            if key not in found:
+                bytes_ = BYTES[self.values.memory[load.tensor]]
+                base = self.values.pointers[load.tensor]
+                for operand, c in moving:
+                    base = self.a.offset(base, self.values.times(operand, c * bytes_))
+                if isinstance(begin, int) and begin:
+                    base = self.a.offset(base, begin * factor * bytes_)
+                found[key] = _Stream(load, factor * range_.advance * bytes_, base)
+        return list(found.values())
+
+    def _pointer_key(self, load: Load) -> object:
+        """What `pointer` looks for."""
+        return (load.tensor, *self.values.split(Affine(0, load.address.terms), {})[1])
+
+    def _loads(self, fold: Fold) -> Iterator[Load]:
+        """What one turn of a fold reads."""
+        stack = [self.nodes.of(v) for s in reversed((fold, *fold.body)) for v in values(s)]
+        while stack:
+            node = stack.pop()
+            if isinstance(node.value, Load):
+                yield node.value
+            stack.extend(reversed(node.inner))
+
+    def _accumulate(self, slot: _Slot, state: Sequence[str]) -> list[str]:
+        """An accumulator with one more value."""
+        kind, node, type_ = slot.accumulator.kind, slot.node, slot.type
+        wide = lanes(type_) > 1
+        mask = self.lanes.mask(slot.lane) if slot.is_spread else None
+        match node.value:
+            case Apply("*", (_, _)) if kind == "sum" and mask is None and node.type != "i64":
+                x, y = (self.values.operand(n, slot.lane, wide) for n in node.inner)
+                return [self.a.multiply_add(type_, x, y, state[0])]
+        value = self.values.operand(node, slot.lane, wide)
+        if mask is not None:
+            value = apply(self.a, "where", type_, (mask, value, identity(self.a, kind, type_)))
+        new = [value]
+        if slot.accumulator.position is not None:
+            position = self.nodes.of(slot.accumulator.position)
+            new.append(self.values.operand(position, slot.lane, wide))
+        return combine(self.a, kind, type_, [state, new], ordered=True)
+
+
+def _grouped(slots: Sequence[_Slot], values: Sequence[str]) -> list[list[str]]:
+    """The values that belong to each slot: one, or two where it has a position."""
+    rest = iter(values)
+    return [
+        [next(rest) for _ in range(1 if slot.accumulator.position is None else 2)] for slot in slots
+    ]

@@ -1,0 +1,1 @@
+"""Text to a call: objects, the cache, arrays, threads, time."""

@@ -1,0 +1,98 @@
+"""Drive: a `Loop` of native code run by Python, with a team where its program is worth one, and the machine has room.
+
+A step that threads share lasts as long as the slowest of them, and where other processes want the processors too, one
+of them is away as a rule. The results are the same to the bit however many threads there are, so that this may be
+decided anew for each call: `Choice` takes the time, and goes on alone for a while where that is faster.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from math import inf
+from time import perf_counter
+
+from ..options import processors
+from .jit import Library
+from .loop import Bound, Loop, Move
+from .native import address, native
+from .team import Job, together
+
+__all__ = ["Choice", "Drive"]
+
+_MEMORY = 0.1  # seconds over which the time of a step is averaged
+_DISTURBED = 2.0  # times the shortest such average: then it is worth a trial alone
+_PAUSES = (0.25, 2.0)  # seconds to stay alone where that is faster: at first, and at most
+
+
+class Choice:
+    """Alone or together, by how long steps have taken."""
+
+    def __init__(self) -> None:
+        self._mean = self._best = inf  # seconds of a step together, lately and at best
+        self._until, self._pause = 0.0, _PAUSES[0]
+        self._is_trial = False
+
+    def is_alone(self, now: float) -> bool:
+        """What should the next call be?"""
+        return self._is_trial or now < self._until
+
+    def note(self, was_alone: bool, now: float, elapsed: float, steps: int) -> None:
+        """So many steps took so many seconds."""
+        each = elapsed / max(steps, 1)
+        if was_alone:
+            if self._is_trial:
+                self._judge(each, now)
+            return
+        weight = min(1.0, elapsed / _MEMORY)
+        self._mean = each if self._mean == inf else self._mean + weight * (each - self._mean)
+        self._best = min(self._best, self._mean)
+        self._is_trial = self._mean > _DISTURBED * self._best
+        if not self._is_trial:
+            self._pause = _PAUSES[0]
+
+    def _judge(self, alone: float, now: float) -> None:
+        """After one call alone: is it better so?"""
+        self._is_trial = False
+        if alone < self._mean:
+            self._until, self._pause = now + self._pause, min(2 * self._pause, _PAUSES[1])
+            self._mean = inf  # it is seen with fresh eyes afterwards
+        else:
+            self._best = self._mean
+
+
+class Drive:
+    """Call it to run ``loop``, of some moves and within some bounds, on so many threads.
+
+    More threads than processors would only wait for one another. It keeps the ``library`` that has the step.
+    """
+
+    def __init__(
+        self,
+        loop: Loop,
+        moves: Sequence[Move],
+        bounds: Sequence[Bound],
+        threads: int,
+        library: Library,
+    ) -> None:
+        self.loop, self.threads, self._library = loop, min(threads, processors()), library
+        self._moves, self._bounds = (Move * len(moves))(*moves), (Bound * len(bounds))(*bounds)
+        loop.moves, loop.move = len(moves), ctypes.addressof(self._moves)
+        loop.bounds, loop.bound = len(bounds), ctypes.addressof(self._bounds)
+        self._address = ctypes.c_void_p(ctypes.addressof(loop))
+        self._job = Job.of(address("drive"), ctypes.addressof(loop), self.threads)
+        self._alone = native("alone")
+        self._choice = Choice()
+
+    def __call__(self) -> int:
+        """0, or k + 1 if bound k was not kept."""
+        if self.threads == 1:
+            self._alone(self._address)
+        else:
+            start = perf_counter()
+            alone = self._choice.is_alone(start) or not together(self._job)
+            if alone:
+                self._alone(self._address)
+            now, steps = perf_counter(), self.loop.next - self.loop.first
+            self._choice.note(alone, now, now - start, steps)
+        return int(self.loop.refused)

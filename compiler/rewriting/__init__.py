@@ -1,0 +1,1 @@
+"""Equations to equations: forms that hold in floating point, sharing, recurrences, cuts, and an order."""

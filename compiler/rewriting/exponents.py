@@ -1,0 +1,242 @@
+"""Products of exponentials as ``factor*exp(exponent)``: exponents are added up, like terms collected.
+
+    (exp(a)/S)*(exp(b)/S)      with S = exp(m)*s      is      exp(a + b - 2*m)/(s*s)
+
+So what is large in one factor and small in another is never computed: the exponents cancel as terms
+do, not as numbers. ``max[i](x[n, i])`` and ``max[j](x[n, j])`` are the same term, and elements are
+read as what they are defined by, where that is a sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from ..language.expression import (
+    Binder,
+    Call,
+    Element,
+    Expr,
+    Index,
+    Number,
+    Reduce,
+    free_indices,
+    rebuild,
+    substitute,
+)
+from ..language.match import DEPTH, Definitions, Sizes, decided, inner_sizes
+from .identities import call
+
+__all__ = ["Power", "Powers", "collected"]
+
+ZERO, ONE = Number(Fraction(0)), Number(Fraction(1))
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """``factor*exp(exponent)``. ``above``: exponentials are factors of it, ``below``: it is divided by some.
+
+    ``is_positive``: it may be divided by.
+    """
+
+    factor: Expr
+    exponent: Expr
+    above: bool = True
+    below: bool = False
+    is_positive: bool = False
+
+
+def _multiplied(left: Power, right: Power) -> Power:
+    """The product of two."""
+    return Power(
+        _product(left.factor, right.factor),
+        left.exponent if right.exponent == ZERO else left.exponent + right.exponent,
+        left.above or right.above,
+        left.below or right.below,
+        left.is_positive and right.is_positive,
+    )
+
+
+def _inverse(power: Power) -> Power:
+    """``1/power``, whose factor is the divisor still."""
+    return Power(ONE / power.factor, -power.exponent, power.below, power.above, True)
+
+
+def _raised(power: Power, exponent: Number) -> Power:
+    """``power**exponent`` for a number above 0."""
+    return Power(
+        power.factor**exponent,
+        exponent * power.exponent,
+        power.above,
+        power.below,
+        power.is_positive,
+    )
+
+
+class Powers:
+    """Expressions as powers, through the equations that define what they read.
+
+    ``rewrite`` gives the form of what is no exponential; ``exponential`` finds powers in sums.
+    """
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        rewrite: Callable[[Expr, Sizes], Expr],
+        exponential: Callable[[Expr, Sizes], Power | None],
+    ) -> None:
+        self.definitions, self.rewrite, self.exponential = definitions, rewrite, exponential
+        self.known: dict[tuple[object, ...], Power | None] = {}
+
+    def whole(self, e: Expr, sizes: Sizes) -> Expr | None:
+        """``e`` with its exponents added up; None where it has none both above and below."""
+        power = self.power(e, sizes)
+        if power is None or not (power.above and power.below):
+            return None
+        exponent = collected(power.exponent, sizes, self.definitions)
+        return power.factor if exponent == ZERO else power.factor * call("exp", exponent)
+
+    def power(self, e: Expr, sizes: Sizes, depth: int = 2 * DEPTH) -> Power | None:
+        """``e`` as a factor and an exponential; None if nothing of it is one."""
+        key = (e, tuple(sizes.items()), depth)
+        if key not in self.known:
+            self.known[key] = (
+                self._opened_power(e, sizes, depth)
+                if isinstance(e, Element)
+                else self._power(e, sizes, depth)
+            )
+        return self.known[key]
+
+    def _opened_power(self, e: Element, sizes: Sizes, depth: int) -> Power | None:
+        opened = self.definitions.open(e, sizes) if depth else None
+        found = None if opened is None else self.power(decided(opened), sizes, depth - 1)
+        if found is None or not (found.above and found.below):
+            return found
+        # a quotient whose exponents balance is right as it stands: it counts as one exponential
+        return replace(found, below=not _is_balanced(found.exponent, sizes, self.definitions))
+
+    def _power(self, e: Expr, sizes: Sizes, depth: int) -> Power | None:
+        match e:
+            case Call("neg", (u,)):
+                inner = self.power(u, sizes, depth)
+                return inner and replace(inner, factor=-inner.factor, is_positive=False)
+            case Call(("*" | "/") as function, (u, v)):
+                left, right = self.power(u, sizes, depth), self.power(v, sizes, depth)
+                if left is None and right is None:
+                    return None
+                left = left or self._as_factor(u, sizes)
+                right = right or self._as_factor(v, sizes)
+                if function == "*":
+                    return _multiplied(left, right)
+                if right.exponent != ZERO and not right.is_positive:
+                    return None
+                return _multiplied(left, _inverse(right))
+            case Call("**", (u, Number(k) as number)) if k >= 1:
+                inner = self.power(u, sizes, depth)
+                return _raised(inner, number) if inner and inner.is_positive else None
+            case Call("sigmoid", (a,)):
+                return self._sigmoid(self.rewrite(a, sizes))
+            case Call("-", (one, u)) if one == ONE:
+                match self.definitions.through(u, sizes, DEPTH):
+                    case Call("sigmoid", (a,)):
+                        return self._sigmoid(-self.rewrite(a, sizes))
+            case Reduce("sum", body, binders):
+                inside = inner_sizes(sizes, binders)
+                inner = self.power(body, inside, depth)
+                if inner is not None:
+                    exponent = collected(inner.exponent, inside, self.definitions)
+                    if exponent == ZERO:  # what there was has cancelled
+                        return None
+                    if not any(b.index in free_indices(exponent) for b in binders):
+                        return replace(
+                            inner, factor=Reduce("sum", inner.factor, binders), exponent=exponent
+                        )
+        return self.exponential(e, sizes)
+
+    def _as_factor(self, e: Expr, sizes: Sizes) -> Power:
+        return Power(self.rewrite(e, sizes), ZERO, above=False)
+
+    def _sigmoid(self, a: Expr) -> Power:
+        """``sigmoid(a) = exp(-max(0, -a))/(1 + exp(-abs(a)))``."""
+        return Power(
+            ONE / (1 + call("exp", -call("abs", a))), -call("max", ZERO, -a), is_positive=True
+        )
+
+
+def _is_balanced(e: Expr, sizes: Sizes, definitions: Definitions) -> bool:
+    """Is it a difference, ``a - m``, so that adding a number to all exponents of the power changes nothing?"""
+    return sum(number for _, number in _terms(e, sizes, definitions)) == 0
+
+
+def collected(e: Expr, sizes: Sizes, definitions: Definitions) -> Expr:
+    """A sum with like terms collected: ``a - 2*m + m`` is ``a - m``."""
+    result: Expr = ZERO
+    for term, number in sorted(_terms(e, sizes, definitions), key=lambda pair: pair[1] < 0):
+        scaled = term if abs(number) == 1 else Number(abs(number)) * term
+        if result == ZERO:
+            result = scaled if number > 0 else -scaled
+        else:
+            result = result + scaled if number > 0 else result - scaled
+    return result
+
+
+def _terms(e: Expr, sizes: Sizes, definitions: Definitions) -> list[tuple[Expr, Fraction]]:
+    """Terms with the numbers they are multiplied by; elements are opened where that leaves fewer."""
+    closed, opened = (_collect(e, sizes, through) for through in (None, definitions))
+    return opened if len(opened) < len(closed) else closed
+
+
+def _collect(e: Expr, sizes: Sizes, definitions: Definitions | None) -> list[tuple[Expr, Fraction]]:
+    """Terms and numbers, none of which is zero."""
+    terms: dict[Expr, tuple[Expr, Fraction]] = {}  # by what they are called in `_nameless`
+    stack = [(e, Fraction(1))]
+    while stack:
+        here, times = stack.pop()
+        match _opened(here, sizes, definitions):
+            case Number(value) if value == 0:
+                pass
+            case Call("neg", (u,)):
+                stack.append((u, -times))
+            case Call(("+" | "-") as function, (u, v)):
+                stack += [(v, times if function == "+" else -times), (u, times)]
+            case Call("*", (Number(value), u)) | Call("*", (u, Number(value))):
+                stack.append((u, value * times))
+            case Call("/", (u, Number(value))) if value != 0:
+                stack.append((u, times / value))
+            case _:
+                key = _nameless(here, sizes, definitions)
+                terms[key] = here, terms.get(key, (here, Fraction(0)))[1] + times
+    return [(term, number) for term, number in terms.values() if number != 0]
+
+
+def _opened(e: Expr, sizes: Sizes, definitions: Definitions | None) -> Expr:
+    """An element that is defined as a sum, as that sum."""
+    if isinstance(e, Element) and definitions is not None:
+        whole = definitions.through(e, sizes, DEPTH)
+        if isinstance(whole, Call) and whole.function in ("neg", "+", "-", "*", "/"):
+            return whole
+    return e
+
+
+def _nameless(e: Expr, sizes: Sizes, definitions: Definitions | None, depth: int = 0) -> Expr:
+    """``e`` opened, with bound indices named by where they are bound."""
+    e = _opened(e, sizes, definitions)
+    if not isinstance(e, Reduce):
+        return rebuild(e, lambda child: _nameless(child, sizes, definitions, depth))
+    names = {b.index: Index(f"{depth} {k}") for k, b in enumerate(e.binders)}
+    binders = tuple(Binder(names[b.index], b.size) for b in e.binders)
+    inside = inner_sizes(sizes, binders)
+    body = _nameless(substitute(e.body, names), inside, definitions, depth + 1)
+    return Reduce(e.kind, body, binders)
+
+
+def _product(left: Expr, right: Expr) -> Expr:
+    """``(1/p)*a`` as ``a/p``."""
+    for one, other in ((left, right), (right, left)):
+        if one == ONE:
+            return other
+        match one:
+            case Call("/", (above, below)) if above == ONE:
+                return other / below
+    return left * right

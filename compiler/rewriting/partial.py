@@ -1,0 +1,187 @@
+"""Partial: a long sum with few results becomes sums of its parts, which threads can share.
+
+Before:   b[o] = sum[n, i](g[n, i, o])                          64 x 784 terms, 16 results
+After:    b.parts[p, o] = sum[n:4, i](g[4*p + n, i, o])         p:16
+          b[o] = sum[p](b.parts[p, o])
+
+Where the results are more than a few tiles hold, each tile would read all operands again. If those are too large for
+that, a part is added up in pieces: what a piece reads stays near while all tiles pass over it.
+
+          w.parts[p, c, o] += sum[i](x[4*p + n, i, c]*g[4*p + n, i, o])         p:16, n:4, c, o
+
+How many parts there are depends on the sizes alone, and they are added up in their order: so the sum is the same for
+any number of threads. Declines where the terms are few; where the results are many, for then they are shared
+themselves, unless the operands are much larger; where no range of the sum can be cut into equal parts; and inside a
+recurrence, where a sum is short or waited for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from math import ceil, prod
+
+from ..language.expression import (
+    Binder,
+    Element,
+    Expr,
+    Index,
+    Number,
+    Reduce,
+    elements,
+    expr,
+    free_indices,
+    fresh_index,
+    rebuild,
+    substitute,
+    walk,
+)
+from ..language.notes import Note, note
+from ..language.system import Equation, System, Tensor
+from .order import cycles
+
+__all__ = ["partial"]
+
+FEW = 2048  # results, about as many as a few tiles hold
+ONE_TILE = 256  # results: the operands are read once
+MANY = 1 << 16  # results that stay near while pieces of their sums pass
+TERMS = 1 << 18  # of all results together: some microseconds of work
+LARGE = (
+    1 << 19
+)  # elements of the operands: reading them again and again would take longer than the work
+READS = 16  # of each element on average
+NEAR = 1 << 16  # elements that stay near
+LEAST = 48  # terms of a piece that pay for adding its sums to those before
+PARTS = 16  # at most
+SPARE = 4 * PARTS  # elements of large operands for each result: parts must be written and read too
+ENOUGH = 8  # parts; a range that gives these is not passed over for one further inside
+
+
+def partial(system: System, notes: list[Note] | None = None) -> System:
+    """The system, its long sums in parts."""
+    writer = _Writer(system)
+    inside = {id(e) for cycle in cycles(system) for e in cycle}
+    equations = [
+        e if id(e) in inside else replace(e, value=writer.visit(e.value, e))
+        for e in system.equations
+    ]
+    for part in writer.equations:
+        note(notes, "partial", part.target, part.origin)
+    tensors = (*system.tensors, *writer.tensors)
+    return System(tensors, (*writer.equations, *equations), system.updates)
+
+
+class _Writer:
+    """The equations for parts that were made so far."""
+
+    def __init__(self, system: System) -> None:
+        self.known = dict(system.by_name)
+        self.tensors: list[Tensor] = []
+        self.equations: list[Equation] = []
+
+    def visit(self, e: Expr, equation: Equation) -> Expr:
+        """The expression with its long sums read from their parts."""
+        if not isinstance(e, Reduce):
+            return rebuild(e, lambda child: self.visit(child, equation))
+        is_real = self.known[equation.target].dtype.startswith("float")
+        count = self.parts(e, equation) if is_real else None
+        return e if count is None else self.in_parts(e, equation, *count)
+
+    def parts(self, e: Reduce, equation: Equation) -> tuple[int, int] | None:
+        """Which range of a sum is cut into how many parts, if it should be."""
+        used = free_indices(e)
+        simple = not any(isinstance(inner, Reduce) for inner in walk(e.body))
+        known = all(i in equation.extents for i in used)
+        if e.kind not in ("sum", "mean") or not simple or not known:
+            return None
+        results = prod(n for i, n in equation.extents.items() if i in used)
+        terms = prod(map(_size, e.binders))
+        sizes = {**equation.extents, **{b.index: _size(b) for b in e.binders}}
+        volume = self.volume(e.body, sizes)
+        large = volume >= max(LARGE, SPARE * results)
+        again = results <= MANY and large and results * terms >= READS * volume
+        if results * terms < TERMS or not (results <= FEW or again):
+            return None
+        found = [(_divisor(_size(b)), axis) for axis, b in enumerate(e.binders)]
+        enough = [(count, axis) for count, axis in found if count >= ENOUGH]
+        count, axis = enough[0] if enough else max(found, key=lambda each: each[0], default=(1, 0))
+        return (axis, count) if count > 1 else None
+
+    def in_parts(self, e: Reduce, equation: Equation, axis: int, count: int) -> Expr:
+        """The sum of the parts, which get an equation of their own."""
+        binders = list(e.binders)
+        index, length = binders[axis].index, _size(binders[axis]) // count
+        part = fresh_index("p", dict.fromkeys((*equation.sizes, *(b.index for b in binders))))
+        used = free_indices(e)
+        parts = (Binder(part, expr(count)),)
+        results = tuple(b for b in equation.indices if b.index in used)
+        binders[axis] = Binder(index, expr(length))
+        binders = sorted(binders, key=lambda b: b.index != index)  # what was cut is outermost
+        body = substitute(e.body, {index: part * length + index})
+        tensor = self.tensor(equation, tuple(_size(b) for b in (*parts, *results)))
+        places = tuple(b.index for b in (*parts, *results))
+        body, binders, pieces = self.pieces(body, binders, results)
+        indices = (*parts, *binders[:pieces], *results)
+        value = Reduce("sum", body, tuple(binders[pieces:]))
+        origin = f"a sum in {count} parts" + ", each in pieces" * (pieces > 0)
+        self.equations.append(Equation(tensor, places, indices, value, pieces > 0, origin=origin))
+        total = Reduce("sum", Element(tensor, places), parts)
+        return total / prod(map(_size, e.binders)) if e.kind == "mean" else total
+
+    def pieces(
+        self, body: Expr, binders: list[Binder], results: Sequence[Binder]
+    ) -> tuple[Expr, list[Binder], int]:
+        """A part's sum, and how many of its ranges go around the results, so that what is inside stays near.
+
+        The last of these is cut where all of it would be too much, or would leave too few terms inside.
+        """
+        count = 0
+        while prod(map(_size, results)) > ONE_TILE and count < len(binders):
+            extents = {b.index: _size(b) for b in (*binders[count:], *results)}
+            if self.volume(body, extents) <= NEAR:
+                break
+            index, size = binders[count].index, _size(binders[count])
+            rest = prod(map(_size, binders[count + 1 :]))
+            if rest < LEAST:
+                least, most = ceil(self.volume(body, extents) / NEAR), size * rest // LEAST
+                number = next((n for n in range(least, most + 1) if size % n == 0), None)
+                if number is None:
+                    break
+                outer = fresh_index("q", dict.fromkeys((*extents, *free_indices(body))))
+                body = substitute(body, {index: outer * (size // number) + index})
+                binders[count : count + 1] = [
+                    Binder(outer, expr(number)),
+                    Binder(index, expr(size // number)),
+                ]
+            count += 1
+        return body, binders, count
+
+    def volume(self, e: Expr, extents: Mapping[Index, int]) -> int:
+        """How many elements an expression reads while these indices run."""
+        found: dict[str, int] = {}
+        for element in elements(e):
+            shape = self.known[element.tensor].shape
+            reach = (
+                1 + sum(extents.get(i, 1) - 1 for i in free_indices(s)) for s in element.subscripts
+            )
+            found[element.tensor] = prod(min(n, size) for n, size in zip(reach, shape, strict=True))
+        return sum(found.values())
+
+    def tensor(self, equation: Equation, shape: tuple[int, ...]) -> str:
+        """A new tensor for parts of a value of the equation."""
+        name = f"{equation.target}.parts"
+        while name in self.known:
+            name += "_"
+        self.known[name] = Tensor(name, shape, self.known[equation.target].dtype)
+        self.tensors.append(self.known[name])
+        return name
+
+
+def _divisor(size: int) -> int:
+    """The greatest number of equal parts."""
+    return next(n for n in range(PARTS, 0, -1) if size % n == 0)
+
+
+def _size(binder: Binder) -> int:
+    assert isinstance(binder.size, Number)
+    return int(binder.size.value)

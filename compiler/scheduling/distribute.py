@@ -1,0 +1,282 @@
+"""Distribute: which thread does what, and where the threads wait for one another.
+
+Before:   for n in range(0, 4096, 13 rows overlapping): ...
+          for o in range(0, 10, 10 lanes): ...
+After:    for n in range(0, 4096, 13 rows overlapping) shared: ...     each thread takes some turns of n
+          wait
+          alone: for o in range(0, 10, 10 lanes): ...                  the first thread; too short to be shared
+
+Step := Kernel (by all threads) | Alone((Step, ...)) | Wait() | Recurrence | Window | Strands (by all threads)
+        | Timed(number, (Step, ...))
+
+All threads run the same program. The turns of a kernel are the tiles that were chosen from its shape alone, each tile
+is computed by one thread, and how many threads there are changes no tile: so the results are the same to the last bit
+for any number of them. A loop is shared only where no two of its turns add into the same place. The threads wait where
+one of them reads, or overwrites, what another has touched since they waited last; memory is compared, not names, for
+tensors take each other's places.
+
+Declines to share a kernel of few cycles, for it is over before another thread has noticed; and anything in a program
+of few cycles, for which no thread is worth waking.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ..language.steps import Recurrence, Strand, Strands, Window, step_lines
+from .cost import cycles
+from .loops import Kernel, Loop, Range, Statement, Store, statements
+from .plan import Plan
+
+__all__ = ["Alone", "Timed", "Wait", "distribute", "distributed_lines", "is_for_team", "share"]
+
+WORTH = 6_000.0  # cycles, about two microseconds
+WORTH_WAKING = 200_000.0  # cycles of all that is shared, about sixty microseconds
+_LEAST_GAIN = 1.2  # by how much better balanced an inner loop must be to be preferred
+
+
+@dataclass(frozen=True, slots=True)
+class Alone:
+    """Steps that the first thread does."""
+
+    steps: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Every thread waits here until all have come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Steps whose time is taken; see `profile`."""
+
+    number: int
+    steps: tuple[Any, ...]
+
+
+def distribute(parts: Sequence[Any], plan: Plan) -> tuple[Any, ...]:
+    """The program for all threads; as it was where nothing is worth sharing."""
+    shared = _each(parts)
+    if _shared_cycles(shared) < WORTH_WAKING or not is_for_team(shared):
+        return tuple(parts)
+    return tuple(_Distribution(plan).steps(shared))
+
+
+def is_for_team(parts: Sequence[Any]) -> bool:
+    """Is there anything that threads share?"""
+    return any(
+        part.shares
+        if isinstance(part, Kernel)
+        else isinstance(part, Strands) or (not isinstance(part, Wait) and is_for_team(part.steps))
+        for part in parts
+    )
+
+
+def _each(parts: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(map(_one, parts))
+
+
+def _one(part: Any) -> Any:
+    """A part with its kernels shared, but for those of strands, which are shared as a whole."""
+    match part:
+        case Kernel():
+            return share(part)
+        case Strands():
+            return part
+    return replace(part, steps=_each(part.steps))
+
+
+def _shared_cycles(parts: Sequence[Any], times: int = 1, of_all: bool = False) -> float:
+    """Cycles of a step's shared kernels, about; ``of_all``: of the others too."""
+    total = 0.0
+    for part in parts:
+        match part:
+            case Kernel():
+                total += times * cycles(part) if part.shares or of_all else 0.0
+            case Recurrence(_, size, _, steps):
+                total += _shared_cycles(steps, times * size, of_all)
+            case Strand(_, start, stop, steps):
+                total += _shared_cycles(steps, times * (stop - start), True)
+            case _:
+                total += _shared_cycles(part.steps, times, of_all)
+    return total
+
+
+def _kernels(parts: Sequence[Any]) -> Iterator[Kernel]:
+    for part in parts:
+        if isinstance(part, Kernel):
+            yield part
+        elif not isinstance(part, Wait):
+            yield from _kernels(part.steps)
+
+
+def distributed_lines(parts: Sequence[Any]) -> Iterator[str]:
+    """The program as text: a line for each kernel."""
+    for part in parts:
+        match part:
+            case Kernel():
+                yield f"{part.name}: {part.shares} turns" if part.shares else part.name
+            case Wait():
+                yield "wait"
+            case Alone(steps):
+                yield "alone:"
+                yield from (f"    {line}" for line in distributed_lines(steps))
+            case _:
+                yield next(step_lines([replace(part, steps=())]))
+                yield from (f"    {line}" for line in distributed_lines(part.steps))
+
+
+# --- one kernel --------------------------------------------------------------------------------------------------
+
+
+def share(kernel: Kernel) -> Kernel:
+    """The kernel with one of its loops shared, if that is worth it."""
+    if cycles(kernel) < WORTH:
+        return kernel
+    levels = _levels(kernel.body)
+    loops = (s.range for s in statements(kernel.body) if isinstance(s, Loop))
+    extents = {r.index: r.stop for r in loops}
+    adding = [s for s in kernel.stores if s.accumulate]
+    best, chosen = 0.0, None
+    for level in levels:
+        index, turns = level[0].index, sum(r.turns for r in level)
+        balance = _balance(turns)
+        apart = all(_is_apart(store, index, extents) for store in adding)
+        whole = level[0].block is None
+        if whole and apart and turns > 1 and balance > best * _LEAST_GAIN:
+            best, chosen = balance, index
+    return kernel if chosen is None else replace(kernel, body=_shared(kernel.body, chosen))
+
+
+def _levels(body: Sequence[Statement]) -> list[list[Range]]:
+    """The loops around everything else, from the outside in; a level has a rest beside it where tiles do not fit."""
+    levels = []
+    while body and all(isinstance(s, Loop) for s in body):
+        loops = [s for s in body if isinstance(s, Loop)]
+        if len({loop.range.index for loop in loops}) > 1:  # copies, and what reads them
+            break
+        levels.append([loop.range for loop in loops])
+        body = loops[0].body
+    return levels
+
+
+def _balance(turns: int) -> float:
+    """How well two threads are used, and four."""
+    return math.prod(turns / (n * math.ceil(turns / n)) for n in (2, 4))
+
+
+def _shared(body: Sequence[Statement], index: str) -> tuple[Statement, ...]:
+    """The loops over an index shared, those side by side numbered on."""
+    found: list[Statement] = []
+    number = 0
+    for statement in body:
+        if isinstance(statement, Loop) and statement.range.index == index:
+            found.append(replace(statement, range=replace(statement.range, share=number)))
+            number += statement.range.turns
+        elif isinstance(statement, Loop):
+            found.append(replace(statement, body=_shared(statement.body, index)))
+        else:
+            found.append(statement)
+    return tuple(found)
+
+
+def _is_apart(store: Store, index: str, extents: Mapping[str, int]) -> bool:
+    """Does the place tell the index, whatever the other indices and the data in the subscripts are?
+
+    It does if the place modulo the greatest common step of some terms leaves ``index`` and smaller terms, which
+    together do not reach over one step of ``index``.
+    """
+    terms = dict(store.address.terms)
+    own = abs(terms.pop(index, 0))
+    if own == 0 or any(factor < 0 for factor in terms.values()):
+        return False
+    below = {i: c for i, c in terms.items() if c * extents[i] <= own}
+    rest = [c for i, c in terms.items() if i not in below]
+    rest += [factor for _, factor in store.address.others]
+    reach = sum(c * (extents[i] - 1) for i, c in below.items())
+    return reach < own and (not rest or own * extents[index] <= math.gcd(*rest))
+
+
+# --- all together ------------------------------------------------------------------------------------------------
+
+_Region = tuple[int, int, int]  # slot, from byte, to byte
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    """The memory that a step touches, and whether by all threads or by the first alone."""
+
+    by_all: bool
+    read: tuple[_Region, ...]
+    written: tuple[_Region, ...]
+
+    def hinders(self, other: _Use) -> bool:
+        """Must all threads have done this before one may do the other?"""
+        if not (self.by_all or other.by_all):
+            return False
+        return (
+            _meet(self.written, other.written)
+            or _meet(self.written, other.read)
+            or _meet(self.read, other.written)
+        )
+
+
+def _meet(some: Sequence[_Region], others: Sequence[_Region]) -> bool:
+    return any(s == t and a < d and c < b for s, a, b in some for t, c, d in others)
+
+
+@dataclass(slots=True)
+class _Distribution:
+    """The program in the making; ``open`` is what was done since all waited last."""
+
+    plan: Plan
+    open: list[_Use] = field(default_factory=list)
+
+    def steps(self, parts: Sequence[Any]) -> list[Any]:
+        found: list[Any] = []
+        for part in parts:
+            if not is_for_team([part]):
+                self.meet(found, self.use([part], by_all=False))
+                before = found.pop().steps if found and isinstance(found[-1], Alone) else ()
+                found.append(Alone((*before, part)))
+            elif isinstance(part, (Kernel, Strands)):
+                self.meet(found, self.use([part], by_all=True))
+                found.append(part)
+            elif isinstance(part, Window):  # may be passed over, and what waits in it with it
+                before_it = list(self.open)
+                found.append(replace(part, steps=tuple(self.steps(part.steps))))
+                self.open = [*before_it, self.use([part], by_all=True)]
+            else:
+                found.append(self.recurrence(part))
+        return found
+
+    def meet(self, found: list[Any], use: _Use) -> None:
+        """One more use; all wait before it if some use that is open hinders it."""
+        if any(other.hinders(use) for other in self.open):
+            found.append(Wait())
+            self.open = []
+        self.open.append(use)
+
+    def recurrence(self, part: Recurrence) -> Recurrence:
+        """All wait before every turn: it reads what the turn before has written."""
+        self.open = []
+        steps = (Wait(), *self.steps(part.steps))
+        self.open = [self.use([part], by_all=True)]
+        return replace(part, steps=steps)
+
+    def use(self, parts: Sequence[Any], by_all: bool) -> _Use:
+        kernels = list(_kernels(parts))
+        read = {load.tensor: None for kernel in kernels for load in kernel.loads}
+        written = {store.tensor: None for kernel in kernels for store in kernel.stores}
+        return _Use(by_all, self.regions(read), self.regions(written))
+
+    def regions(self, names: Mapping[str, None]) -> tuple[_Region, ...]:
+        found = []
+        for name in names:
+            slot, offset = self.plan.places[name]
+            found.append((slot, offset, offset + self.plan.sizes[name]))
+        return tuple(dict.fromkeys(found))

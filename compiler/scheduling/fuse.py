@@ -1,0 +1,218 @@
+"""Fuse: equations over one index space that read each other at the same place become one kernel.
+
+Before:   z[n, o] = sum[i](x[n, i]*W[i, o]) + b[o];    y[m, k] = max(0, z[m, k])
+After:    for n, o:   z = sum[i](x[n, i]*W[i, o]) + b[o];    y[n, o] = max(0, z)
+
+The value passes in a register; it is stored only if someone else reads it. An equation joins the last kernel that it
+depends on, or, side by side with others, a later one that reads what it reads too (the gates of a cell become one
+kernel): so nothing has to move past anything. Declines, with the reason kept in ``Fusion.declined``, where the
+index spaces differ, where a value is read at another place, where both sides reduce (they would compete for
+registers), side by side where one does, and for accumulating equations, whose places may coincide.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import gcd
+from typing import Any
+
+from ..language.expression import Binder, Element, Expr, Index, Reduce, expr, substitute, walk
+from ..language.integers import bounds, integer_difference, polynomial
+from ..language.steps import Recurrence, Window, step_lines
+from ..language.system import Equation, System, reads
+
+__all__ = ["Fusion", "fuse", "fusion_lines", "fusions"]
+
+MOST_TENSORS = (
+    16  # streams that a kernel may touch before its pointers no longer fit into registers
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fusion:
+    """Equations over the same indices, in order; the targets in ``kept`` stay in registers."""
+
+    indices: tuple[Binder, ...]
+    equations: tuple[Equation, ...]
+    kept: tuple[str, ...] = ()
+    declined: str = field(default="", compare=False)
+
+
+def fuse(steps: Sequence[Any], system: System) -> tuple[Any, ...]:
+    """The program with its equations grouped into kernels."""
+    parts = _group(steps)
+    local = set(system.names("local")) - {new for _, new in system.updates}
+    return _keep(parts, local & _inside(parts))
+
+
+def fusions(parts: Sequence[Any]) -> Iterator[Fusion]:
+    """All kernels of a program in order."""
+    for part in parts:
+        if isinstance(part, Fusion):
+            yield part
+        else:
+            yield from fusions(part.steps)
+
+
+def fusion_lines(parts: Sequence[Any]) -> Iterator[str]:
+    """What became one kernel, and why its last equation did not join the one before."""
+    for part in parts:
+        if not isinstance(part, Fusion):
+            yield next(step_lines([replace(part, steps=())]))
+            yield from (f"    {line}" for line in fusion_lines(part.steps))
+            continue
+        own = ", ".join(f"{i.name}:{n}" for i, n in _sizes(part).items())
+        yield f"for {own}:" + (f"    # declined: {part.declined}" if part.declined else "")
+        for equation in part.equations:
+            kept = "    # in a register" if equation.target in part.kept else ""
+            yield f"    {equation}{kept}"
+
+
+def _sizes(fusion: Fusion) -> dict[Index, int]:
+    return fusion.equations[0].extents
+
+
+# --- grouping ----------------------------------------------------------------------------------------------------
+
+
+def _group(steps: Sequence[Any]) -> list[Any]:
+    parts: list[Any] = []
+    written: dict[str, int] = {}  # the last part that writes a tensor
+    read: dict[str, int] = {}  # the last part that reads it
+    for step in steps:
+        if isinstance(step, (Recurrence, Window)):
+            step = replace(step, steps=tuple(_group(step.steps)))
+            parts.append(step)
+            place = len(parts) - 1
+        else:
+            place = _place(step, parts, written, read)
+        for equation in (e for fusion in fusions([parts[place]]) for e in fusion.equations):
+            written[equation.target] = max(written.get(equation.target, 0), place)
+            for tensor in (e.tensor for e in reads(equation)):
+                read[tensor] = max(read.get(tensor, 0), place)
+    return parts
+
+
+def _place(
+    equation: Equation, parts: list[Any], written: Mapping[str, int], read: Mapping[str, int]
+) -> int:
+    """Put an equation into the last part that it depends on, or beside another reader, or behind all."""
+    tensors = [e.tensor for e in reads(equation)]
+    last = max((written.get(t, -1) for t in (equation.target, *tensors)), default=-1)
+    beside = max((read.get(t, -1) for t in tensors), default=-1)
+    reason = ""
+    for place in dict.fromkeys((last, max(last, beside))):
+        if place >= 0 and isinstance(parts[place], Fusion):
+            joined = _join(parts[place], equation)
+            if isinstance(joined, Fusion):
+                parts[place] = joined
+                return place
+            reason = joined if place == last else reason
+    parts.append(Fusion(equation.indices, (equation,), declined=reason))
+    return len(parts) - 1
+
+
+def _join(host: Fusion, equation: Equation) -> Fusion | str:
+    """The kernel with one more equation, or why not."""
+    if equation.accumulate or any(e.accumulate for e in host.equations):
+        return "it adds into places that may coincide"
+    apart = not {e.tensor for e in reads(equation)} & {e.target for e in host.equations}
+    if sum(map(_reduces, (equation, *host.equations))) > (0 if apart else 1):
+        return "one of them reduces" if apart else "both reduce"
+    members = (*host.equations, equation)
+    tensors = {e.tensor for each in members for e in reads(each)} | {e.target for e in members}
+    if len(tensors) > MOST_TENSORS:
+        return "too many tensors"
+    renamed = _matching(host, equation)
+    if isinstance(renamed, str):
+        return renamed
+    joined = replace(
+        equation,
+        indices=host.indices,
+        subscripts=tuple(substitute(s, renamed) for s in equation.subscripts),
+        value=substitute(equation.value, renamed),
+    )
+    for writer in host.equations:
+        own = Element(joined.target, joined.subscripts)
+        if writer.target == joined.target and not _is_elsewhere(own, writer):
+            return f"{equation.target} is already written there"
+        for element in reads(joined):
+            if element.tensor == writer.target and not _is_settled(element, writer):
+                return f"{element.tensor} is read at another place"
+    return replace(host, equations=(*host.equations, joined))
+
+
+def _reduces(equation: Equation) -> bool:
+    return any(isinstance(e, Reduce) for e in walk(equation.value))
+
+
+def _matching(host: Fusion, equation: Equation) -> dict[Expr, Expr] | str:
+    """The host's index for each index of the equation, told by what it reads of the host."""
+    own, extents = equation.extents, host.equations[0].extents
+    found: dict[Expr, Expr] = {}
+    pairs = [(e, w) for e in reads(equation) for w in host.equations if e.tensor == w.target]
+    for element, writer in pairs:
+        for s, t in zip(element.subscripts, writer.subscripts, strict=True):
+            if isinstance(s, Index) and isinstance(t, Index) and s in own and t in extents:
+                if own[s] != extents[t]:
+                    return f"{s.name} runs over {own[s]} places, {t.name} over {extents[t]}"
+                found.setdefault(s, t)
+    if not pairs and list(own.values()) == list(extents.values()):
+        found = dict(zip(own, extents, strict=True))
+    if len(found) != len(own) or len(set(found.values())) != len(extents):
+        return "the index spaces differ"
+    return found
+
+
+def _is_settled(element: Element, writer: Equation) -> bool:
+    """Read where it is written (a register), or surely elsewhere (an earlier turn of the recurrence)."""
+    return element.subscripts == writer.subscripts or _is_elsewhere(element, writer)
+
+
+def _is_elsewhere(element: Element, writer: Equation) -> bool:
+    """Is the element none that the writer writes, as the two keep a distance along some axis, or a remainder?"""
+    own = writer.sizes
+    for s, t in zip(element.subscripts, writer.subscripts, strict=True):
+        distance = integer_difference(s, t)
+        steps = [int(factor) for monomial, factor in polynomial(t).terms if monomial]
+        if distance is not None and distance % (gcd(*steps) or 1):
+            return True
+        outer = {i: expr(1) for i in walk(t) if isinstance(i, Index) and i not in own}
+        span = bounds(t, {**own, **outer})
+        if distance is None or span is None:
+            continue
+        reach = integer_difference(span[1], span[0])
+        if reach is not None and abs(distance) > reach:
+            return True
+    return False
+
+
+# --- what need not be stored -------------------------------------------------------------------------------------
+
+
+def _inside(parts: Sequence[Any]) -> set[str]:
+    """Tensors that one equation writes and that are read only where that writes them."""
+    homes: dict[str, tuple[Fusion, Equation]] = {}
+    shared: set[str] = set()
+    for fusion in fusions(parts):
+        for equation in fusion.equations:
+            if equation.target in homes:
+                shared.add(equation.target)
+            homes[equation.target] = (fusion, equation)
+    for fusion in fusions(parts):
+        for element in (e for equation in fusion.equations for e in reads(equation)):
+            if element.tensor in homes and element.tensor not in shared:
+                home, writer = homes[element.tensor]
+                if home is not fusion or element.subscripts != writer.subscripts:
+                    shared.add(element.tensor)
+    return homes.keys() - shared
+
+
+def _keep(parts: Sequence[Any], inside: set[str]) -> tuple[Any, ...]:
+    return tuple(
+        replace(p, kept=tuple(e.target for e in p.equations if e.target in inside))
+        if isinstance(p, Fusion)
+        else replace(p, steps=_keep(p.steps, inside))
+        for p in parts
+    )

@@ -1,0 +1,97 @@
+"""Layout: in which order the axes of a tensor lie in memory, and how far apart its rows.
+
+Before:   h[n, t, u] lies as n, t, u        a turn of t reads and writes 512 bytes here and there, 32 KB apart
+After:    h[n, t, u] lies as t, n, u        a turn reads and writes one piece
+
+The index of a recurrence comes first, so that each turn finds what it needs side by side. What only the turn that
+writes it reads lies in one place for all turns, and never leaves the cache. Rows of a multiple of 1 KB are a cache line
+longer: a cache would have to keep the same columns of all rows in the same few places. What a formula says does not
+change, only addresses do. Declines for tensors that the caller sees, whose order is his.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from ..language.expression import Element, walk
+from ..language.steps import Recurrence
+from ..language.system import Equation, System, reads
+
+__all__ = ["Layout", "layout"]
+
+CROWDED = 256  # elements: rows whose lengths are multiples of it meet in few places of a cache
+LINE = 16  # elements
+LARGE = 16_384  # elements that do not fit into the nearest cache
+
+Axes = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The axes, the one outermost in memory first; ``padding`` elements lie between two rows of the innermost.
+
+    All places along the axis ``again`` are one.
+    """
+
+    axes: Axes
+    padding: int = 0
+    again: int | None = None
+
+
+def layout(steps: Sequence[Any], system: System) -> dict[str, Layout]:
+    """How each tensor lies."""
+    free = set(system.names("local")) - {new for _, new in system.updates}
+    axes = _carried_first(steps, system, free)
+    again = _of_one_turn(steps, free)
+    found = {}
+    for t in system.tensors:
+        rows = len(t.shape) > 1 and t.name in free and prod(t.shape) >= LARGE
+        crowded = rows and t.shape[axes[t.name][-1]] % CROWDED == 0
+        found[t.name] = Layout(axes[t.name], LINE if crowded else 0, again.get(t.name))
+    return found
+
+
+def _carried_first(steps: Sequence[Any], system: System, free: set[str]) -> dict[str, Axes]:
+    """The axes of each tensor, along which a recurrence runs before all others."""
+    axes = {t.name: tuple(range(len(t.shape))) for t in system.tensors}
+    for loop, equation in _turns(steps, None):
+        if loop is None:
+            continue
+        for element in (Element(equation.target, equation.subscripts), *reads(equation)):
+            moving = [k for k, s in enumerate(element.subscripts) if loop.index in walk(s)]
+            own = axes[element.tensor]
+            if element.tensor in free and len(moving) == 1 and own == tuple(range(len(own))):
+                axes[element.tensor] = (moving[0], *(k for k in own if k != moving[0]))
+    return axes
+
+
+def _of_one_turn(steps: Sequence[Any], free: set[str]) -> dict[str, int]:
+    """The carried axis of each tensor of which every turn writes a part that no other turn reads."""
+    found: dict[str, dict[tuple[int, int | None], None]] = {}  # in which loops, along which axis
+    for loop, equation in _turns(steps, None):
+        for element in (Element(equation.target, equation.subscripts), *reads(equation)):
+            moving = [k for k, s in enumerate(element.subscripts) if loop and loop.index in walk(s)]
+            here = loop and moving and element.subscripts[moving[0]] == loop.index
+            axis = moving[0] if here and len(moving) == 1 else None
+            places = found.setdefault(element.tensor, {})
+            places[id(loop), axis] = None
+    return {
+        tensor: axis
+        for tensor, places in found.items()
+        for _, axis in places
+        if tensor in free and len(places) == 1 and axis is not None
+    }
+
+
+def _turns(
+    steps: Sequence[Any], loop: Recurrence | None
+) -> Iterator[tuple[Recurrence | None, Equation]]:
+    """All equations, with the innermost recurrence around them."""
+    for step in steps:
+        if isinstance(step, Equation):
+            yield loop, step
+        else:
+            yield from _turns(step.steps, step if isinstance(step, Recurrence) else loop)

@@ -1,0 +1,165 @@
+"""Plan: where every tensor lies.
+
+Inputs, parameters and outputs lie where the caller says. Local tensors lie in one arena, 64-byte aligned, and take the
+place of others that are no longer read; those with borders of zeros keep their place for themselves, for nobody writes
+the borders again. The new value of a state is written into the state itself where all who read the old value have done
+so (or read just the element that they replace); otherwise it is copied at the end of the step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..language.expression import Binder, Element, Index, expr
+from ..language.system import Equation, System, Tensor
+from .loops import Kernel, Loop, statements
+from .lower import Storage
+
+__all__ = ["ITEM", "Plan", "copies", "in_place", "plan", "with_own_values"]
+
+ALIGNMENT = 64
+ITEM = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "bool": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Place of each tensor: (slot, offset in bytes); the slot after the last is the arena."""
+
+    slots: tuple[Tensor, ...]
+    places: Mapping[str, tuple[int, int]]
+    sizes: Mapping[str, int]  # in bytes, borders included
+    arena: int
+    zeros: tuple[tuple[int, int], ...]
+
+    def __str__(self) -> str:
+        lines = [f"arena of {self.arena} bytes"]
+        for name, (slot, offset) in self.places.items():
+            where = "arena" if slot == len(self.slots) else self.slots[slot].name
+            lines.append(f"{name}: {where} + {offset}")
+        return "\n".join(lines)
+
+
+def plan(
+    parts: Sequence[Any], storages: Mapping[str, Storage], system: System, shared: Mapping[str, str]
+) -> Plan:
+    """Places for all tensors that the kernels touch; ``shared`` gives new values the place of their state."""
+    slots = tuple(t for t in system.tensors if t.role != "local")
+    places = {t.name: (k, 0) for k, t in enumerate(slots)}
+    places |= {new: places[state] for new, state in shared.items()}
+    lives: dict[str, tuple[int, int]] = {}
+    for time, part in enumerate(parts):
+        for name in (t for kernel in _kernels([part]) for t in kernel.tensors):
+            if name not in places:
+                lives[name] = (lives.get(name, (time, time))[0], time)
+    taken: list[tuple[int, int, int, int]] = []  # offset, end, first use, last use
+    zeros = []
+    for name in sorted(lives, key=lambda n: -_bytes(storages[n])):  # the largest first
+        first, last = lives[name]
+        size = _bytes(storages[name])
+        if storages[name].origin or storages[name].shape != storages[name].tensor.shape:
+            first, last = 0, len(parts)
+        offset = _lowest_gap(size, [(a, b) for a, b, f, t in taken if f <= last and first <= t])
+        taken.append((offset, offset + size, first, last))
+        places[name] = (len(slots), offset)
+        if (first, last) == (0, len(parts)):
+            zeros.append((offset, size))
+    sizes = {name: _bytes(storages[name]) for name in places}
+    return Plan(slots, places, sizes, max((end for _, end, _, _ in taken), default=0), tuple(zeros))
+
+
+def _bytes(storage: Storage) -> int:
+    size = storage.size * ITEM[storage.tensor.dtype]
+    return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
+
+
+def _lowest_gap(size: int, taken: list[tuple[int, int]]) -> int:
+    offset = 0
+    for start, end in sorted(taken):
+        if start - offset >= size:
+            break
+        offset = max(offset, end)
+    return offset
+
+
+def _kernels(parts: Sequence[Any]) -> Iterator[Kernel]:
+    for part in parts:
+        if isinstance(part, Kernel):
+            yield part
+        else:
+            yield from _kernels(part.steps)
+
+
+# --- states ------------------------------------------------------------------------------------------------------
+
+
+def with_own_values(system: System) -> System:
+    """Every state takes the value of a local tensor of its own and of its dtype (so that no copy can hurt another)."""
+    tensors, equations, updates = list(system.tensors), list(system.equations), []
+    known = system.by_name
+    taken: set[str] = set()
+    for state, new in system.updates:
+        tensor = known[state]
+        if known[new].role != "local" or known[new].dtype != tensor.dtype or new in taken:
+            name = f"{state}.value"
+            while name in known:
+                name += "_"
+            tensors.append(replace(tensor, name=name, role="local"))
+            known[name] = tensors[-1]
+            equations.append(_copy(tensors[-1], new))
+            new = name
+        taken.add(new)
+        updates.append((state, new))
+    return System(tuple(tensors), tuple(equations), tuple(updates))
+
+
+def copies(system: System, shared: Mapping[str, str]) -> list[Equation]:
+    """What is left to do at the end of a step: ``state = new value``."""
+    known = system.by_name
+    return [_copy(known[state], new) for state, new in system.updates if new not in shared]
+
+
+def _copy(target: Tensor, source: str) -> Equation:
+    indices = tuple(Binder(Index(f"i{k}"), expr(n)) for k, n in enumerate(target.shape))
+    places = tuple(index for index, _ in indices)
+    origin = f"new value of {target.name}"
+    return Equation(target.name, places, indices, Element(source, places), origin=origin)
+
+
+def in_place(
+    parts: Sequence[Any], storages: Mapping[str, Storage], system: System
+) -> dict[str, str]:
+    """New values that may be written over their state: {new value: state}."""
+    uses: dict[str, list[int]] = {}
+    for time, part in enumerate(parts):
+        for name in dict.fromkeys(t for kernel in _kernels([part]) for t in kernel.tensors):
+            uses.setdefault(name, []).append(time)
+    return {
+        new: state
+        for state, new in system.updates
+        if storages[new].shape == storages[state].shape and _may_replace(parts, uses, state, new)
+    }
+
+
+def _may_replace(parts: Sequence[Any], uses: Mapping[str, list[int]], state: str, new: str) -> bool:
+    """Is everybody done with the old value when the new one is first written, or reads just what it replaces?"""
+    if new not in uses:
+        return False
+    first, last = uses[new][0], uses.get(state, [-1])[-1]
+    if last < first:
+        return True
+    kernel = parts[first]
+    return (
+        last == first
+        and isinstance(kernel, Kernel)
+        and not any(isinstance(s, Loop) and s.range.overlap for s in statements(kernel.body))
+        and _same_element(kernel, state, new)
+    )
+
+
+def _same_element(kernel: Kernel, state: str, new: str) -> bool:
+    """Does the kernel read of the old value only the element that it replaces?"""
+    addresses = {s.address for s in kernel.stores if s.tensor == new}
+    addresses |= {load.address for load in kernel.loads if load.tensor == state}
+    return len(addresses) == 1 and not any(load.tensor == new for load in kernel.loads)

@@ -1,0 +1,320 @@
+"""Tiles: which lanes of which indices a kernel computes in lockstep, chosen by counting instructions.
+
+    matrix product   C[i, j] += A[i, k]*B[k, j]    12 rows of i, 2 vectors of j
+    window           y[w, o] += x[w + s, c]*K[s, c, o]    14 rows of w, 2 vectors of o
+    dot products     C[i, j] += A[i, k]*B[j, k]    vectors of k, 4 rows of i, 6 of j, added up at the end
+
+A load whose address does not change with an index is shared by all lanes of that index: that is what makes a tile
+pay, and the count of loads and arithmetic per turn of the innermost loop is all that the choice looks at.
+Accumulators and what they are fed with must fit into the registers.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..target import Target
+from .loops import (
+    Apply,
+    Fold,
+    Literal,
+    Statement,
+    Store,
+    loads,
+    statements,
+    values,
+    walk,
+)
+from .rewrite import dependences, indices
+
+__all__ = ["Tile", "choose", "instructions"]
+
+_CHEAP = ("+", "-", "*", "/", "sqrt", "neg", "max", "min", "where", "abs", "and", "or", "not", "inside", "convert",
+          "wrap", "<", "<=", ">", ">=", "==", "!=")  # fmt: skip
+_COSTLY = {"**": 250, "sin": 80, "cos": 80, "erf": 60, "log1p": 50, "expm1": 40, "log": 40, "tanh": 30,
+           "uniform": 100, "//": 6, "%": 6}  # fmt: skip
+_OTHER = 20  # instructions of any other function, about
+_MOST_LANES = 28
+_FAR = (
+    1024  # elements: rows so far apart share no line, no page and often the same places of a cache
+)
+_MOST_CODE = 1200  # instructions after a reduction, for all its lanes: they cost time to compile
+_STALL = 0.25  # cycles that a load in such a row waits
+_TURN = 4.0  # cycles that a turn of a loop takes at least: one multiply-add after the other
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """``vector`` runs in vectors of ``width`` lanes; ``rows`` are unrolled of that index and others."""
+
+    vector: str | None
+    width: int
+    rows: Mapping[str, int]
+    inside_folds: bool = False  # the vectors run along the indices of the folds
+
+    def lanes(self, index: str) -> int:
+        return self.rows.get(index, 1) * (self.width if index == self.vector else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """A load or store: how far apart neighbours along each index are, how often it happens."""
+
+    steps: Mapping[str, int]
+    indices: frozenset[str]  # all that it depends on, subscripts that are data included
+    times: int
+    folded: frozenset[str]  # indices of the folds around
+    is_store: bool
+
+    def cost(self, index: str, width: int) -> float:
+        """Instructions for ``width`` lanes along an index."""
+        if index not in self.indices:
+            return 2.0 * width if self.is_store else 0.3
+        near = self.steps.get(index) == 1
+        if self.is_store:
+            return 1.0 if near else 2.0 * width
+        return 1.0 if near else 1.2 * width
+
+    def is_far(self, rows: Mapping[str, int], extents: Mapping[str, int]) -> bool:
+        """Do rows lie far apart, though they could be taken along an index that moves less?"""
+        steps = {i: abs(c) for i, c in self.steps.items() if extents.get(i, 1) > 1}
+        far = any(n > 1 and steps.get(i, 0) >= _FAR for i, n in rows.items())
+        return far and min(steps.values()) < _FAR
+
+
+class _Facts:
+    """What is counted of a kernel's body."""
+
+    def __init__(self, extents: Mapping[str, int], body: Sequence[Statement]) -> None:
+        self.extents = extents
+        self.registers = dependences(body)
+        self.accesses = list(self._accesses(body, frozenset(), 1))
+        self.folds = [s for s in statements(tuple(body)) if isinstance(s, Fold)]
+        self.work = _operations(body)
+        self.fold_extents = {r.index: r.extent for f in self.folds for r in f.ranges}
+
+    def _accesses(
+        self, body: Sequence[Statement], folded: frozenset[str], times: int
+    ) -> Iterator[_Access]:
+        for statement in body:
+            inner, often = folded, times
+            if isinstance(statement, Fold):
+                inner = folded | {r.index for r in statement.ranges}
+                often = times * math.prod(r.extent for r in statement.ranges)
+                yield from self._accesses(statement.body, inner, often)
+            for load in dict.fromkeys(loads(statement)):
+                found = indices(load, self.registers)
+                loose = frozenset(
+                    i for v, _ in load.address.others for i in indices(v, self.registers)
+                )
+                steps = {i: c for i, c in load.address.terms if i not in loose}
+                yield _Access(steps, found, often, inner, False)
+            if isinstance(statement, Store):
+                found = indices(statement.address, self.registers)
+                yield _Access(dict(statement.address.terms), found, often, inner, True)
+
+
+def _operations(body: Sequence[Statement]) -> float:
+    """Instructions of one lane outside folds, about."""
+    return sum(
+        instructions(v)
+        for s in body
+        if not isinstance(s, Fold)
+        for top in values(s)
+        for v in walk(top)
+        if isinstance(v, Apply)
+    )
+
+
+def instructions(value: Apply) -> float:
+    match value:
+        case Apply("**", (_, Literal(type="i64"))):
+            return 2
+    return 1 if value.function in _CHEAP else _COSTLY.get(value.function, _OTHER)
+
+
+def choose(
+    extents: Mapping[str, int],
+    body: Sequence[Statement],
+    element_bytes: int,
+    target: Target,
+    scattered: frozenset[str],
+) -> Tile:
+    """The tile for a kernel; ``scattered`` are indices along which stores may meet, so that no vector may run there."""
+    facts = _Facts(extents, body)
+    most = target.lanes(element_bytes)
+    vector, inside = _direction(facts, most, scattered)
+    if inside:
+        return _best(facts, Tile(None, 1, {}, True), most, target)
+    if vector is None:
+        return Tile(None, 1, {})
+    width = min(most, 1 << (extents[vector] - 1).bit_length())
+    tile = Tile(vector, width, {vector: 1})
+    if facts.folds:
+        return _best(facts, tile, width, target)
+    return _pointwise(facts, tile)
+
+
+def _direction(facts: _Facts, most: int, scattered: frozenset[str]) -> tuple[str | None, bool]:
+    """The index along which vectors run: of the kernel, or (second answer) of its folds, or neither."""
+    turns = sum(math.prod(r.extent for r in fold.ranges) for fold in facts.folds)
+    best = facts.work + turns + sum(a.times * (1.0 if a.is_store else 0.5) for a in facts.accesses)
+    vector = None
+    for index in reversed(list(facts.extents)):
+        extent = facts.extents[index]
+        if index in scattered or extent == 1:
+            continue
+        moved = (a.times * a.cost(index, most) / _shared(facts, a, index) for a in facts.accesses)
+        cost = (sum(moved) + turns + facts.work) / (extent / math.ceil(extent / most))
+        if cost < best:
+            best, vector = cost, index
+    if facts.folds and facts.fold_extents:
+        cost = facts.work + sum(1.0 for a in facts.accesses if not a.folded)
+        for fold in facts.folds:
+            along = _along(facts, fold)
+            if along is None:
+                return vector, False
+            extent = facts.fold_extents[along]
+            lanes = extent / math.ceil(extent / most)
+            turns = math.prod(r.extent for r in fold.ranges)
+            own = [a for a in facts.accesses if along in a.folded]
+            cost += (
+                sum(a.times * a.cost(along, most) / _shared(facts, a, along) for a in own) / lanes
+            )
+            cost += turns / lanes + 10
+        if cost < best:
+            return None, True
+    return vector, False
+
+
+def _along(facts: _Facts, fold: Fold) -> str | None:
+    """The index of a fold along which most loads are contiguous."""
+    if any(isinstance(s, Fold) for s in fold.body) or not fold.ranges:
+        return None
+    own = [a for a in facts.accesses if fold.ranges[0].index in a.folded]
+    counts = {r.index: sum(a.steps.get(r.index) == 1 for a in own) for r in fold.ranges}
+    best = max(counts, key=lambda i: (counts[i], facts.fold_extents[i]))
+    return best if counts[best] and facts.fold_extents[best] > 1 else None
+
+
+def _shared(facts: _Facts, access: _Access, vector: str) -> int:
+    """By how many lanes of other indices a load can be shared."""
+    if access.is_store or not access.folded or vector not in access.indices:
+        return 1
+    free = [n for i, n in facts.extents.items() if i not in access.indices and i != vector]
+    return min(8, math.prod(free))
+
+
+def _pointwise(facts: _Facts, tile: Tile) -> Tile:
+    """No folds: a few vectors at a time; where a load jumps, rows along the index in which it is contiguous."""
+    assert tile.vector is not None
+    count = math.ceil(facts.extents[tile.vector] / tile.width)
+    most = 4 if facts.work < 8 else 2 if facts.work < 40 else 1
+    rows = {tile.vector: min(count, most)}
+    beside = next((i for i in reversed(list(facts.extents)) if i != tile.vector), None)
+    if count < most and beside is not None:
+        rows[beside] = min(facts.extents[beside], most // count)
+    for access in facts.accesses:
+        if tile.vector in access.indices and access.steps.get(tile.vector) != 1:
+            near = [i for i, c in access.steps.items() if c == 1 and i in facts.extents]
+            if near and near[0] != tile.vector and facts.work < 8:
+                rows = {tile.vector: 1, near[0]: min(8, facts.extents[near[0]])}
+    return Tile(tile.vector, tile.width, rows)
+
+
+# --- tiles of reductions -----------------------------------------------------------------------------------------
+
+
+def _best(facts: _Facts, tile: Tile, width: int, target: Target) -> Tile:
+    """The rows that give the fewest cycles for the whole kernel."""
+    fold = max(facts.folds, key=lambda f: math.prod(r.extent for r in f.ranges))
+    own = {r.index for r in fold.ranges}
+    heavy = [a for a in facts.accesses if own & a.folded and not a.is_store]
+    best, chosen = math.inf, tile
+    for rows in _candidates(facts, tile, heavy, width):
+        cycles = _cycles(facts, fold, heavy, tile, rows, width, target)
+        if cycles < best:
+            best, chosen = cycles, Tile(tile.vector, tile.width, rows, tile.inside_folds)
+    return chosen
+
+
+def _candidates(
+    facts: _Facts, tile: Tile, heavy: Sequence[_Access], width: int
+) -> Iterator[dict[str, int]]:
+    """Rows for the vector index and for one or two others that some load does not depend on."""
+    counts = dict(reversed(list(facts.extents.items())))  # neighbours in memory first
+    if tile.vector is not None:
+        counts[tile.vector] = math.ceil(counts[tile.vector] / width)
+    sharing = [i for i in counts if i != tile.vector and any(i not in a.indices for a in heavy)]
+    firsts = [tile.vector] if tile.vector is not None else [*sharing, None]
+    for first in firsts:
+        others: list[tuple[str, ...]] = [(i,) for i in sharing if i != first] or [()]
+        others += [
+            (a, b)
+            for a, b in itertools.permutations([i for i in sharing if i != first], 2)
+            if counts[a] <= 8 and counts[a] > 1
+        ]
+        cap = 8 if others == [()] else 6
+        for outer in _splits(counts[first], cap) if first is not None else (1,):
+            base = {} if first is None else {first: outer}
+            for group in others:
+                if not group:
+                    yield base
+                    continue
+                whole = {i: counts[i] for i in group[:-1]}
+                room = _MOST_LANES // (outer * math.prod(whole.values()))
+                for rows in _splits(counts[group[-1]], room):
+                    yield {**base, **whole, group[-1]: rows}
+
+
+def _splits(count: int, most: int) -> list[int]:
+    """Sizes up to ``most`` that cut ``count`` into equal parts as well as can be, the largest first."""
+    sizes = dict.fromkeys(
+        math.ceil(count / math.ceil(count / n)) for n in range(min(count, most), 0, -1)
+    )
+    return list(sizes)
+
+
+def _cycles(
+    facts: _Facts,
+    fold: Fold,
+    heavy: Sequence[_Access],
+    tile: Tile,
+    rows: Mapping[str, int],
+    width: int,
+    target: Target,
+) -> float:
+    """Cycles of the whole kernel, or infinity where the registers do not suffice."""
+
+    def lanes(found: frozenset[str]) -> int:
+        return math.prod(n for i, n in rows.items() if i in found)
+
+    accumulators = work = 0
+    for a in fold.accumulators:
+        own = lanes(indices(a.value, facts.registers))
+        accumulators += own * (3 if a.position else 1)
+        work += own * max(1, sum(isinstance(v, Apply) for v in walk(a.value)))
+    along = tile.vector if tile.vector is not None else _along(facts, fold)
+    assert along is not None
+    vectors = max((lanes(a.indices) for a in heavy if along in a.indices), default=0)
+    count = sum(lanes(a.indices) * max(a.cost(along, width), 1.0) for a in heavy)
+    far = sum(lanes(a.indices) for a in heavy if a.is_far(rows, facts.extents))
+    feeding = min((lanes(a.indices) for a in heavy if along in a.indices), default=0)
+    if accumulators + feeding + 1 > target.registers - 1 and accumulators > 1:
+        return math.inf
+    if accumulators * facts.work > _MOST_CODE and accumulators > 6:
+        return math.inf
+    turn = max(work / 2, count / 2, (work + count + 2) / 4, _TURN) + _STALL * far
+    turns = math.prod(r.extent for r in fold.ranges)
+    around = accumulators * (1.5 + facts.work) + 15 + vectors
+    if tile.inside_folds:
+        turns = turns // facts.fold_extents[along] * math.ceil(facts.fold_extents[along] / width)
+        around += 10 * accumulators
+    total = float(turns * turn + around)
+    for index, extent in facts.extents.items():
+        span = rows.get(index, 1) * (width if index == tile.vector else 1)
+        total *= math.ceil(extent / span)
+    return total
