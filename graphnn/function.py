@@ -134,6 +134,10 @@ class Function:
                 self._compiled[key] = self._compile(bind_sizes(self.inputs, values))
             return self._compiled[key]
 
+    def knows(self, values: Sequence[np.ndarray]) -> bool:
+        """Were there arrays of these shapes before?"""
+        return tuple([a.shape for a in values]) in self._compiled
+
     def _check_count(self, given: Sequence[object]) -> None:
         if len(given) != len(self.inputs):
             names = ", ".join(node.name for node in self.inputs)
@@ -205,22 +209,27 @@ def bind_sizes(inputs: Sequence[Input], arrays: Sequence[np.ndarray]) -> dict[Sy
     sizes: dict[Symbol, int] = {}
     owner: dict[Symbol, str] = {}
     for node, array in zip(inputs, arrays, strict=True):
-        expected = f"{node.name}: expected an array for {node.type}, got shape {array.shape}"
         if array.ndim != len(node.dims):
-            raise ShapeError(f"{expected}: {array.ndim} axes instead of {len(node.dims)}")
+            raise _misfit(node, array, f"{array.ndim} axes instead of {len(node.dims)}")
         for axis, (size, given) in enumerate(zip(node.dims, array.shape, strict=True)):
             if isinstance(size, Number):
                 if given != size.value:
-                    raise ShapeError(f"{expected}: axis {axis} must be {size.value}")
+                    raise _misfit(node, array, f"axis {axis} must be {size.value}")
             elif isinstance(size, Symbol):
                 if given == 0:
-                    raise ShapeError(f"{expected}: axis {axis} is empty")
+                    raise _misfit(node, array, f"axis {axis} is empty")
                 if sizes.setdefault(size, given) != given:
                     name = expression_text(size)
                     other = f"{name} is {sizes[size]} in {owner[size]}"
-                    raise ShapeError(f"{expected}: {other}, here {given}")
+                    raise _misfit(node, array, f"{other}, here {given}")
                 owner.setdefault(size, node.name)
     return sizes
+
+
+def _misfit(node: Node, array: np.ndarray, why: str) -> ShapeError:
+    """Expected, got, why."""
+    expected = f"{node.name}: expected an array for {node.type}, got shape {array.shape}"
+    return ShapeError(f"{expected}: {why}")
 
 
 def given_array(node: Node, value: object) -> np.ndarray:

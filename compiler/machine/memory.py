@@ -6,6 +6,7 @@ What a step writes must not be memory of anything else, so every array is checke
 from __future__ import annotations
 
 import ctypes
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -21,6 +22,8 @@ __all__ = ["Memory", "described"]
 
 _WORD = ctypes.sizeof(ctypes.c_void_p)
 _LENT = 1 << 16  # bytes of an array from which on its address is found sooner than it is copied
+
+_UNSEEN = 2  # references to the owner of memory that one array lies in, while they are counted
 
 
 def described(array: Array) -> str:
@@ -43,6 +46,7 @@ class Memory:
             if tensor.role == "output" or tensor.name in program.states
         ]
         self._edges: list[int] | None = None  # where what is written begins and ends, in order
+        self._spares: dict[str, Array] = {}  # memory of what was given away last
         self.table = (ctypes.c_void_p * (len(program.slots) + 2))()
         self.arena = aligned(program.arena)
         self.set_extra(0, self.arena)
@@ -96,6 +100,23 @@ class Memory:
             else:
                 self.buffers[name][...] = array
         return away
+
+    def fresh(self, names: Iterable[str]) -> dict[str, Array]:
+        """Large outputs lie in arrays of their own until `restore`: to be given away, nothing copied.
+
+        Memory in which nobody looks any more is used again, for the system is slow to find new one.
+        """
+        found = {}
+        for name in names:
+            tensor, own = self.tensors[name], self.buffers[name]
+            if tensor.role == "output" and own.nbytes >= _LENT:
+                spare = self._spares.get(name)
+                if spare is None or sys.getrefcount(spare.base) > _UNSEEN:
+                    self._spares[name] = spare = aligned(own.nbytes)[:]  # a view of the owner
+                array = spare[: own.nbytes].view(own.dtype).reshape(own.shape)
+                self.table[self._positions[name]] = array.ctypes.data
+                found[name] = array
+        return found
 
     def _can_lend(self, name: str, array: Array) -> bool:
         """Is it an input, with an array as code wants it and apart from what is written?"""

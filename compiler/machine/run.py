@@ -78,12 +78,12 @@ class Executable:
                 for limit in self.program.limits:
                     limit.check(given.get(limit.input, memory.buffers[limit.input]))
             away = memory.lend(given)
+            fresh = memory.fresh(results)
             try:
                 self._step(given)
             finally:
-                if away:
-                    memory.restore(away)
-            return [memory.buffers[name].copy() for name in results]
+                memory.restore((*away, *fresh))
+            return [fresh[n] if n in fresh else memory.buffers[n].copy() for n in results]
 
     def step(self) -> None:
         """Run once on the buffers as they stand; states are updated in place."""

@@ -17,7 +17,10 @@ from compiler.machine import jit
 from compiler.machine.arrays import aligned
 from compiler.machine.program import Limit, Program, limits
 from compiler.machine.run import Executable
+from compiler.pipeline import compile_system
 from compiler.target import NAMES, host
+
+from .build import element, equation, tensor
 
 # y[i] = x[i] + w[i]; then w takes the value of y. t is only there to be checked.
 STEP = """
@@ -67,6 +70,25 @@ def test_arrays_in_fresh_arrays_out(executable: Executable) -> None:
     assert given["w"].tolist() == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("size", [40_000, 600_000])
+def test_large_outputs_are_given_away(size: int) -> None:
+    """Nobody's results are written to again, looked at whole or in part; memory that nobody holds serves again."""
+    double = equation(element("y", "i"), element("x", "i") * 2, i=size)
+    system = System((tensor("x", size), tensor("y", size, role="output")), (double,))
+    executable = compile_system(system)
+
+    def doubled(value: float) -> Any:
+        return executable({"x": np.full(size, value, np.float32)})["y"]
+
+    whole, part, address = doubled(1.0), doubled(2.0)[7:9], doubled(3.0).ctypes.data
+    assert doubled(4.0).ctypes.data == address
+    again = doubled(5.0)
+    assert set(executable({"x": again})["y"]) == {20.0}
+    assert set(whole) == {2.0}
+    assert set(part) == {4.0}
+    assert set(again) == {10.0}
+
+
 def test_a_step_runs_on_bound_memory(executable: Executable) -> None:
     """Nothing is copied: the step reads and writes the very arrays; states move on."""
     x, w, y = np.ones(4, np.float32), np.zeros(4, np.float32), np.empty(4, np.float32)
@@ -85,8 +107,8 @@ def test_own_buffers_are_aligned(executable: Executable) -> None:
         assert memory.ctypes.data % 64 == 0
         assert len(memory) >= length
         assert not memory.any()
-    for tensor in SLOTS:
-        assert executable.buffer(tensor.name).ctypes.data % 64 == 0
+    for slot in SLOTS:
+        assert executable.buffer(slot.name).ctypes.data % 64 == 0
 
 
 @pytest.mark.parametrize(
