@@ -86,7 +86,16 @@ REDUCTIONS = ("sum", "mean", "max", "min", "firstmax", "firstmin", "prod", "argm
 class Expr:
     """Base of all expressions; the operators build Calls."""
 
-    __slots__ = ()
+    __slots__ = ("_hash",)
+
+    def __hash__(self) -> int:
+        """Of kind and fields, computed once: expressions are keys wherever something is looked up."""
+        try:
+            return self._hash  # type: ignore[attr-defined]
+        except AttributeError:
+            found = hash((type(self), *(getattr(self, name) for name in self.__match_args__)))  # type: ignore[attr-defined]
+            object.__setattr__(self, "_hash", found)
+            return found
 
     def __add__(self, other: object) -> Call:
         return Call("+", (self, expr(other)))
@@ -131,6 +140,7 @@ class Expr:
 @dataclass(frozen=True, slots=True)
 class Number(Expr):
     value: Fraction
+    __hash__ = Expr.__hash__
 
     @property
     def is_integer(self) -> bool:
@@ -140,34 +150,40 @@ class Number(Expr):
 @dataclass(frozen=True, slots=True)
 class Constant(Expr):
     name: str
+    __hash__ = Expr.__hash__
 
 
 @dataclass(frozen=True, slots=True)
 class Index(Expr):
     name: str
+    __hash__ = Expr.__hash__
 
 
 @dataclass(frozen=True, slots=True)
 class Symbol(Expr):
     name: str
+    __hash__ = Expr.__hash__
 
 
 @dataclass(frozen=True, slots=True)
 class Size(Expr):
     tensor: str
     axis: int | str
+    __hash__ = Expr.__hash__
 
 
 @dataclass(frozen=True, slots=True)
 class Element(Expr):
     tensor: str
     subscripts: tuple[Expr, ...]
+    __hash__ = Expr.__hash__
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Expr):
     function: str
     arguments: tuple[Expr, ...]
+    __hash__ = Expr.__hash__
 
 
 class Binder(NamedTuple):
@@ -180,6 +196,7 @@ class Reduce(Expr):
     kind: str
     body: Expr
     binders: tuple[Binder, ...]
+    __hash__ = Expr.__hash__
 
     @property
     def indices(self) -> tuple[Index, ...]:

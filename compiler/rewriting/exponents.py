@@ -16,6 +16,7 @@ from fractions import Fraction
 from ..language.expression import (
     Binder,
     Call,
+    Constant,
     Element,
     Expr,
     Index,
@@ -28,8 +29,11 @@ from ..language.expression import (
 from ..language.match import DEPTH, Definitions, Sizes, decided, inner_sizes
 from .identities import call
 
-__all__ = ["Power", "Powers", "collected"]
+__all__ = ["Power", "Powers", "Reach", "collected"]
 
+OPENED = (
+    2  # how many definitions inside one another are compared; a sum of many terms has many of them
+)
 ZERO, ONE = Number(Fraction(0)), Number(Fraction(1))
 
 
@@ -74,6 +78,47 @@ def _raised(power: Power, exponent: Number) -> Power:
     )
 
 
+class Reach:
+    """Tells quickly in what no exponentials are to be found, through however many definitions."""
+
+    def __init__(self, definitions: Definitions) -> None:
+        self.equations = definitions.equations
+        self.kinds: dict[str, str | None] = {}
+        for name in self.equations:  # in order, so that each finds what it reads
+            self._tensor(name)
+
+    def __call__(self, e: Expr) -> bool:
+        """False where `Powers` and sums of exponentials surely find none."""
+        return self._kind(e) == "exponential"
+
+    def _kind(self, e: Expr) -> str | None:
+        match e:
+            case Element(tensor):
+                return self._tensor(tensor)
+            case Call("exp" | "sigmoid"):
+                return "exponential"
+            case Call(function, arguments):
+                kinds = set(map(self._kind, arguments))
+                if kinds == {"number"}:
+                    return "number"
+                may_be = function in ("neg", "*", "/", "**", "where") or (
+                    function in ("+", "-") and None not in kinds
+                )
+                return "exponential" if may_be and "exponential" in kinds else None
+            case Reduce("sum", body):
+                return self._kind(body)
+            case Number() | Constant() | Index():
+                return "number"
+        return None
+
+    def _tensor(self, name: str) -> str | None:
+        if name not in self.kinds:
+            self.kinds[name] = None  # what defines itself is not opened
+            equation = self.equations.get(name)
+            self.kinds[name] = None if equation is None else self._kind(equation.value)
+        return self.kinds[name]
+
+
 class Powers:
     """Expressions as powers, through the equations that define what they read.
 
@@ -83,10 +128,12 @@ class Powers:
     def __init__(
         self,
         definitions: Definitions,
+        reach: Reach,
         rewrite: Callable[[Expr, Sizes], Expr],
         exponential: Callable[[Expr, Sizes], Power | None],
     ) -> None:
-        self.definitions, self.rewrite, self.exponential = definitions, rewrite, exponential
+        self.definitions, self.reach = definitions, reach
+        self.rewrite, self.exponential = rewrite, exponential
         self.known: dict[tuple[object, ...], Power | None] = {}
 
     def whole(self, e: Expr, sizes: Sizes) -> Expr | None:
@@ -99,6 +146,8 @@ class Powers:
 
     def power(self, e: Expr, sizes: Sizes, depth: int = 2 * DEPTH) -> Power | None:
         """``e`` as a factor and an exponential; None if nothing of it is one."""
+        if not self.reach(e):
+            return None
         key = (e, tuple(sizes.items()), depth)
         if key not in self.known:
             self.known[key] = (
@@ -183,51 +232,55 @@ def collected(e: Expr, sizes: Sizes, definitions: Definitions) -> Expr:
 
 def _terms(e: Expr, sizes: Sizes, definitions: Definitions) -> list[tuple[Expr, Fraction]]:
     """Terms with the numbers they are multiplied by; elements are opened where that leaves fewer."""
-    closed, opened = (_collect(e, sizes, through) for through in (None, definitions))
+    closed = _collect(e, sizes, definitions, 0)
+    opened = _collect(e, sizes, definitions, OPENED) if len(closed) > 1 else closed
     return opened if len(opened) < len(closed) else closed
 
 
-def _collect(e: Expr, sizes: Sizes, definitions: Definitions | None) -> list[tuple[Expr, Fraction]]:
-    """Terms and numbers, none of which is zero."""
+def _collect(
+    e: Expr, sizes: Sizes, definitions: Definitions, depth: int
+) -> list[tuple[Expr, Fraction]]:
+    """Terms and numbers, none of which is zero; ``depth`` definitions are opened, one inside the other."""
     terms: dict[Expr, tuple[Expr, Fraction]] = {}  # by what they are called in `_nameless`
-    stack = [(e, Fraction(1))]
+    stack = [(e, Fraction(1), depth)]
     while stack:
-        here, times = stack.pop()
-        match _opened(here, sizes, definitions):
+        here, times, left = stack.pop()
+        opened, left = _opened(here, sizes, definitions, left)
+        match opened:
             case Number(value) if value == 0:
                 pass
             case Call("neg", (u,)):
-                stack.append((u, -times))
+                stack.append((u, -times, left))
             case Call(("+" | "-") as function, (u, v)):
-                stack += [(v, times if function == "+" else -times), (u, times)]
+                stack += [(v, times if function == "+" else -times, left), (u, times, left)]
             case Call("*", (Number(value), u)) | Call("*", (u, Number(value))):
-                stack.append((u, value * times))
+                stack.append((u, value * times, left))
             case Call("/", (u, Number(value))) if value != 0:
-                stack.append((u, times / value))
+                stack.append((u, times / value, left))
             case _:
-                key = _nameless(here, sizes, definitions)
+                key = _nameless(opened, sizes, definitions, left)
                 terms[key] = here, terms.get(key, (here, Fraction(0)))[1] + times
     return [(term, number) for term, number in terms.values() if number != 0]
 
 
-def _opened(e: Expr, sizes: Sizes, definitions: Definitions | None) -> Expr:
-    """An element that is defined as a sum, as that sum."""
-    if isinstance(e, Element) and definitions is not None:
+def _opened(e: Expr, sizes: Sizes, definitions: Definitions, depth: int) -> tuple[Expr, int]:
+    """An element that is defined as a sum, as that sum, and how many definitions may be opened then."""
+    if isinstance(e, Element) and depth:
         whole = definitions.through(e, sizes, DEPTH)
         if isinstance(whole, Call) and whole.function in ("neg", "+", "-", "*", "/"):
-            return whole
-    return e
+            return whole, depth - 1
+    return e, depth
 
 
-def _nameless(e: Expr, sizes: Sizes, definitions: Definitions | None, depth: int = 0) -> Expr:
+def _nameless(e: Expr, sizes: Sizes, definitions: Definitions, depth: int, inside: int = 0) -> Expr:
     """``e`` opened, with bound indices named by where they are bound."""
-    e = _opened(e, sizes, definitions)
+    e, depth = _opened(e, sizes, definitions, depth)
     if not isinstance(e, Reduce):
-        return rebuild(e, lambda child: _nameless(child, sizes, definitions, depth))
-    names = {b.index: Index(f"{depth} {k}") for k, b in enumerate(e.binders)}
+        return rebuild(e, lambda child: _nameless(child, sizes, definitions, depth, inside))
+    names = {b.index: Index(f"{inside} {k}") for k, b in enumerate(e.binders)}
     binders = tuple(Binder(names[b.index], b.size) for b in e.binders)
-    inside = inner_sizes(sizes, binders)
-    body = _nameless(substitute(e.body, names), inside, definitions, depth + 1)
+    within = inner_sizes(sizes, binders)
+    body = _nameless(substitute(e.body, names), within, definitions, depth, inside + 1)
     return Reduce(e.kind, body, binders)
 
 

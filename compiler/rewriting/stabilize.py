@@ -40,7 +40,7 @@ from ..language.match import DEPTH, Definitions, Sizes, inner_sizes, match, nega
 from ..language.notes import Note, note
 from ..language.system import System
 from .cancel import cancel, factors, is_positive, product
-from .exponents import Power, Powers
+from .exponents import Power, Powers, Reach
 from .identities import FUNCTIONS, RULES, Rule, call
 
 __all__ = ["stabilize"]
@@ -54,9 +54,10 @@ def stabilize(system: System, notes: list[Note] | None = None) -> System:
     system = replace(system, equations=tuple(apart))
     for rules in (FUNCTIONS, RULES):
         definitions = Definitions(system)
+        reach = Reach(definitions)
         equations = []
         for equation in system.equations:
-            stabilizer = _Stabilizer(definitions, rules, equation.target, notes)
+            stabilizer = _Stabilizer(definitions, reach, rules, equation.target, notes)
             value = stabilizer.rewrite(equation.value, equation.sizes)
             equations.append(replace(equation, value=value))
         system = replace(system, equations=tuple(equations))
@@ -91,18 +92,20 @@ class _Stabilizer:
     def __init__(
         self,
         definitions: Definitions,
+        reach: Reach,
         rules: tuple[Rule, ...],
         target: str,
         notes: list[Note] | None,
     ) -> None:
         self.definitions = definitions
+        self.reach = reach
         self.rules = rules
         self.target = target
         self.notes = notes
         self.known: dict[tuple[object, ...], Expr] = {}
         # what products are made of is looked at more often than anything comes of it: nothing is told of that
-        quiet = self if notes is None else _Stabilizer(definitions, rules, target, None)
-        self.powers = Powers(definitions, quiet.rewrite, quiet.as_power)
+        quiet = self if notes is None else _Stabilizer(definitions, reach, rules, target, None)
+        self.powers = Powers(definitions, reach, quiet.rewrite, quiet.as_power)
 
     def fired(self, name: str) -> None:
         note(self.notes, "stabilize", self.target, name)
@@ -143,6 +146,8 @@ class _Stabilizer:
     def exponential(self, e: Expr, sizes: Sizes, depth: int = DEPTH) -> _Scaled | None:
         """``e`` as linear in exponentials; None if it is not, or is shifted already."""
         e = self.definitions.through(e, sizes, depth)
+        if not isinstance(e, Number) and not self.reach(e):
+            return None
         match e:
             case Call("exp", (argument,)):
                 if self.is_shifted(argument, sizes):
