@@ -163,6 +163,15 @@ class Function:
 
     def explain(self, stage: str | None = None) -> str:
         """The compiler's stages as text, for the sizes met last."""
+        return self._latest().explain(stage)
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a step works in, for the sizes met last: inputs, weights, results, and all between."""
+        return self._latest().program.memory
+
+    def _latest(self) -> compiler.Executable:
+        """What was compiled last."""
         if not self._compiled:
             sizes = {n: 1 for node in self.inputs for n in node.dims if isinstance(n, Symbol)}
             if sizes:
@@ -170,7 +179,7 @@ class Function:
             self._compiled[tuple(tuple(n or 0 for n in node.shape) for node in self.inputs)] = (
                 self._compile({})
             )
-        return list(self._compiled.values())[-1].executable.explain(stage)
+        return list(self._compiled.values())[-1].executable
 
     def __str__(self) -> str:
         return str(self.graph)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 
 import numpy as np
 
@@ -247,7 +248,8 @@ def transpose(x: Node, axes: Sequence[int] | None = None) -> Node:
 def reshape(x: Node, shape: Sequence[int]) -> Node:
     """The same elements in row-major order in another shape; one size may be -1.
 
-    A first axis that is the batch stays the batch: it is kept, never fused with others.
+    Axes in front that keep their sizes are kept as they are: ``y[a, b:28, c:28] = x[a, 28*b + c]``. An open
+    batch is always one of them, never fused with others.
     """
     node = require_node(x, "the operand of reshape")
     keeps_batch = node.ndim > 0 and not isinstance(node.dims[0], Number)
@@ -263,13 +265,15 @@ def reshape(x: Node, shape: Sequence[int]) -> Node:
         raise ShapeError(f"{node.name}: only the batch may be open when {node.shape} is reshaped")
     old = [int(n.value) for n in inner if isinstance(n, Number)]
     new = _filled(wanted, math.prod(old), node)
-    batch = ["n"] if keeps_batch else []
+    same = len(list(takewhile(lambda sizes: sizes[0] == sizes[1], zip(old, new, strict=False))))
     names = index_names(len(new))
-    left = ", ".join([*batch, *(f"{a}:{n}" for a, n in zip(names, new, strict=True))])
+    kept = [*(["n"] if keeps_batch else []), *names[:same]]
+    rest = list(zip(names, new, strict=True))[same:]
     position: Expr = expr(0)
-    for name, size in zip(names, new, strict=True):
+    for name, size in rest:
         position = position * size + Index(name)
-    right = ", ".join([*batch, *_digits(position, old)])
+    left = ", ".join([*kept, *(f"{name}:{size}" for name, size in rest)])
+    right = ", ".join([*kept, *_digits(position, old[same:])])
     brackets = f"[{left}]" if left else ""
     return _single(op(f"y{brackets} = x{f'[{right}]' if right else ''}", "reshape")(node))
 
@@ -297,11 +301,12 @@ def _digits(position: Expr, sizes: list[int]) -> list[str]:
     return found[::-1]
 
 
-def concat(nodes: Sequence[Node], axis: int = -1) -> Node:
-    """Nodes one behind the other along ``axis``; all other sizes must agree."""
-    parts = [require_node(n, "what is concatenated") for n in nodes]
-    if not parts:
+def concat(nodes: Sequence[object], axis: int = -1) -> Node:
+    """Nodes one behind the other along ``axis``; all other sizes must agree. Arrays may stand beside them."""
+    first = next((n for n in nodes if isinstance(n, Node)), None)
+    if first is None:
         raise GraphnnError("concat needs at least one node")
+    parts = [n if isinstance(n, Node) else Constant(n, dtype=first.dtype) for n in nodes]
     (place,) = _axes(parts[0], axis)
     return in_groups(parts, lambda group: _concat(group, place))
 
@@ -339,11 +344,6 @@ def _reflected(function: Callable[[object, object], Node]) -> Callable[[Node, ob
     return lambda self, other: function(other, self)
 
 
-def _negated(self: Node) -> Node:
-    """A function, because an operation would not be bound to the node it is looked up on."""
-    return _single(negative(self))
-
-
 def _install_operators() -> None:
     table: dict[str, Callable[[object, object], Node]] = {
         "add": add,
@@ -353,7 +353,10 @@ def _install_operators() -> None:
         "pow": power,
         "matmul": matmul,
     }
-    methods: dict[str, Callable[..., Node]] = {"neg": _negated}
+    methods: dict[str, Callable[..., Node]] = {
+        "neg": lambda self: _single(negative(self)),  # functions: an operation would not be bound
+        "abs": lambda self: _single(abs(self)),  # to the node that it is looked up on
+    }
     for word, function in table.items():
         methods |= {word: function, f"r{word}": _reflected(function)}
     for word, method in methods.items():

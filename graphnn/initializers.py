@@ -26,6 +26,7 @@ __all__ = [
     "GlorotUniform",
     "HeNormal",
     "HeUniform",
+    "Identity",
     "Initializer",
     "LecunNormal",
     "LecunUniform",
@@ -162,6 +163,19 @@ class Orthogonal:
         return (self.gain * (q if rows >= columns else q.T)).reshape(shape).astype(dtype)
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """``gain`` on the diagonal of a matrix, 0 elsewhere."""
+
+    gain: float = 1.0
+
+    def __call__(self, shape: Sequence[int], dtype: str = "float32") -> np.ndarray:
+        if len(shape) != 2:
+            raise GraphnnError(f"an identity is a matrix, got {tuple(shape)}")
+        rows, columns = shape
+        return (self.gain * np.eye(rows, columns)).astype(dtype)
+
+
 GlorotUniform = partial(VarianceScaling, 1.0, "fan_avg", "uniform")
 GlorotNormal = partial(VarianceScaling, 1.0, "fan_avg", "truncated_normal")
 HeUniform = partial(VarianceScaling, 2.0, "fan_in", "uniform")
@@ -180,10 +194,12 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
 
 
 _BY_NAME: dict[str, Callable[[], Initializer]] = {
+    "constant": Constant,
     "glorot_normal": GlorotNormal,
     "glorot_uniform": GlorotUniform,
     "he_normal": HeNormal,
     "he_uniform": HeUniform,
+    "identity": Identity,
     "lecun_normal": LecunNormal,
     "lecun_uniform": LecunUniform,
     "ones": Ones,
@@ -191,16 +207,22 @@ _BY_NAME: dict[str, Callable[[], Initializer]] = {
     "random_normal": RandomNormal,
     "random_uniform": RandomUniform,
     "truncated_normal": TruncatedNormal,
-    "uniform": RandomUniform,
+    "variance_scaling": VarianceScaling,
     "zeros": Zeros,
 }
+_BY_NAME |= {name.title().replace("_", ""): make for name, make in _BY_NAME.items()}
+_BY_NAME |= {"normal": RandomNormal, "one": Ones, "uniform": RandomUniform, "zero": Zeros}
 
 
 def get(initializer: str | Initializer) -> Initializer:
-    """The initializer of that name, or the function ``(shape, dtype) -> array`` itself."""
+    """The initializer of that name, as Keras spells it, or the function ``(shape, dtype) -> array`` itself.
+
+    >>> get("HeNormal") == get("he_normal"), get("zero") == get("zeros")
+    (True, True)
+    """
     if isinstance(initializer, str):
         if initializer not in _BY_NAME:
-            known = ", ".join(_BY_NAME)
+            known = ", ".join(sorted(name for name in _BY_NAME if name.islower()))
             raise GraphnnError(f"unknown initializer {initializer!r}; known are {known}")
         return _BY_NAME[initializer]()
     if not callable(initializer):

@@ -38,9 +38,9 @@ def load_model(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Model:
                     for each in saved.training.losses
                 ],
                 _metrics(saved.training.metrics),
-                saved.training.loss_weights,
-                _metrics(saved.training.weighted_metrics),
-                saved.training.ftz,
+                loss_weights=saved.training.loss_weights,
+                weighted_metrics=_metrics(saved.training.weighted_metrics),
+                ftz=saved.training.ftz,
             )
             model.position = _fitting(saved.position, model.compiled().count)
     except GraphnnError as error:

@@ -153,6 +153,7 @@ class Model:
         optimizer: str | Optimizer = "rmsprop",
         loss: Losses | None = None,
         metrics: Metrics | None = None,
+        *,
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         weighted_metrics: Metrics | None = None,
         ftz: bool = False,
@@ -215,6 +216,7 @@ class Model:
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
+        *,
         resume: bool = False,
     ) -> History:
         """Train on samples, ``batch_size`` (32) at a time, and return the `History`.
@@ -287,6 +289,7 @@ class Model:
         verbose: int | str = "auto",
         sample_weight: object = None,
         steps: int | None = None,
+        *,
         return_dict: bool = False,
     ) -> Any:
         """The loss (with metrics: a list of it and those, or a dict) over all samples; no weight changes."""
@@ -374,9 +377,10 @@ class Model:
         return self._steps[key]
 
     def _default_steps(self) -> Steps:
+        """Those that were made first; before there are labels, for labels as the losses want them."""
         if not self._steps:
             truths = list(map(guessed_truth, self.outputs, self.compiled().losses))
-            return self._new_steps(truths, [None] * len(truths))
+            self._steps[()] = self._new_steps(truths, [None] * len(truths))
         return next(iter(self._steps.values()))
 
     def _new_steps(self, truths: list[Input], weights: list[Input | None]) -> Steps:

@@ -15,6 +15,7 @@ parameter in ``updates``) its new value in place.
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import astuple, dataclass
 
 import numpy as np
@@ -60,6 +61,11 @@ class Program:
     objects: tuple[bytes, ...]
     symbol: str = SYMBOL
     for_team: bool = False
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a step works in: what it is given, what it gives, and the arena for all between."""
+        return self.arena + sum(math.prod(t.shape) * np.dtype(t.dtype).itemsize for t in self.slots)
 
 
 def limits(system: System) -> tuple[Limit, ...]:

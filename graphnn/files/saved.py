@@ -78,7 +78,7 @@ class SavedLayer(Layer):
     """A layer from a file: formulas and parameters, under the name and kind it had."""
 
     def __init__(self, name: str, kind: str, trainable: bool) -> None:
-        super().__init__(name, trainable)
+        super().__init__(name=name, trainable=trainable)
         self.built = True
         self.uses: list[tuple[tuple[Node, ...], Node]] = []  # inputs and output
         self._kind = kind

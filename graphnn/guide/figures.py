@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 _START, _CURVATURES, _STEPS = (-4.0, 1.6), (1.0, 18.0), 50
+_BATCH = 32
 
 
 def function_and_gradient(subject: Subject) -> str:
@@ -84,12 +85,11 @@ def temperatures(_: Subject) -> str:
     return svg(Plot("softmax over temperature", curves, "temperature", "probability"))
 
 
-def path(make: Callable[[], Optimizer]) -> Figure:
+def path(name: str, make: Callable[[], Optimizer]) -> Figure:
     """The way of an optimizer down a narrow valley, with lines of equal loss and plain SGD to compare."""
 
     def figure(_: Subject) -> str:
         levels = [_ellipse(height) for height in (0.15, 0.6, 1.5, 3, 6, 11, 19)]
-        name = type(make()).__name__
         plain = _way(SGD(0.09))
         way = _way(make())
         curves = [*levels]
@@ -153,6 +153,12 @@ def differences(subject: Subject) -> str:
     gradients = [a for a in training.applications if a.role == "gradient"]
     others = len(training.applications) - len(forward) - len(gradients)
     names = [{a.operation.name for a in g.applications} for g in (training, inference)]
+    truth = [node for node in training.inputs if node not in subject.inputs]
+    functions = (
+        gn.function([*subject.inputs, *truth], loss, subject.updates),
+        gn.function(subject.inputs, subject.outputs),
+    )
+    memory = [f"{_memory(each):,} bytes" for each in functions]
 
     def either(name: str, yes: str, no: str) -> tuple[str, ...]:
         return tuple(yes if name in each else no for each in names)
@@ -164,11 +170,18 @@ def differences(subject: Subject) -> str:
             ("Gradients", f"{len(gradients)} operations", "none"),
             ("Updates", f"{others} operations", "none"),
             ("Tensors that change", str(len({*updates, *changes})), "none"),
+            (f"Memory for {_BATCH} samples", *memory),
             ("Dropout", *either("dropout", "drops", "does nothing")),
             ("Statistics used", *either("batch_normalization", "those of the batch", "saved ones")),
             ("Saved statistics", *either("moving_average", "move", "stay")),
         ]
     )
+
+
+def _memory(function: gn.Function) -> int:
+    """Bytes for a batch of zeros."""
+    function(*[np.zeros([n or _BATCH for n in node.shape], node.dtype) for node in function.inputs])
+    return function.memory
 
 
 def edges_found(_: Subject) -> str:

@@ -132,14 +132,14 @@ class MultiHeadAttention(Layer):
         dropout: float = 0.0,
         use_bias: bool = True,
         output_shape: int | None = None,
+        *,
         kernel_initializer: str | Initializer = "glorot_uniform",
         bias_initializer: str | Initializer = "zeros",
         seed: int | None = None,
-        *,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(name, trainable)
+        super().__init__(name=name, trainable=trainable)
         self.num_heads = positive(num_heads, f"{self.name}: num_heads")
         self.key_dim = positive(key_dim, f"{self.name}: key_dim")
         self.value_dim = positive(value_dim or key_dim, f"{self.name}: value_dim")

@@ -50,7 +50,7 @@ class Layer(ABC):
 
     input_dtype = "float32"  # of the input that a Sequential model makes for its first layer
 
-    def __init__(self, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(self, *, name: str | None = None, trainable: bool = True) -> None:
         self.name = name or unique_name(snake_case(type(self).__name__))
         self.built = False
         self.parameter_dtype = "float32"

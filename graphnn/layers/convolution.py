@@ -70,16 +70,16 @@ class Conv2D(Layer):
         kernel_size: int | Sequence[int],
         strides: int | Sequence[int] = (1, 1),
         padding: str = "valid",
+        *,
         dilation_rate: int | Sequence[int] = (1, 1),
         activation: str | Callable[[Node], Node] | None = None,
         use_bias: bool = True,
         kernel_initializer: str | Initializer = "glorot_uniform",
         bias_initializer: str | Initializer = "zeros",
-        *,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(name, trainable)
+        super().__init__(name=name, trainable=trainable)
         self.filters = positive(filters, f"{self.name}: filters")
         self.kernel_size = pair(kernel_size, f"{self.name}: kernel_size")
         self.strides = pair(strides, f"{self.name}: strides")

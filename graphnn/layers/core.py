@@ -58,7 +58,7 @@ class Dense(Layer):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(name, trainable)
+        super().__init__(name=name, trainable=trainable)
         self.units = positive(units, f"{self.name}: units")
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -85,7 +85,7 @@ class Activation(Layer):
     def __init__(
         self, activation: str | Callable[[Node], Node], *, name: str | None = None
     ) -> None:
-        super().__init__(name)
+        super().__init__(name=name)
         self.activation = activations.get(activation) or activations.linear
 
     def call(self, *inputs: Node) -> Node:
@@ -115,7 +115,7 @@ class Reshape(Layer):
     """
 
     def __init__(self, target_shape: Sequence[int], *, name: str | None = None) -> None:
-        super().__init__(name)
+        super().__init__(name=name)
         self.target_shape = tuple(target_shape)
 
     def call(self, *inputs: Node) -> Node:
@@ -136,7 +136,7 @@ class Concatenate(Layer):
     """The inputs one behind the other along ``axis``: ``Concatenate()([a, b])``; all other sizes must agree."""
 
     def __init__(self, axis: int = -1, *, name: str | None = None) -> None:
-        super().__init__(name)
+        super().__init__(name=name)
         self.axis = axis
 
     def call(self, *inputs: Node) -> Node:

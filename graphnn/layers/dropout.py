@@ -65,7 +65,7 @@ class Dropout(Layer):
         *,
         name: str | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name=name)
         self.rate, self.seed = checked_rate(rate, self.name), seed
         self.noise_shape = None if noise_shape is None else tuple(noise_shape)
 

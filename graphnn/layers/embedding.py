@@ -45,7 +45,7 @@ class Embedding(Layer):
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
-        super().__init__(name, trainable)
+        super().__init__(name=name, trainable=trainable)
         self.input_dim = positive(input_dim, f"{self.name}: input_dim")
         self.output_dim = positive(output_dim, f"{self.name}: output_dim")
         check_dtype(dtype, self.name)

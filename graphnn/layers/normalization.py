@@ -97,7 +97,7 @@ class _Normalization(Layer):
         name: str | None,
         trainable: bool,
     ) -> None:
-        super().__init__(name, trainable)
+        super().__init__(name=name, trainable=trainable)
         if not epsilon > 0:
             raise GraphnnError(f"{self.name}: epsilon must be above 0, got {epsilon!r}")
         self.axis, self.epsilon = axis, epsilon

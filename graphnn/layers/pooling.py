@@ -84,7 +84,7 @@ class _Pool2D(Layer):
         *,
         name: str | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name=name)
         self.pool_size = pair(pool_size, f"{self.name}: pool_size")
         self.strides = self.pool_size
         if strides is not None:
@@ -143,8 +143,8 @@ class GlobalAveragePool2D(Layer):
     (None, 64)
     """
 
-    def __init__(self, keepdims: bool = False, *, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(self, *, keepdims: bool = False, name: str | None = None) -> None:
+        super().__init__(name=name)
         self.keepdims = keepdims
 
     def call(self, *inputs: Node) -> Node:

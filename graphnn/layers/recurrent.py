@@ -162,7 +162,7 @@ class _Recurrent(Layer):
         bias_initializer: str | Initializer,
         options: _Options,
     ) -> None:
-        super().__init__(options.get("name"), options.get("trainable", True))
+        super().__init__(name=options.get("name"), trainable=options.get("trainable", True))
         unknown = [key for key in options if key not in _Options.__annotations__]
         if unknown:
             raise GraphnnError(f"{self.name}: there is no argument {unknown[0]}")
@@ -355,6 +355,7 @@ class GRU(_Recurrent):
         kernel_initializer: str | Initializer = "glorot_uniform",
         recurrent_initializer: str | Initializer = "orthogonal",
         bias_initializer: str | Initializer = "zeros",
+        *,
         reset_after: bool = True,
         **options: Unpack[_Options],
     ) -> None:

@@ -189,6 +189,15 @@ def test_concat_is_numpys(axis):
     assert np.array_equal(gn.evaluate(found, values), expected)
 
 
+def test_arrays_stand_beside_nodes():
+    """In a concatenation as in arithmetic; ``abs`` and unary minus are Python's own."""
+    a = numbers((2, 3))
+    x = node(a, "x")
+    found = gn.evaluate([gn.concat([[[1], [2]], x], 1), abs(x), -x], {x: a})
+    for value, expected in zip(found, [np.c_[[1, 2], a], abs(a), -a], strict=True):
+        assert np.array_equal(value, expected)
+
+
 def test_cast_changes_the_dtype_and_lets_the_gradient_back():
     """float32 to float64 and back; the gradient has the operand's dtype."""
     x = gn.Input((3,), "x")

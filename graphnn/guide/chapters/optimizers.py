@@ -18,7 +18,7 @@ GROUPS = ("optimizer", "schedule")
 _CAPTION = "Fifty steps down the same narrow valley, in grey those of plain SGD."
 
 
-@entry("SGD", path(lambda: optimizers.SGD(0.09)), "Fifty steps down a narrow valley.")
+@entry("SGD", path("SGD", lambda: optimizers.SGD(0.09)), "Fifty steps down a narrow valley.")
 def sgd() -> Example:
     """*Stochastic gradient descent*: a step against the gradient of a batch. In a narrow valley it
     swings from side to side while it creeps along the bottom. Typical rates are 0.01 to 0.1.
@@ -31,7 +31,7 @@ def sgd() -> Example:
     return updates
 
 
-@entry("Momentum", path(lambda: optimizers.SGD(0.02, momentum=0.9)), _CAPTION)
+@entry("Momentum", path("Momentum", lambda: optimizers.SGD(0.02, momentum=0.9)), _CAPTION)
 def momentum() -> Example:
     """Steps add up to a velocity `m`, of which each step keeps a share. What points the same way
     again and again grows, what changes its sign cancels.
@@ -45,7 +45,11 @@ def momentum() -> Example:
     return updates
 
 
-@entry("Nesterov momentum", path(lambda: optimizers.SGD(0.02, 0.9, nesterov=True)), _CAPTION)
+@entry(
+    "Nesterov momentum",
+    path("Nesterov momentum", lambda: optimizers.SGD(0.02, 0.9, nesterov=True)),
+    _CAPTION,
+)
 def nesterov() -> Example:
     """Momentum that looks ahead: the velocity is applied once more before the gradient is, which
     brakes earlier.
@@ -59,7 +63,7 @@ def nesterov() -> Example:
     return updates
 
 
-@entry("RMSprop", path(lambda: optimizers.RMSprop(0.15)), _CAPTION)
+@entry("RMSprop", path("RMSprop", lambda: optimizers.RMSprop(0.15)), _CAPTION)
 def rmsprop() -> Example:
     """Each weight has a step size of its own: the gradient is divided by its typical size of late,
     `v` being a moving mean of its square. Steep and flat directions advance alike. It serves
@@ -73,7 +77,7 @@ def rmsprop() -> Example:
     return updates
 
 
-@entry("Adam", path(lambda: optimizers.Adam(0.3)), _CAPTION)
+@entry("Adam", path("Adam", lambda: optimizers.Adam(0.3)), _CAPTION)
 def adam() -> Example:
     """Both: a moving mean of the gradient and one of its square. Both means start at zero and are
     too small at first; the step size makes up for that. It needs the least tuning, and 0.001 is a
@@ -87,7 +91,7 @@ def adam() -> Example:
     return updates
 
 
-@entry("AdamW", path(lambda: optimizers.AdamW(0.3)), _CAPTION)
+@entry("AdamW", path("AdamW", lambda: optimizers.AdamW(0.3)), _CAPTION)
 def adamw() -> Example:
     """Adam with *weight decay*: each step also takes a small share off every weight, whatever its
     gradient says, so that only weights that earn their size keep it. The usual choice for
@@ -101,7 +105,7 @@ def adamw() -> Example:
     return updates
 
 
-@entry("Adagrad", path(lambda: optimizers.Adagrad(0.9)), _CAPTION)
+@entry("Adagrad", path("Adagrad", lambda: optimizers.Adagrad(0.9)), _CAPTION)
 def adagrad() -> Example:
     """The gradient divided by the root of the sum of all its squares so far: steps only become
     smaller, fastest for weights that have moved most. For rare features, and for little else since

@@ -36,6 +36,7 @@ def test_the_guides_table_of_differences() -> None:
     gn.set_seed(1)
     model = network()
     x, y = SAMPLES
+    loss, updates = model.loss_node, model.updates
     before = states(model)
     first, again = model.predict(x), model.predict(x)
     model.evaluate(x, y, verbose=0)
@@ -49,6 +50,17 @@ def test_the_guides_table_of_differences() -> None:
     assert not np.array_equal(look(x)[0], first)  # dropout is active, statistics are the batch's
     assert np.allclose(normalized(x).mean(0), 0, atol=1e-5)
     assert states(model) == before  # but nothing moves without updates
+
+    truth = next(n for n in gn.Graph([loss]).inputs if n not in model.inputs)
+    train = gn.function([*model.inputs, truth], loss, updates)
+    infer = gn.function(model.inputs, model.outputs)
+    assert {a.role for a in infer.graph.applications} == {"forward"}
+    assert {a.role for a in train.graph.applications} == {"forward", "gradient", "update"}
+    train.prepare([x, y])
+    infer.prepare([x])
+    assert infer.memory < train.memory
+    assert len(infer.graph.applications) < len(train.graph.applications)
+    assert states(model) == before
 
     model.train_on_batch(x, y)
     assert all(a != b for a, b in zip(before, states(model), strict=True) if a not in key_of(model))
