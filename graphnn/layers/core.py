@@ -80,7 +80,7 @@ class Dense(Layer):
 
 
 class Activation(Layer):
-    """``y = activation(x)``, by name or as a function of a node."""
+    """An activation, by name or as a function of a node, for "relu" ``y[...] = max(0, x[...])``."""
 
     def __init__(
         self, activation: str | Callable[[Node], Node], *, name: str | None = None
@@ -111,7 +111,8 @@ class Flatten(Layer):
 class Reshape(Layer):
     """The same elements, row-major, in another shape; the batch stays and is not part of ``target_shape``.
 
-    One size may be -1. Raises `ShapeError` if the elements do not fit.
+    Of (batch, 12) the shape (3, 4) is ``y[n, a:3, b:4] = x[n, 4*a + b]``. One size may be -1. Raises
+    `ShapeError` if the elements do not fit.
     """
 
     def __init__(self, target_shape: Sequence[int], *, name: str | None = None) -> None:
@@ -126,14 +127,20 @@ class Reshape(Layer):
 
 
 class Add(Layer):
-    """``y = a + b + ...`` of two inputs or more: ``Add()([a, b])``."""
+    """``y[...] = a[...] + b[...]`` of two inputs or more: ``Add()([a, b])``."""
 
     def call(self, *inputs: Node) -> Node:
         return reduce(add, _several(inputs, self))
 
 
 class Concatenate(Layer):
-    """The inputs one behind the other along ``axis``: ``Concatenate()([a, b])``; all other sizes must agree."""
+    """The inputs one behind the other along ``axis``, which for two matrices is
+
+        y[n, i] = a[n, i]
+        y[n, dim(a, 1) + i] = b[n, i]
+
+    It is called as ``Concatenate()([a, b])``; all other sizes must agree.
+    """
 
     def __init__(self, axis: int = -1, *, name: str | None = None) -> None:
         super().__init__(name=name)

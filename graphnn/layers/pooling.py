@@ -103,7 +103,7 @@ class _Pool2D(Layer):
 
 
 class MaxPool2D(_Pool2D):
-    """``y[n, h, w, c] = firstmax[i, j](x[n, s*h + i, s*w + j, c])``: the largest value of each window.
+    """``y[n, h, w, c] = firstmax[i:k, j:k](x[n, s*h + i, s*w + j, c])``: the largest value of each window.
 
     Shapes: x (batch, height, width, channels) -> y (batch, height', width', channels). Padding
     "same" ignores what lies outside of the image, so that height' = ceil(height/stride). Of equal
@@ -118,7 +118,7 @@ class MaxPool2D(_Pool2D):
 
 
 class AveragePool2D(_Pool2D):
-    """``y[n, h, w, c] = mean[i, j](x[n, s*h + i, s*w + j, c])``: the mean of each window.
+    """``y[n, h, w, c] = mean[i:k, j:k](x[n, s*h + i, s*w + j, c])``: the mean of each window.
 
     Shapes: x (batch, height, width, channels) -> y (batch, height', width', channels). Padding
     "same" counts only what lies in the image, so that height' = ceil(height/stride). Raises

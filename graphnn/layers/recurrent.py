@@ -1,6 +1,6 @@
 """Recurrent layers: equations that read their own results of the step before.
 
-    h[n, t, u] = tanh(sum[e](x[n, t, e]*K[e, u]) + sum[k](h[n, t - 1, k]*U[k, u]) + b[u])
+    h[n, t, u] = tanh(sum[e](x[n, t, e]*K[e, u]) + b[u] + sum[k](h[n, t - 1, k]*U[k, u]))
 
 A sequence is one system of equations, however long it is. What is read before its first step is
 zero, as every read out of range is; an initial state is added there. The gates of a cell stand side
@@ -234,7 +234,7 @@ class _Recurrent(Layer):
 class SimpleRNN(_Recurrent):
     """A state that feeds back into itself.
 
-        z[n, t, j] = sum[e](x[n, t, e]*K[e, j]) + sum[k](h[n, t - 1, k]*U[k, j]) + b[j]
+        z[n, t, j] = sum[e](x[n, t, e]*K[e, j]) + b[j] + sum[k](h[n, t - 1, k]*U[k, j])
         h[n, t, u] = tanh(z[n, t, u])
 
     Shapes: x (batch, time, features) -> the last h (batch, ``units``), with ``return_sequences`` all of
@@ -270,11 +270,11 @@ class SimpleRNN(_Recurrent):
 class LSTM(_Recurrent):
     """Long short-term memory: a state ``c`` that gates keep, change and show.
 
-        z[n, t, j] = sum[e](x[n, t, e]*K[e, j]) + sum[k](h[n, t - 1, k]*U[k, j]) + b[j]
-        i[n, t, u] = sigmoid(z[n, t, u])
-        f[n, t, u] = sigmoid(z[n, t, units + u])
-        a[n, t, u] = tanh(z[n, t, 2*units + u])
-        o[n, t, u] = sigmoid(z[n, t, 3*units + u])
+        z[n, t, j] = sum[e](x[n, t, e]*K[e, j]) + b[j] + sum[k](h[n, t - 1, k]*U[k, j])
+        i[n, t, u:units] = sigmoid(z[n, t, u])
+        f[n, t, u:units] = sigmoid(z[n, t, units + u])
+        a[n, t, u:units] = tanh(z[n, t, 2*units + u])
+        o[n, t, u:units] = sigmoid(z[n, t, 3*units + u])
         c[n, t, u] = f[n, t, u]*c[n, t - 1, u] + i[n, t, u]*a[n, t, u]
         m[n, t, u] = tanh(c[n, t, u])
         h[n, t, u] = o[n, t, u]*m[n, t, u]
@@ -325,10 +325,10 @@ class GRU(_Recurrent):
     """Gated recurrent unit: ``z`` keeps the state, ``r`` lets it into the candidate ``a``.
 
         p[n, t, j] = sum[e](x[n, t, e]*K[e, j]) + b[0, j]
-        q[n, t, j] = sum[k](h[n, t - 1, k]*U[k, j]) + b[1, j]
-        z[n, t, u] = sigmoid(p[n, t, u] + q[n, t, u])
-        r[n, t, u] = sigmoid(p[n, t, units + u] + q[n, t, units + u])
-        a[n, t, u] = tanh(p[n, t, 2*units + u] + r[n, t, u]*q[n, t, 2*units + u])
+        q[n, t:dim(x, 1), j] = sum[k](h[n, t - 1, k]*U[k, j]) + b[1, j]
+        z[n, t, u:units] = sigmoid(p[n, t, u] + q[n, t, u])
+        r[n, t, u:units] = sigmoid(p[n, t, units + u] + q[n, t, units + u])
+        a[n, t, u:units] = tanh(p[n, t, 2*units + u] + r[n, t, u]*q[n, t, 2*units + u])
         h[n, t, u] = z[n, t, u]*h[n, t - 1, u] + (1 - z[n, t, u])*a[n, t, u]
 
     Shapes: x (batch, time, features) -> the last h (batch, ``units``), with ``return_sequences`` all of
