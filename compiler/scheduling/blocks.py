@@ -22,7 +22,7 @@ A panel is what a tile reads as vectors, for one block of the sum. It fits into 
 where rows of the operand may lie so that a cache can keep but a few of them. The results of a block of the sum wait in
 a panel too. An operand that is read across its rows (a weight gradient's) has a panel for each block of rows.
 
-Declines where the tiles of rows are too few to pay for a copy, and for what is no product of two elements.
+Declines where the rows are too few to pay for a copy, and for what is no product of two elements.
 """
 
 from __future__ import annotations
@@ -47,11 +47,12 @@ from .loops import (
     Store,
 )
 
-__all__ = ["in_blocks", "nest"]
+__all__ = ["BLOCK", "CLOSE", "ROWS", "in_blocks", "nest"]
 
+BLOCK = 256  # terms that one accumulator adds up before its result goes into the next one
 NEAR = 1 << 19  # bytes of an operand's rows that stay in the nearer caches beside all else
 CLOSE = 3 << 15  # bytes of an operand's columns that need no panel to stay in the nearer caches
-TILES = 8  # of rows, at least, that share a panel
+ROWS = 64  # at least, that share a panel
 SHARED = 8  # blocks, or a multiple of it: as many as some threads share without a rest
 AGAIN = 4  # vectors of columns, at least, for which a panel is read across
 LINE = 16  # elements between two rows of a panel that is read across
@@ -107,7 +108,7 @@ def _product(levels: Levels, body: tuple[Statement, ...]) -> _Product | None:
     result = fold.accumulators[0].register
     if len(fold.body) == 1 and isinstance(fold.body[0], Fold):
         fold, outer = fold.body[0], fold.ranges
-    if rows.width > 1 or columns.width == 1 or rows.turns < TILES:
+    if rows.width > 1 or columns.width == 1 or rows.extent < ROWS:
         return None
     if fold.body or len(fold.accumulators) > 1 or any(r.span > 1 for r in fold.ranges):
         return None
@@ -139,7 +140,7 @@ class _Blocks:
         """The blocks of rows, if there are some: as many rows as stay near."""
         rows, tiles = self.rows, self.rows.turns
         count = math.ceil(tiles * rows.span * self.terms * self.bytes / NEAR)
-        if tiles >= SHARED * TILES:
+        if rows.extent >= SHARED * ROWS:
             count = math.ceil(count / SHARED) * SHARED
         if count == 1:
             return None

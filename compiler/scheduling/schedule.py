@@ -27,7 +27,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..target import Target
-from .blocks import in_blocks, nest
+from .blocks import BLOCK, in_blocks, nest
 from .collapse import collapse
 from .loops import (
     Accumulator,
@@ -47,7 +47,6 @@ from .tiles import Tile, choose
 
 __all__ = ["schedule"]
 
-BLOCK = 256  # terms that one accumulator adds up before its result goes into the next one
 NEAR = 1 << 16  # elements that stay near while a loop runs over them again and again
 _PARALLEL_SUMS = 8  # accumulators that keep the processor busy
 

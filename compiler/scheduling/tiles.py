@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..target import Target
+from .blocks import BLOCK, CLOSE, ROWS
 from .loops import (
     Apply,
     Fold,
@@ -42,7 +43,12 @@ _FAR = (
     1024  # elements: rows so far apart share no line, no page and often the same places of a cache
 )
 _MOST_CODE = 1200  # instructions after a reduction, for all its lanes: they cost time to compile
-_STALL = 0.25  # cycles that a load in such a row waits
+_STALL = 0.4  # cycles that a load in such a row waits
+_NEAREST = 1 << 13  # elements that stay in the nearest cache while tiles read them again
+_LOAD = 0.6  # cycles of a load: two at once, but for those that must wait
+_FETCH = 0.75  # cycles that a vector takes more from the next cache
+_LAST = 0.75  # of the cycles of a tile that one with fewer vectors takes at least: its rows are read as often
+_PACKED = 0.25  # and where it lies beside the one before
 _TURN = 4.0  # cycles that a turn of a loop takes at least: one multiply-add after the other
 
 
@@ -287,7 +293,56 @@ def _cycles(
     width: int,
     target: Target,
 ) -> float:
-    """Cycles of the whole kernel, or infinity where the registers do not suffice."""
+    """Cycles of the whole kernel, or infinity where the registers do not suffice.
+
+    Rows overlap where they do not fit; of the vectors the last tile has as many as are left.
+    """
+    tiles = math.prod(
+        math.ceil(n / rows.get(i, 1)) for i, n in facts.extents.items() if i != tile.vector
+    )
+    if tile.vector is None:
+        return tiles * _tile_cycles(facts, fold, heavy, tile, rows, width, target)
+    vectors = math.ceil(facts.extents[tile.vector] / width)
+    whole, rest = divmod(vectors, rows[tile.vector])
+    each = _tile_cycles(facts, fold, heavy, tile, rows, width, target)
+    if rest == 0 or math.isinf(each):
+        return tiles * whole * each
+    fewer = {**rows, tile.vector: rest}
+    last = _tile_cycles(facts, fold, heavy, tile, fewer, width, target)
+    return tiles * (whole * each + max(last, _LAST * each))
+
+
+def _fetched(
+    facts: _Facts, fold: Fold, access: _Access, tile: Tile, rows: Mapping[str, int], width: int
+) -> float:
+    """Cycles that a vector of an operand takes besides, if it does not stay in the nearest cache.
+
+    It lies near for the next rows, if there are some, where a tile reads few; `blocks` packs what many rows read.
+    """
+    terms = math.prod(r.extent for r in fold.ranges if r.index in access.indices)
+    whole = terms * math.prod(n for i, n in facts.extents.items() if i in access.indices)
+    own = terms * math.prod(n for i, n in rows.items() if i in access.indices)
+    own *= 1 if tile.vector is None else width
+    others = {i: n for i, n in facts.extents.items() if i not in access.indices}
+    if whole <= _NEAREST:
+        return 0.0
+    is_packed = whole > CLOSE // 4 and tile.vector is not None
+    if is_packed and all(n % rows.get(i, 1) == 0 and n >= ROWS for i, n in others.items()):
+        return _PACKED if own * min(1.0, BLOCK / terms) > _NEAREST else 0.0
+    times = math.prod(math.ceil(n / rows.get(i, 1)) for i, n in others.items())
+    return _FETCH if own > _NEAREST else _FETCH / times
+
+
+def _tile_cycles(
+    facts: _Facts,
+    fold: Fold,
+    heavy: Sequence[_Access],
+    tile: Tile,
+    rows: Mapping[str, int],
+    width: int,
+    target: Target,
+) -> float:
+    """Cycles of one tile, or infinity where the registers do not suffice."""
 
     def lanes(found: frozenset[str]) -> int:
         return math.prod(n for i, n in rows.items() if i in found)
@@ -299,22 +354,20 @@ def _cycles(
         work += own * max(1, sum(isinstance(v, Apply) for v in walk(a.value)))
     along = tile.vector if tile.vector is not None else _along(facts, fold)
     assert along is not None
-    vectors = max((lanes(a.indices) for a in heavy if along in a.indices), default=0)
+    fed = [a for a in heavy if along in a.indices]
+    vectors = max((lanes(a.indices) for a in fed), default=0)
+    feeding = min((lanes(a.indices) for a in fed), default=0)
     count = sum(lanes(a.indices) * max(a.cost(along, width), 1.0) for a in heavy)
     far = sum(lanes(a.indices) for a in heavy if a.is_far(rows, facts.extents))
-    feeding = min((lanes(a.indices) for a in heavy if along in a.indices), default=0)
     if accumulators + feeding + 1 > target.registers - 1 and accumulators > 1:
         return math.inf
     if accumulators * facts.work > _MOST_CODE and accumulators > 6:
         return math.inf
-    turn = max(work / 2, count / 2, (work + count + 2) / 4, _TURN) + _STALL * far
+    turn = max(work / 2, _LOAD * count, (work + count + 2) / 4, _TURN) + _STALL * far
+    turn += sum(_fetched(facts, fold, a, tile, rows, width) * lanes(a.indices) for a in fed)
     turns = math.prod(r.extent for r in fold.ranges)
     around = accumulators * (1.5 + facts.work) + 15 + vectors
     if tile.inside_folds:
         turns = turns // facts.fold_extents[along] * math.ceil(facts.fold_extents[along] / width)
         around += 10 * accumulators
-    total = float(turns * turn + around)
-    for index, extent in facts.extents.items():
-        span = rows.get(index, 1) * (width if index == tile.vector else 1)
-        total *= math.ceil(extent / span)
-    return total
+    return turns * turn + around

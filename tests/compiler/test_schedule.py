@@ -48,6 +48,13 @@ def test_schedule_tiles_a_matrix_product() -> None:
         assert registers // 4 <= accumulators < registers - columns.rows
 
 
+def test_schedule_takes_more_rows_where_vectors_come_from_afar() -> None:
+    """Each vector that the nearest cache does not keep serves several rows, though fewer would fit the extent."""
+    rows = [r.rows for r in _loops(_product(matrix_product(37, 203, 77))) if r.index == "i"]
+    assert rows
+    assert min(rows) >= 4
+
+
 def test_schedule_tiles_a_transposed_product_alike() -> None:
     """With the reduced index outside (a weight gradient) the tile is the same."""
     product = element("A", "k", "i") * element("B", "k", "j")
