@@ -31,6 +31,7 @@ from .rewriting.phases import phases
 from .rewriting.split import split
 from .rewriting.stabilize import stabilize
 from .rewriting.turn import turn
+from .scheduling.alike import Alike
 from .scheduling.distribute import distribute, distributed_lines, is_for_team
 from .scheduling.fuse import Fusion, fuse, fusion_lines
 from .scheduling.layout import layout
@@ -156,9 +157,9 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     lowered = _lowered(cut_apart, storages)
     texts["lower"] = lambda: _text(lowered)
 
-    # Tiles are chosen for each kernel on its own.
+    # Tiles are chosen for each kernel on its own, once for those that are alike.
     once = frozenset(new for _, new in padded.updates)
-    scheduled = _each(lowered, lambda kernel: schedule(kernel, target, once))
+    scheduled = _each(lowered, Alike(lambda kernel, own: schedule(kernel, target, own), once))
 
     # Whether a state may be overwritten depends on how kernels run through it; what may not is copied at the end.
     over = in_place(scheduled, storages, padded)

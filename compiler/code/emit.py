@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ..language.steps import Recurrence, Strands, Window
+from ..scheduling.alike import anonymous
 from ..scheduling.distribute import Alone, Timed, Wait, is_for_team
 from ..scheduling.loops import Kernel
 from ..scheduling.plan import Plan
@@ -76,6 +77,9 @@ class _Writer:
         self.assemblers: list[Assembler] = []
         self.functions: list[str] = []
         self.names: dict[str, str] = {}  # the text of a kernel -> the function that has it
+        self.known: dict[
+            object, str
+        ] = {}  # a kernel without names, the types of its tensors -> the same
         self.addresses: dict[tuple[int, int], str] = {}
         for place in dict.fromkeys(plan.places.values()):
             self.addresses[place] = self.address(*place)
@@ -115,9 +119,18 @@ class _Writer:
         self.step.line(f"call void @{self.function(kernel)}({', '.join(arguments)})")
 
     def function(self, kernel: Kernel) -> str:
-        """The name of the function for a kernel, written now if no equal one was."""
+        """The name of the function for a kernel, written now if none was for one that is alike."""
+        nameless, names = anonymous(kernel)
+        dtypes = {new: self.dtypes[old] for old, new in names.items() if old in self.dtypes}
+        key = nameless, tuple(dtypes.items())
+        if key not in self.known:
+            self.known[key] = self.written(nameless, dtypes)
+        return self.known[key]
+
+    def written(self, kernel: Kernel, dtypes: Mapping[str, str]) -> str:
+        """The name of a new function, or of one with the same text."""
         name = f"kernel_{len(self.functions)}"
-        text, assembler = kernel_function(kernel, self.dtypes, self.target, "kernel")
+        text, assembler = kernel_function(kernel, dtypes, self.target, "kernel")
         if text not in self.names:
             self.names[text] = name
             self.assemblers.append(assembler)

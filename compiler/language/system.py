@@ -12,8 +12,9 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from .expression import Binder, Element, Expr, Index, Number, elements, expr
 from .text import equation_text, system_text
@@ -104,8 +105,11 @@ class System:
         return system_text(self)
 
 
-def reads(equation: Equation) -> Iterator[Element]:
+def reads(equation: Equation) -> tuple[Element, ...]:
     """Every element an equation reads, those in the subscripts of its target included."""
-    yield from elements(equation.value)
-    for subscript in equation.subscripts:
-        yield from elements(subscript)
+    return _reads(equation.value, equation.subscripts)
+
+
+@lru_cache(1 << 14)  # each stage asks again
+def _reads(value: Expr, subscripts: tuple[Expr, ...]) -> tuple[Element, ...]:
+    return tuple(element for e in (value, *subscripts) for element in elements(e))

@@ -54,10 +54,10 @@ Tensors = Mapping[str, Tensor]
 def phases(system: System, notes: list[Note] | None = None) -> System:
     """The same system, its equations cut by remainders."""
     whole = carrying(system)
-    system = _inlined(system, whole)
+    system, tensors = _inlined(system, whole), system.by_name
     equations: list[Equation] = []
     for equation in system.equations:
-        parts, rests = _parts(equation, system.by_name, whole, MOST)
+        parts, rests = _parts(equation, tensors, whole, MOST)
         parts += rests  # last, for what becomes one kernel must stand together
         if len(parts) > 1:
             note(notes, "phases", equation.target, f"in {len(parts)} parts")
@@ -191,7 +191,7 @@ def _size(size: Expr | None) -> int:
 
 def _inlined(system: System, whole: set[tuple[str, int]]) -> System:
     """Equations that will be cut, as parts of the pointwise ones that alone read them."""
-    definitions = Definitions(system)
+    definitions, tensors = Definitions(system), system.by_name
     readers: dict[str, list[Equation]] = {}
     for equation in system.equations:
         for element in reads(equation):
@@ -201,7 +201,7 @@ def _inlined(system: System, whole: set[tuple[str, int]]) -> System:
     for name, equation in definitions.equations.items():
         if len(readers.get(name, ())) == 1 and _remainder(equation, whole) is not None:
             (reader,) = readers[name]
-            local = system.by_name[name].role == "local" and name not in new
+            local = tensors[name].role == "local" and name not in new
             if local and _is_pointwise(reader, name):
                 gone.add(name)
     if not gone:
@@ -218,8 +218,8 @@ def _inlined(system: System, whole: set[tuple[str, int]]) -> System:
     equations = tuple(
         replace(e, value=opened(e.value, e)) for e in system.equations if e.target not in gone
     )
-    tensors = tuple(t for t in system.tensors if t.name not in gone)
-    return replace(system, tensors=tensors, equations=equations)
+    left = tuple(t for t in system.tensors if t.name not in gone)
+    return replace(system, tensors=left, equations=equations)
 
 
 def _is_pointwise(reader: Equation, name: str) -> bool:

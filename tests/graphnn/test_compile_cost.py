@@ -4,6 +4,7 @@ import numpy as np
 
 import compiler
 from compiler.options import Options
+from compiler.scheduling.schedule import schedule
 from graphnn.functions import mean
 from graphnn.gradients import compute_gradients
 from graphnn.graph.lower import lower
@@ -31,6 +32,22 @@ def test_code_grows_linearly_with_distinct_layers():
     small, middle, large = (sizes_of_stages(*range(24, 24 - n, -1)) for n in (6, 12, 24))
     assert np.all(middle > small)
     assert np.all(large - middle <= 2.2 * (middle - small))
+
+
+def test_equal_layers_are_scheduled_once(monkeypatch):
+    """Twenty-four equal layers ask the schedule as often as four do."""
+    calls = []
+    monkeypatch.setattr(
+        "compiler.pipeline.schedule",
+        lambda kernel, *more: calls.append(kernel) or schedule(kernel, *more),
+    )
+
+    def counted(layers):
+        calls.clear()
+        sizes_of_stages(*[24] * layers)
+        return len(calls)
+
+    assert 0 < counted(24) <= counted(4)
 
 
 def test_equal_layers_share_their_code():
