@@ -139,7 +139,8 @@ class _Blocks:
     def _block(self) -> Range | None:
         """The blocks of rows, if there are some: as many rows as stay near."""
         rows, tiles = self.rows, self.rows.turns
-        count = math.ceil(tiles * rows.span * self.terms * self.bytes / NEAR)
+        terms = min(self.terms, BLOCK) if self.waits else self.terms
+        count = math.ceil(tiles * rows.span * terms * self.bytes / NEAR)
         if rows.extent >= SHARED * ROWS:
             count = math.ceil(count / SHARED) * SHARED
         if count == 1:
