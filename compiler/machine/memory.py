@@ -40,11 +40,11 @@ class Memory:
         self._types = {name: (t.shape, self.dtypes[name]) for name, t in self.tensors.items()}
         self.buffers: dict[str, Array] = {}
         self._positions = {tensor.name: k for k, tensor in enumerate(program.slots)}
-        self._written = [
-            tensor.name
-            for tensor in program.slots
-            if tensor.role == "output" or tensor.name in program.states
-        ]
+        self._names = tuple(self.tensors)
+        states = frozenset(program.states)
+        self._writes = np.array(
+            [t.role == "output" or t.name in states for t in program.slots], bool
+        )
         self._edges: list[int] | None = None  # where what is written begins and ends, in order
         self._spares: dict[str, Array] = {}  # memory of what was given away last
         self.table = (ctypes.c_void_p * (len(program.slots) + 2))()
@@ -52,6 +52,7 @@ class Memory:
         self.set_extra(0, self.arena)
         for tensor in program.slots:
             self.place(tensor.name, aligned_array(tensor.shape, tensor.dtype))
+        self._lengths = np.array([self.buffers[name].nbytes for name in self._names], np.uintp)
 
     def set_extra(self, number: int, array: Array) -> None:
         """The address after those of the tensors: of the arena, of the times."""
@@ -67,7 +68,7 @@ class Memory:
         return ctypes.addressof(self.table) + _WORD * self._positions[name]
 
     def is_written(self, name: str) -> bool:
-        return name in self._written
+        return bool(self._writes[self._positions[name]])
 
     def fitting(self, name: str, value: Any) -> Array:
         """``value`` as an array for this tensor. Raises `ArrayError` or `ArrayTypeError`."""
@@ -124,7 +125,7 @@ class Memory:
         if self.tensors[name].role != "input" or not (flags.c_contiguous and flags.aligned):
             return False
         if self._edges is None:
-            own = [self.buffers[each] for each in self._written]
+            own = [self.buffers[each] for each in self._names if self.is_written(each)]
             spans = sorted((a.ctypes.data, a.ctypes.data + a.nbytes) for a in own if a.nbytes)
             self._edges = [edge for span in spans for edge in span]
         start = array.ctypes.data
@@ -133,6 +134,12 @@ class Memory:
 
     def check_apart(self, name: str, array: Array) -> None:
         """`ArrayError` if a step would write to memory of something else."""
-        for other in self.buffers if self.is_written(name) else self._written:
-            if other != name and np.may_share_memory(array, self.buffers[other]):
-                raise ArrayError(f"{name}: the array shares its memory with that of {other}")
+        start, own = array.ctypes.data, self._positions[name]
+        starts = np.frombuffer(memoryview(self.table), np.uintp, len(self._lengths))
+        shared = (starts < start + array.nbytes) & (starts + self._lengths > start)
+        shared &= self._lengths > 0
+        shared[own] = False
+        for other in np.flatnonzero(shared if self._writes[own] else shared & self._writes):
+            raise ArrayError(
+                f"{name}: the array shares its memory with that of {self._names[other]}"
+            )
