@@ -27,7 +27,7 @@ from .graph.lower import lower
 from .graph.node import Constant, Input, Node, Parameter, require_node
 
 if TYPE_CHECKING:
-    from .optimizers import Updates
+    from .updates import Updates
 
 __all__ = ["Function", "evaluate", "explain", "function"]
 

@@ -29,7 +29,7 @@ from .layers.base import Layer, assign_all, positive
 from .layers.order import ordered_layers, ordered_parameters
 from .losses import Loss
 from .metrics import Metric
-from .optimizers import Optimizer, Updates
+from .optimizers import Optimizer
 from .random import Source
 from .summary import model_text, summary_text
 from .training.callbacks import Callback, History
@@ -47,6 +47,7 @@ from .training.loop import Position, listed, run, train
 from .training.objective import Settings, guessed_truth, measures_of, objective, per_output
 from .training.progress import shown, text, write
 from .training.steps import Steps, batch_values, plain
+from .updates import Updates
 
 __all__ = ["Model"]
 

@@ -22,8 +22,8 @@ from types import ModuleType
 from ..drawing.drawing import Drawing
 from ..graph.node import Node
 from ..model import Model
-from ..optimizers import Updates
 from ..training.callbacks import History
+from ..updates import Updates
 
 __all__ = ["Chapter", "Entry", "Example", "Figure", "Subject", "chapter", "entry"]
 

@@ -22,7 +22,7 @@ from ..graph.node import Constant, Node, Parameter
 from ..graph.operation import Operation
 from ..model import Model
 from ..notation import symbolic
-from ..optimizers import Updates
+from ..updates import Updates
 from .entry import Subject
 
 __all__ = [

@@ -11,7 +11,8 @@ import numpy as np
 from ..function import Function
 from ..gradients import compute_gradients
 from ..graph.node import Input
-from ..optimizers import Optimizer, Updates
+from ..optimizers import Optimizer
+from ..updates import Updates
 from .data import Samples
 from .objective import Objective
 
