@@ -16,7 +16,7 @@ from pathlib import Path
 from .errors import CompilerError
 from .target import Target, host
 
-__all__ = ["DEBUG_LEVELS", "OFF", "Options", "Settings", "cache_directory", "processors"]
+__all__ = ["DEBUG_LEVELS", "OFF", "WINDOWS", "Options", "Settings", "cache_directory", "processors"]
 
 DEBUG_LEVELS = (
     "nothing",
@@ -28,6 +28,7 @@ DEBUG_LEVELS = (
     "machine assembly",
 )
 OFF = "off"
+WINDOWS = ("auto", "direct", "winograd")
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of work in so many of time
 
 
@@ -41,6 +42,7 @@ class Settings:
     debug: int
     dump: Path | None
     ftz: bool
+    windows: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,12 @@ class Options:
     ``ftz`` flushes numbers too small to be normal (below 1.2e-38 in float32) to zero while a step runs. Processors
     take up to a hundred times as long for them, and what decays, such as the moments of a weight that is never used,
     comes there in the end and stays. Without it a step computes with them as exactly as with others.
+
+    ``windows`` says how sums over windows that move by single steps are computed. ``"direct"``: as they are written.
+    ``"winograd"``: for whole tiles of places at once, wherever that is possible. ``"auto"``: that way where it is
+    faster, and only in float32. It takes a quarter of the multiplications for 4 x 4 places and less than a half for
+    2 x 2, and rounds differently: relative to the largest result, errors are up to some 1e-5 and 1e-6 in float32, where
+    those of a direct sum are 1e-6; and an infinity or a NaN reaches all places of its tile.
     """
 
     target: Target | None = None
@@ -58,6 +66,12 @@ class Options:
     debug: int | None = None
     dump: str | Path | None = None
     ftz: bool = False
+    windows: str = "auto"
+
+    def __post_init__(self) -> None:
+        if self.windows not in WINDOWS:
+            known = ", ".join(WINDOWS)
+            raise CompilerError(f"windows: expected one of {known}, got {self.windows!r}")
 
     def settle(self, environment: Mapping[str, str] | None = None) -> Settings:
         """Fill what is open from the environment; CompilerError where a value has no sense."""
@@ -74,6 +88,7 @@ class Options:
             debug=debug or 0,
             dump=Path(dump) if dump else None,
             ftz=self.ftz,
+            windows=self.windows,
         )
 
 

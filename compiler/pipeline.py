@@ -6,13 +6,14 @@ Each stage takes a valid program and leaves one, and each can be printed: ``exec
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from .code.emit import emit
 from .explain import Explanation
-from .language.steps import Recurrence, Strand, step_lines
+from .language.steps import Recurrence, Strand, Together, step_lines
 from .language.system import System
 from .language.validate import validate
 from .machine import jit
@@ -31,6 +32,7 @@ from .rewriting.phases import phases
 from .rewriting.split import split
 from .rewriting.stabilize import stabilize
 from .rewriting.turn import turn
+from .rewriting.winograd import winograd
 from .scheduling.alike import Alike
 from .scheduling.distribute import distribute, distributed_lines, is_for_team
 from .scheduling.fuse import Fusion, fuse, fusion_lines
@@ -40,6 +42,7 @@ from .scheduling.lower import Storage, lower
 from .scheduling.plan import ITEM, Plan, copies, in_place, plan, with_own_values
 from .scheduling.schedule import schedule
 from .scheduling.strands import strands
+from .scheduling.together import joined, of_one_block, together
 
 __all__ = ["STAGES", "compile_system", "stages"]
 
@@ -51,11 +54,13 @@ STAGES = (
     "kept",
     "phases",
     "outside",
+    "winograd",
     "partial",
     "turn",
     "halo",
     "order",
     "fuse",
+    "together",
     "strands",
     "lower",
     "schedule",
@@ -127,8 +132,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     loosened = outside(phased)
     texts["outside"] = lambda: str(loosened)
 
+    # Windows are found while they are whole, before sums are cut and operands turned.
+    tiled = winograd(loosened, settings.windows, explanation.notes)
+    texts["winograd"] = lambda: str(tiled)
+
     # Sums are cut where they will stand, before operands are turned and padded for the loops that they get.
-    cut = partial(loosened, explanation.notes)
+    cut = partial(tiled, explanation.notes)
     texts["partial"] = lambda: str(cut)
 
     # Where an operand lies the wrong way, in a loop or not, is known when all contractions stand where they will be.
@@ -147,19 +156,24 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     fused = fuse(steps, padded)
     texts["fuse"] = lambda: "\n".join(fusion_lines(fused))
 
+    # What passes from one kernel to the next is known when there are no more to be found.
+    near = together(fused, padded, borders, explanation.notes)
+    texts["together"] = lambda: "\n".join(fusion_lines(near))
+
     # Which rows are independent of one another is a question to whole kernels, not to each equation.
-    cut_apart = strands(fused, padded, explanation.notes)
+    cut_apart = strands(near, padded, explanation.notes)
     texts["strands"] = lambda: "\n".join(fusion_lines(cut_apart))
 
     # How tensors lie in memory decides the addresses, so it is settled before there are any.
-    lies = layout(steps, padded)
+    lies = of_one_block(near, layout(steps, padded))
     storages = {t.name: Storage(t, borders[t.name], lies[t.name]) for t in padded.tensors}
     lowered = _lowered(cut_apart, storages)
     texts["lower"] = lambda: _text(lowered)
 
     # Tiles are chosen for each kernel on its own, once for those that are alike.
     once = frozenset(new for _, new in padded.updates)
-    scheduled = _each(lowered, Alike(lambda kernel, own: schedule(kernel, target, own), once))
+    own = Alike(lambda kernel, own: schedule(kernel, target, own), once)
+    scheduled = joined(_each(lowered, own), storages)
 
     # Whether a state may be overwritten depends on how kernels run through it; what may not is copied at the end.
     over = in_place(scheduled, storages, padded)
@@ -225,6 +239,7 @@ def _lowered(
     storages: Mapping[str, Storage],
     name: str = "kernel",
     outer: Sequence[tuple[Any, int]] = (),
+    numbers: Iterator[int] | None = None,
 ) -> tuple[Any, ...]:
     """Kernels in the place of equations; what has no element vanishes."""
     found: list[Any] = []
@@ -232,14 +247,17 @@ def _lowered(
         label = f"{name}_{k}"
         if isinstance(part, Fusion):
             if 0 not in part.equations[0].extents.values():
-                found.append(lower(part, label, storages, dict(outer)))
+                found.append(lower(part, label, storages, dict(outer), numbers))
         else:
             around = outer
             if isinstance(part, Recurrence):
                 around = (*outer, (part.index, part.size))
             elif isinstance(part, Strand):
                 around = (*outer, (part.index, part.stop))
-            found.append(replace(part, steps=_lowered(part.steps, storages, label, around)))
+            elif isinstance(part, Together):  # one kernel in the end, whose registers have numbers
+                around = (*outer, *part.extents)
+            one = count(1) if isinstance(part, Together) else None
+            found.append(replace(part, steps=_lowered(part.steps, storages, label, around, one)))
     return tuple(found)
 
 

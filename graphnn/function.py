@@ -38,20 +38,24 @@ def function(
     updates: Updates | None = None,
     training: bool | None = None,
     ftz: bool = False,
+    windows: str = "auto",
 ) -> Function:
     """Compile ``outputs`` (and ``updates``) as a function of arrays for ``inputs``.
 
     ``training`` None means training behaviour if there are updates, else inference. ``ftz`` flushes
     to zero what is too small to be a normal number (below 1.2e-38 in float32), for which processors
-    take up to a hundred times as long; by default it is computed exactly. Raises `GraphnnError`
-    when an input that the graph needs is not listed.
+    take up to a hundred times as long; by default it is computed exactly. ``windows`` chooses how
+    sums over windows are computed: "direct", as they are written; "winograd", for tiles of places at
+    once, with fewer multiplications and other rounding errors (`compiler.Options` has the figures);
+    "auto", the faster of the two in float32, direct otherwise. Raises `GraphnnError` when an input
+    that the graph needs is not listed.
 
     >>> x = Input((None, 3))
     >>> double = function([x], 2 * x)
     >>> double(np.ones((2, 3), "float32")).tolist()
     [[2.0, 2.0, 2.0], [2.0, 2.0, 2.0]]
     """
-    return Function(inputs, outputs, updates, training, ftz)
+    return Function(inputs, outputs, updates, training, ftz, windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,7 @@ class Function:
         updates: Updates | None = None,
         training: bool | None = None,
         ftz: bool = False,
+        windows: str = "auto",
     ) -> None:
         self.single = isinstance(outputs, Node)
         wanted = [outputs] if isinstance(outputs, Node) else list(outputs)
@@ -86,7 +91,7 @@ class Function:
                 raise GraphnnError(f"input {node.name} is given twice")
         self.updates = dict(updates.new_values) if updates is not None else {}
         self.training = bool(self.updates) if training is None else training
-        self.ftz = ftz
+        self.options = compiler.Options(ftz=ftz, windows=windows)
         self.graph = Graph([*self.outputs, *self.updates.values()], self.training)
         if self.updates:
             self._add_changes()
@@ -151,7 +156,7 @@ class Function:
 
     def _compile(self, sizes: Mapping[Symbol, int]) -> _Compiled:
         lowered = lower(self.outputs, self.updates, sizes, self.training)
-        executable = compiler.compile(lowered.system, compiler.Options(ftz=self.ftz))
+        executable = compiler.compile(lowered.system, self.options)
         for name, node in lowered.leaves.items():
             if isinstance(node, (Parameter, Constant)):
                 executable.bind(name, node.value)

@@ -41,6 +41,7 @@ def load_model(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Model:
                 loss_weights=saved.training.loss_weights,
                 weighted_metrics=_metrics(saved.training.weighted_metrics),
                 ftz=saved.training.ftz,
+                windows=saved.training.windows,
             )
             model.position = _fitting(saved.position, model.compiled().count)
     except GraphnnError as error:

@@ -158,13 +158,13 @@ class Model:
         loss_weights: Sequence[float] | Mapping[str, float] | None = None,
         weighted_metrics: Metrics | None = None,
         ftz: bool = False,
+        windows: str = "auto",
     ) -> None:
         """Choose how to train: names as in Keras, `gn.optimizers` objects, functions ``(y_true, y_pred) -> node``.
 
-        For several outputs ``loss`` and ``loss_weights`` are lists with one for each, or dicts by
-        the outputs' names, ``metrics`` lists or dicts of lists; an output whose loss is None is not
-        trained. ``weighted_metrics`` count samples by the weights that `fit` is given. ``ftz`` flushes subnormal
-        numbers to zero in everything that the model computes; see `function`.
+        For several outputs ``loss`` and ``loss_weights`` are lists with one for each, or dicts by the outputs' names,
+        ``metrics`` lists or dicts of lists; an output whose loss is None is not trained. ``weighted_metrics`` count
+        samples by the weights that `fit` is given. For ``ftz`` and ``windows`` see `function`.
         """
         # a Sequential that is not built yet will have one output
         outputs = [node.name for node in self.outputs] or [self.name]
@@ -181,6 +181,7 @@ class Model:
             [float(each) for each in per_output(factors, outputs, "loss_weights")],
             measures_of(weighted_metrics, outputs, "weighted_metrics"),
             ftz,
+            windows,
         )
         self.position = None
         self._steps = {}
@@ -316,8 +317,8 @@ class Model:
     def inference(self) -> Function:
         """From inputs to outputs, writing no weight."""
         if self._inference is None:
-            ftz = self.settings is not None and self.settings.ftz
-            self._inference = Function(self.inputs, self.outputs, training=False, ftz=ftz)
+            how = self.settings.options if self.settings else {}
+            self._inference = Function(self.inputs, self.outputs, training=False, **how)
         return self._inference
 
     # --- files ---------------------------------------------------------------------------------
@@ -387,7 +388,7 @@ class Model:
     def _new_steps(self, truths: list[Input], weights: list[Input | None]) -> Steps:
         settings = self.compiled()
         goal = objective(settings, self.outputs, truths, weights)
-        return Steps(self.inputs, goal, settings.optimizer, settings.ftz)
+        return Steps(self.inputs, goal, settings.optimizer, settings.options)
 
 
 def _listed(nodes: Node | Sequence[Node]) -> list[Node]:

@@ -1,20 +1,29 @@
 """Steps: what to do in which order.
 
 Step      := Equation | Recurrence(index, size, backward, (Step, ...)) | Window(index, start, stop, (Step, ...))
-             | Strands(count, (Strand(index, start, stop, (Step, ...)), ...))
-(later stages put kernels in the place of the equations, and make the strands)
+             | Strands(count, (Strand(index, start, stop, (Step, ...)), ...)) | Together(indices, (Step, ...), axes)
+(later stages put kernels in the place of the equations, and make the last two)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .expression import Index
+from .expression import Binder, Index, Number
 from .system import Equation
 
-__all__ = ["Recurrence", "Step", "Strand", "Strands", "Window", "equations", "step_lines"]
+__all__ = [
+    "Recurrence",
+    "Step",
+    "Strand",
+    "Strands",
+    "Together",
+    "Window",
+    "equations",
+    "step_lines",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,22 @@ class Strands:
     steps: tuple[Any, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Steps done one after the other for each value of some indices, these in any order.
+
+    What they hand on to one another lies in one place for all values; ``axes`` are those that the indices count.
+    """
+
+    indices: tuple[Binder, ...]
+    steps: tuple[Any, ...]
+    axes: Mapping[str, tuple[int, ...]]
+
+    @property
+    def extents(self) -> tuple[tuple[Index, int], ...]:
+        return tuple((i, int(n.value)) for i, n in self.indices if isinstance(n, Number))
+
+
 Step = Equation | Recurrence | Window | Strands
 
 
@@ -83,6 +108,10 @@ def step_lines(steps: Sequence[Step]) -> Iterator[str]:
                 yield from (f"    {line}" for line in step_lines(inner))
             case Strand(index, start, stop, inner):
                 yield f"for {index.name} in range({start}, {stop}):"
+                yield from (f"    {line}" for line in step_lines(inner))
+            case Together(_, inner):
+                sizes = ", ".join(f"{i.name}:{n}" for i, n in step.extents)
+                yield f"together for {sizes}:"
                 yield from (f"    {line}" for line in step_lines(inner))
             case _:
                 yield str(step)

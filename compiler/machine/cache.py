@@ -58,7 +58,7 @@ def module_key(text: str, target: Target, versions: str) -> str:
 
 def program_key(system: System, settings: Settings, versions: str) -> str:
     """Key of everything made from a system: found, it saves every stage."""
-    return _key("program", versions, astuple(settings.target), repr(system))
+    return _key("program", versions, astuple(settings.target), settings.windows, repr(system))
 
 
 @functools.cache  # one warning for one cause

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import pairwise, product
 from math import prod
 from typing import NamedTuple
 
@@ -120,14 +120,28 @@ def _zeros(system: System) -> Iterator[Equation]:
 
 
 def _covered(equation: Equation, tensor: Tensor) -> int | None:
-    """How many elements an equation defines, no two at one place; None where some may lie outside."""
+    """How many elements an equation defines, no two at one place; None where that is not known."""
+    left = equation.extents
+    total = 1
     for subscript, size in zip(equation.subscripts, tensor.shape, strict=True):
         span = bounds(subscript, equation.sizes)
         if span is None or not all(isinstance(end, Number) for end in span):
             return None
         if span[0].value < 0 or span[1].value >= size:  # type: ignore[attr-defined]
-            return None
-    return prod(equation.extents.values())
+            form = polynomial(subscript)
+            atoms = form.atoms()
+            if not atoms.keys() <= left.keys() or any(len(m) > 1 for m, _ in form.terms):
+                return None  # divided, multiplied, or an index of two subscripts
+            total *= _inside(subscript, {i: left.pop(i) for i in atoms}, size)  # type: ignore[call-overload, misc]
+    return total * prod(left.values())
+
+
+def _inside(subscript: Expr, extents: Mapping[Index, int], size: int) -> int:
+    """How many values of an affine subscript are places of an axis."""
+    form = polynomial(subscript)
+    ranges = ([int(c) * k for k in range(extents[m[0]])] for m, c in form.terms if m)  # type: ignore[index]
+    first = int(form.constant)
+    return sum(0 <= first + sum(steps) < size for steps in product(*ranges))
 
 
 # --- ordering ----------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ index of a recurrence.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import prod
 
@@ -43,7 +43,7 @@ from ..language.simplify import simplify
 from ..language.system import Equation, System, Tensor, reads
 from .split import carrying, piece
 
-__all__ = ["phases"]
+__all__ = ["inlined", "phases"]
 
 LARGEST = 4  # divisor
 MOST = 16  # equations that one becomes
@@ -54,7 +54,8 @@ Tensors = Mapping[str, Tensor]
 def phases(system: System, notes: list[Note] | None = None) -> System:
     """The same system, its equations cut by remainders."""
     whole = carrying(system)
-    system, tensors = _inlined(system, whole), system.by_name
+    tensors = system.by_name
+    system = inlined(system, lambda equation: _remainder(equation, whole) is not None)
     equations: list[Equation] = []
     for equation in system.equations:
         parts, rests = _parts(equation, tensors, whole, MOST)
@@ -189,7 +190,7 @@ def _size(size: Expr | None) -> int:
 # --- what only one other equation reads --------------------------------------------------------------------------
 
 
-def _inlined(system: System, whole: set[tuple[str, int]]) -> System:
+def inlined(system: System, is_cut: Callable[[Equation], bool]) -> System:
     """Equations that will be cut, as parts of the pointwise ones that alone read them."""
     definitions, tensors = Definitions(system), system.by_name
     readers: dict[str, list[Equation]] = {}
@@ -199,7 +200,7 @@ def _inlined(system: System, whole: set[tuple[str, int]]) -> System:
     new = {value for _, value in system.updates}
     gone: set[str] = set()
     for name, equation in definitions.equations.items():
-        if len(readers.get(name, ())) == 1 and _remainder(equation, whole) is not None:
+        if len(readers.get(name, ())) == 1 and is_cut(equation):
             (reader,) = readers[name]
             local = tensors[name].role == "local" and name not in new
             if local and _is_pointwise(reader, name):

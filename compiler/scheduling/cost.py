@@ -68,7 +68,8 @@ def traffic(kernel: Kernel, sizes: Mapping[str, tuple[int, int]]) -> int:
             touched[tensor, False] = touched.get((tensor, False), 0.0) + elements
         if isinstance(statement, Store):
             touched[statement.tensor, True] = touched.get((statement.tensor, True), 0.0) + elements
-    moved = ((sizes[t], n) for (t, _), n in touched.items() if t in sizes)
+    own = {panel.name for panel in kernel.panels}
+    moved = ((sizes[t], n) for (t, _), n in touched.items() if t in sizes and t not in own)
     return round(sum(min(n, elements) * item for (elements, item), n in moved))
 
 

@@ -33,12 +33,12 @@ Axes = tuple[int, ...]
 class Layout:
     """The axes, the one outermost in memory first; ``padding`` elements lie between two rows of the innermost.
 
-    All places along the axis ``again`` are one.
+    All places along the axes ``again`` are one.
     """
 
     axes: Axes
     padding: int = 0
-    again: int | None = None
+    again: Axes = ()
 
 
 def layout(steps: Sequence[Any], system: System) -> dict[str, Layout]:
@@ -50,7 +50,7 @@ def layout(steps: Sequence[Any], system: System) -> dict[str, Layout]:
     for t in system.tensors:
         rows = len(t.shape) > 1 and t.name in free and prod(t.shape) >= LARGE
         crowded = rows and t.shape[axes[t.name][-1]] % CROWDED == 0
-        found[t.name] = Layout(axes[t.name], LINE if crowded else 0, again.get(t.name))
+        found[t.name] = Layout(axes[t.name], LINE if crowded else 0, again.get(t.name, ()))
     return found
 
 
@@ -68,7 +68,7 @@ def _carried_first(steps: Sequence[Any], system: System, free: set[str]) -> dict
     return axes
 
 
-def _of_one_turn(steps: Sequence[Any], free: set[str]) -> dict[str, int]:
+def _of_one_turn(steps: Sequence[Any], free: set[str]) -> dict[str, Axes]:
     """The carried axis of each tensor of which every turn writes a part that no other turn reads."""
     found: dict[str, dict[tuple[int, int | None], None]] = {}  # in which loops, along which axis
     for loop, equation in _turns(steps, None):
@@ -79,7 +79,7 @@ def _of_one_turn(steps: Sequence[Any], free: set[str]) -> dict[str, int]:
             places = found.setdefault(element.tensor, {})
             places[id(loop), axis] = None
     return {
-        tensor: axis
+        tensor: (axis,)
         for tensor, places in found.items()
         for _, axis in places
         if tensor in free and len(places) == 1 and axis is not None

@@ -15,9 +15,10 @@ its storage included), the load gets a condition.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import count
 
 from ..errors import CompilerError
 from ..language.expression import (
@@ -56,7 +57,7 @@ from .loops import (
     Value,
 )
 
-__all__ = ["Storage", "lower"]
+__all__ = ["COMPUTED_AS", "Storage", "lower"]
 
 COMPUTED_AS = {
     "float32": "float",
@@ -97,7 +98,7 @@ class Storage:
     def _lengths(self) -> tuple[tuple[int, ...], int]:
         shape, strides, step = self.shape, [0] * len(self.layout.axes), 1
         for axis in reversed(self.layout.axes):
-            if axis == self.layout.again:
+            if axis in self.layout.again:
                 continue
             strides[axis] = step
             step = step * shape[axis] + (self.layout.padding if step == 1 else 0)
@@ -110,10 +111,14 @@ class Storage:
 
 
 def lower(
-    fusion: Fusion, name: str, storages: Mapping[str, Storage], outer: Mapping[Index, int]
+    fusion: Fusion,
+    name: str,
+    storages: Mapping[str, Storage],
+    outer: Mapping[Index, int],
+    numbers: Iterator[int] | None = None,
 ) -> Kernel:
-    """One kernel; ``outer`` are the carried indices around it with their sizes."""
-    lowering = _Lowering(storages, outer, fusion)
+    """One kernel; ``outer`` are the indices around it with their sizes, ``numbers`` those of its registers."""
+    lowering = _Lowering(storages, outer, fusion, numbers or count(1))
     body: tuple[Statement, ...] = lowering.statements(fusion)
     for index, size in reversed(fusion.equations[0].extents.items()):
         body = (Loop(Range(index.name, 0, size), body),)
@@ -124,7 +129,11 @@ class _Lowering:
     """The kernel in the making: values of one equation after the other."""
 
     def __init__(
-        self, storages: Mapping[str, Storage], outer: Mapping[Index, int], fusion: Fusion
+        self,
+        storages: Mapping[str, Storage],
+        outer: Mapping[Index, int],
+        fusion: Fusion,
+        numbers: Iterator[int],
     ) -> None:
         self.storages = storages
         self.sizes: dict[Index, Expr] = {i: expr(n) for i, n in outer.items()}
@@ -132,7 +141,7 @@ class _Lowering:
         self.passed: dict[Element, Value] = {}  # elements that equations before left in registers
         self.body: list[Statement] = []
         self.real = "float"
-        self.registers = 0
+        self.numbers = numbers
 
     def statements(self, fusion: Fusion) -> tuple[Statement, ...]:
         for equation in fusion.equations:
@@ -167,8 +176,7 @@ class _Lowering:
         return "double" if "float64" in read else "float"
 
     def register(self, type_: str) -> Register:
-        self.registers += 1
-        return Register(f"v{self.registers}", type_)
+        return Register(f"v{next(self.numbers)}", type_)
 
     # --- expressions ---------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from compiler.language.expression import Expr, Number, Symbol, expr
 from compiler.language.system import DTYPES
+from compiler.options import WINDOWS
 
 from ..errors import FormatError, GraphnnError
 from ..graph.application import Application
@@ -285,6 +286,7 @@ class _Decoder:
             weights,
             self.measures(record, "weighted_metrics"),
             record.has("ftz") and record.flag("ftz"),
+            record.one_of("windows", WINDOWS) if record.has("windows") else "auto",
         )
 
     def measures(self, record: Record, key: str) -> list[list[Measure]]:

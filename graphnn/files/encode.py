@@ -188,6 +188,7 @@ class _Encoder:
                 [self.measure(m) for m in each] for each in training.weighted_metrics
             ],
             "ftz": training.ftz,
+            "windows": training.windows,
         }
 
     def optimizer(self, optimizer: Optimizer) -> Json:

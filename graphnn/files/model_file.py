@@ -94,4 +94,5 @@ def _training(model: Model) -> Training | None:
         settings.loss_weights,
         described(settings.weighted_metrics, metric),
         settings.ftz,
+        settings.windows,
     )

@@ -59,6 +59,7 @@ class Training:
     loss_weights: Sequence[float]
     weighted_metrics: Sequence[Sequence[Measure]]
     ftz: bool = False
+    windows: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from compiler import Options
+
 from ..catalogue import define
 from ..errors import GraphnnError, ShapeError
 from ..functions import add, mean, multiply
@@ -33,6 +35,15 @@ class Settings:
     loss_weights: list[float]
     weighted_metrics: list[list[tuple[str, Metric]]]
     ftz: bool = False
+    windows: str = "auto"
+
+    def __post_init__(self) -> None:
+        Options(**self.options)  # refuses what it does not know
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """How everything that the model computes is compiled."""
+        return {"ftz": self.ftz, "windows": self.windows}
 
     @property
     def count(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -26,7 +27,7 @@ class Steps:
     given: list[Input]
     objective: Objective
     optimizer: Optimizer
-    ftz: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)  # of `Function`
 
     @property
     def inputs(self) -> list[Input]:
@@ -41,12 +42,12 @@ class Steps:
     @cached_property
     def train(self) -> Function:
         return Function(
-            self.inputs, self.objective.nodes, self.updates, training=True, ftz=self.ftz
+            self.inputs, self.objective.nodes, self.updates, training=True, **self.options
         )
 
     @cached_property
     def test(self) -> Function:
-        return Function(self.inputs, self.objective.nodes, training=False, ftz=self.ftz)
+        return Function(self.inputs, self.objective.nodes, training=False, **self.options)
 
 
 def batch_values(steps: Steps, results: list[np.ndarray], samples: Samples, as_dict: bool) -> Any:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import compiler
+import graphnn as gn
 from graphnn.errors import DtypeError, GraphnnError, ShapeError
 from graphnn.function import evaluate, function
 from graphnn.functions import exp, mean, sum
@@ -178,3 +179,20 @@ def test_the_interpreter_is_right_where_formulas_overflow(size):
     for found in (evaluate(y, {x: given}), function([x], y)(given)):
         np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
     assert np.isfinite(evaluate(y, {x: given}, literal=True)).all() == (size == 1)
+
+
+def test_windows_are_computed_as_asked() -> None:
+    """Directly or by tiles, up to rounding; anything else is refused when it is said, by models too."""
+    x = gn.Input((2, 8, 8, 4))
+    y = gn.layers.Conv2D(4, 3)(x)
+    given = np.random.default_rng(0).normal(size=(2, 8, 8, 4)).astype("float32")
+    results = {}
+    for windows in ("direct", "winograd"):
+        compiled = gn.function([x], y, windows=windows)
+        results[windows] = compiled(given)
+        assert ("tiles" in gn.explain(compiled, "order")) == (windows == "winograd")
+    np.testing.assert_allclose(results["winograd"], results["direct"], atol=1e-4)
+    with pytest.raises(gn.GraphnnError, match="got 'fast'"):
+        gn.function([x], y, windows="fast")
+    with pytest.raises(gn.GraphnnError, match="got 'fast'"):
+        gn.Model(x, y).compile("sgd", "mse", windows="fast")

@@ -1,0 +1,133 @@
+"""Windows: which sums are products of data, read at a place and some steps on, with something else.
+
+    y[n, h, o] = sum[i:3, c](x[n, h + i, c]*K[i, c, o])         to its places: the steps are bound
+    K'[i:3, c, o] = sum[n, h](x[n, h + i, c]*g[n, h, o])        to its window: the places are bound
+
+The one index of ``h + i`` that the sum binds is a plain subscript of the other operand. All that is no window belongs
+to the rows (n, repeated for all of it), to the channels (c, of the data) or to the filters (o, of the other alone).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..language.expression import Call, Element, Expr, Index, Number, Reduce, walk
+from ..language.integers import polynomial
+from ..language.system import Equation, System
+
+__all__ = ["LENGTH", "Window", "Windows", "windows"]
+
+LENGTH = 3  # steps of a window
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """An axis of the data that is read at ``place + sign*step + offset``."""
+
+    axis: int
+    place: Index
+    step: Index
+    sign: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """``sum(data*other)``, the windows along axes of the data, and what all other indices are."""
+
+    sum: Reduce
+    data: Element
+    other: Element
+    windows: tuple[Window, ...]
+    rows: tuple[Index, ...]
+    channels: tuple[Index, ...]
+    filters: tuple[Index, ...]
+    extents: Mapping[Index, int]
+    to_window: bool
+
+
+def windows(equation: Equation, system: System) -> Windows | None:
+    """The sum over windows in an equation, if there is one and all of its indices have a role."""
+    sums = [e for e in walk(equation.value) if isinstance(e, Reduce)]
+    if len(sums) != 1 or sums[0].kind != "sum" or not equation.is_plain:
+        return None
+    match sums[0].body:
+        case Call("*", (Element() as one, Element() as two)) if one.tensor != two.tensor:
+            found = (
+                _windows(equation, sums[0], *pair, system) for pair in ((one, two), (two, one))
+            )
+            return next((each for each in found if each is not None), None)
+    return None
+
+
+def _windows(
+    equation: Equation, sum_: Reduce, data: Element, other: Element, system: System
+) -> Windows | None:
+    free = equation.extents
+    bound = {b.index: int(b.size.value) for b in sum_.binders if isinstance(b.size, Number)}
+    plain = [s for s in other.subscripts if isinstance(s, Index)]
+    if len(set(plain)) != len(other.subscripts) or len(bound) != len(sum_.binders):
+        return None
+    found: list[Window] = []
+    beside: list[Index] = []
+    for axis, subscript in enumerate(data.subscripts):
+        window = _window(axis, subscript, free, bound)
+        if window is not None:
+            found.append(window)
+        elif isinstance(subscript, Index):
+            beside.append(subscript)
+        else:
+            return None
+    steps = {w.step in free for w in found}
+    moving = [i for w in found for i in (w.place, w.step)]
+    own = [i for i in beside if i not in plain]
+    shared = [i for i in beside if i in plain]
+    filters = [i for i in plain if i not in beside and i not in moving]
+    every = [*moving, *own, *shared, *filters]
+    roles = all(i in free for i in (*own, *filters)) and all(i in bound for i in shared)
+    apart = all((i in plain) == (i in bound) for i in moving)
+    if (
+        len(steps) != 1
+        or not roles
+        or not apart
+        or len(set(every)) != len(every)
+        or set(every) != {*free, *bound}
+    ):
+        return None
+    (to_window,) = steps
+    rows, channels = (shared, own) if to_window else (own, shared)
+    shape = system.by_name[other.tensor].shape
+    extents = {**free, **bound}
+    if to_window and any(shape[plain.index(w.place)] != extents[w.place] for w in found):
+        return None  # what lies behind the last place would count too
+    return Windows(
+        sum_,
+        data,
+        other,
+        tuple(found),
+        tuple(rows),
+        tuple(channels),
+        tuple(filters),
+        extents,
+        to_window,
+    )
+
+
+def _window(
+    axis: int, subscript: Expr, free: Mapping[Index, int], bound: Mapping[Index, int]
+) -> Window | None:
+    """A subscript ``place + step`` of a free and a bound index, the step over a window of `LENGTH`."""
+    form = polynomial(subscript)
+    terms = {m[0]: int(c) for m, c in form.terms if len(m) == 1 and isinstance(m[0], Index)}
+    if len(terms) != 2 or len(form.terms) != 2 + (form.constant != 0):
+        return None
+    ours, theirs = ([i for i in terms if i in own] for own in (free, bound))
+    if len(ours) != 1 or len(theirs) != 1:
+        return None
+    place, step = ours[0], theirs[0]
+    if bound[step] != LENGTH:
+        place, step = step, place
+    if {**free, **bound}[step] != LENGTH or terms[place] != 1 or abs(terms[step]) != 1:
+        return None
+    return Window(axis, place, step, terms[step], int(form.constant))

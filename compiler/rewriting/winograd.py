@@ -1,0 +1,379 @@
+"""Winograd: a sum over a window that moves by single steps is computed for a tile of places at once.
+
+Before:   y[n, h, w, o] = sum[i:3, j:3, c](x[n, h + i, w + j, c]*K[i, j, c, o])
+After:    y.window[p, q, c, o] = sum[i, j](G[p, i]*G[q, j]*K[i, j, c, o])
+          y.tiles[b, p, q, t, c] = sum[i:6, j:6](B[p, i]*B[q, j]*x[.., 4*.. + i, 4*t + j, c])
+          y.points[b, p, q, t, o] = sum[c](y.tiles[b, p, q, t, c]*y.window[p, q, c, o])
+          y[.., 4*.. + d, 4*t + e, o] = sum[p:6, q:6](A[p, d]*A[q, e]*y.points[b, p, q, t, o])
+
+16 places take 36 products in the place of 144. The matrices are those of `interpolation`; each is written out, along
+one axis after the other, as one equation for each of its rows. A gradient with respect to x is such a sum too. That
+with respect to K has its window among its results and its places in the sum; there the transforms are the transposes:
+
+          K'.points[p, q, c, o] = sum[b, t](x.tiles[b, p, q, t, c]*g.tiles[b, p, q, t, o])
+
+What lies between the equations is larger than what goes in. Blocks of tiles (the indices b) come first in all of it, so
+that a later stage can do all equations for one block before the next, and nothing between them leaves the cache.
+
+A result is not bound to its own window any more: errors are relative to the largest values around (see `Options`), and
+a value that is no number reaches all places of its tile. Declines where nothing is saved: few channels, few places; for
+what replaces a state; and, unless asked for, in other precisions than float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import ceil, prod
+
+from ..language.expression import (
+    Binder,
+    Element,
+    Expr,
+    Index,
+    Number,
+    Reduce,
+    expr,
+    fresh_index,
+    substitute,
+)
+from ..language.integers import normalize
+from ..language.notes import Note, note
+from ..language.system import Equation, System, Tensor
+from .interpolation import Matrix, combined, interpolation
+from .order import cycles
+from .phases import inlined
+from .tiling import Tiling, tiling
+from .windows import LENGTH, windows
+
+__all__ = ["winograd"]
+
+PARTS = (16, 8, 4, 2)  # of a sum over blocks
+MANY = 1 << 22  # elements of all parts of a sum
+
+Axes = tuple[Binder, ...]
+Places = Sequence[Expr]
+Read = Callable[[Places], Expr]
+Finish = Callable[[Places, Expr], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Axis:
+    """Values of an index, ``size`` at a time: ``outer`` count the blocks, ``inner`` the values in one."""
+
+    outer: Axes
+    inner: Axes
+    size: int
+
+    @property
+    def first(self) -> Expr:
+        """Where a block begins."""
+        total: Expr = expr(0)
+        for index, count in self.outer:
+            total = total * expr(count) + index
+        return normalize(total * self.size)
+
+    @property
+    def place(self) -> Expr:
+        return normalize(self.first + self.inner[0].index) if self.inner else self.first
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """An axis of an operand: all ``raw`` places of a block, of which those of a tile begin at ``stride*tile``."""
+
+    raw: Binder
+    tile: Axes = ()
+    stride: int = 0
+
+    def term(self, k: int) -> Expr:
+        """The k-th place of a tile."""
+        return self.tile[0].index * self.stride + k if self.tile else expr(k)
+
+
+def winograd(system: System, policy: str, notes: list[Note] | None = None) -> System:
+    """The system, its sums over windows by tiles; ``policy`` as in `Options`."""
+    if policy == "direct":
+        return system
+    cyclic = {e.target for cycle in cycles(system) for e in cycle}
+    states = {new for _, new in system.updates}
+
+    def found(equation: Equation) -> Tiling | str | None:
+        product = None if equation.target in cyclic else windows(equation, system)
+        if product is None:
+            return None
+        if equation.target in states:
+            return "declined: it replaces a state"
+        dtype = system.by_name[equation.target].dtype
+        if dtype != "float32" and (policy == "auto" or not dtype.startswith("float")):
+            return f"declined: {dtype} is added up as it is written"
+        return tiling(product, policy == "auto")
+
+    def is_cut(equation: Equation) -> bool:
+        tiles = found(equation)
+        return isinstance(tiles, Tiling) and not tiles.product.to_window
+
+    system = inlined(system, is_cut)
+    writer = _Writer(system)
+    for equation in system.equations:
+        tiles = found(equation)
+        if isinstance(tiles, Tiling):
+            writer.write(equation, tiles)
+        else:
+            writer.equations.append(equation)
+        if tiles is not None:
+            note(notes, "winograd", equation.target, str(tiles))
+    tensors = tuple(writer.tensors.values())
+    return replace(system, tensors=tensors, equations=tuple(writer.equations))
+
+
+# --- equations ---------------------------------------------------------------------------------------------------
+
+
+class _Writer:
+    """The equations so far."""
+
+    def __init__(self, system: System) -> None:
+        self.tensors = dict(system.by_name)
+        self.equations: list[Equation] = []
+
+    def write(self, equation: Equation, tiling: Tiling) -> None:
+        tiles = _Tiles(self, equation, tiling)
+        if tiling.product.to_window:
+            tiles.write_steps()
+        else:
+            tiles.write_places()
+
+
+class _Tiles:
+    """One sum by tiles: to points, products there, and back."""
+
+    def __init__(self, writer: _Writer, equation: Equation, tiling: Tiling) -> None:
+        self.writer, self.equation, self.outputs = writer, equation, tiling.outputs
+        product = self.product = tiling.product
+        self.transforms = interpolation(tiling.outputs, LENGTH)
+        self.taken: dict[Index, object] = dict.fromkeys(product.extents)
+        self.points = tuple(self.binder("p", len(self.transforms.data)) for _ in product.windows)
+        self.channels, self.filters = (
+            tuple(Binder(i, expr(product.extents[i])) for i in own)
+            for own in (product.channels, product.filters)
+        )
+        along = (*product.rows, *(w.place for w in product.windows))
+        self.axes = [
+            self.axis(i, n, size)
+            for i, n, size in zip(along, tiling.counts, tiling.sizes, strict=True)
+        ]
+        self.parts = self.in_parts() if product.to_window else ()
+        self.outer = tuple(b for axis in self.axes for b in axis.outer)
+        self.inner = tuple(b for axis in self.axes for b in axis.inner)
+        self.tiles = self.axes[len(product.rows) :]
+        self.rows: dict[Expr, Expr] = {
+            i: axis.place for i, axis in zip(product.rows, self.axes, strict=False)
+        }
+
+    def binder(self, hint: str, size: int) -> Binder:
+        """A new index."""
+        index = fresh_index(hint, self.taken)
+        self.taken[index] = None
+        return Binder(index, expr(size))
+
+    def axis(self, index: Index, count: int, size: int) -> _Axis:
+        blocks = ceil(count / size)
+        outer = (self.binder(f"{index.name}b", blocks),) if blocks > 1 else ()
+        return _Axis(outer, (self.binder(index.name, size),) if size > 1 else (), size)
+
+    def in_parts(self) -> Axes:
+        """The parts of a sum over blocks: some blocks along the first axis that can be cut."""
+        most = MANY // prod(map(_size, (*self.points, *self.channels, *self.filters)))
+        for k, axis in enumerate(self.axes):
+            blocks = prod(map(_size, axis.outer))
+            count = next((n for n in PARTS if n <= most and blocks % n == 0), 1)
+            if count > 1:
+                part = self.binder("part", count)
+                rest = Binder(axis.outer[0].index, expr(blocks // count))
+                self.axes[k] = replace(axis, outer=(part, rest) if blocks > count else (part,))
+                return (part,)
+        return ()
+
+    def write_places(self) -> None:
+        """The results are places: the points of each tile become those."""
+        product = self.product
+        tiles = self.tiled("tiles", self.data, self.transforms.data, self.channels)
+        own = (*self.channels, *self.filters)
+        steps = [_Side(self.binder(w.step.name, LENGTH)) for w in product.windows]
+        window = self.spread("window", self.window, steps, self.transforms.window, ((), (), own))
+        beside = (*self.inner, *self.filters)
+        value: Expr = tiles * window
+        if self.channels:
+            value = Reduce("sum", value, self.channels)
+        space = (*self.outer, *self.points, *beside)
+        points = self.define("points", space, value)
+        axes = tuple(self.binder("a", self.outputs) for _ in product.windows)
+
+        def finish(places: Places, found: Expr) -> None:
+            moved: dict[Expr, Expr] = dict(self.rows)
+            for w, axis, place in zip(product.windows, self.tiles, places, strict=True):
+                moved[w.place] = normalize(axis.place * self.outputs + place)
+            self.result(moved, found, (*self.outer, *axes[:-1], *beside))
+
+        self.gather("places", points, space, axes, _transposed(self.transforms.outputs), finish)
+
+    def write_steps(self) -> None:
+        """The results are steps of the window: the points of all tiles are added up before they become those."""
+        product = self.product
+        tiles = self.tiled("tiles", self.data, self.transforms.data, self.channels)
+        given = self.tiled("given", self.given, self.transforms.outputs, self.filters)
+        value: Expr = tiles * given
+        if self.inner:
+            value = Reduce("sum", value, self.inner)
+        results = (*self.points, *self.channels, *self.filters)
+        rest = tuple(b for b in self.outer if b not in self.parts)
+        points = self.define("parts", (*self.parts, *results), value, rest)
+        if self.parts:
+            points = self.define("points", results, Reduce("sum", points, self.parts))
+        axes = tuple(self.binder(w.step.name, LENGTH) for w in product.windows)
+
+        def finish(steps: Places, found: Expr) -> None:
+            self.result(self.stepped(steps), found, (*axes[:-1], *self.channels, *self.filters))
+
+        self.gather("steps", points, results, axes, _transposed(self.transforms.window), finish)
+
+    # --- operands ------------------------------------------------------------------------------------------------
+
+    def data(self, places: Places) -> Expr:
+        """The data at places of a block."""
+        subscripts = [substitute(s, self.rows) for s in self.product.data.subscripts]
+        for w, axis, place in zip(self.product.windows, self.tiles, places, strict=True):
+            offset = w.offset - (LENGTH - 1 if w.sign < 0 else 0)
+            subscripts[w.axis] = normalize(axis.first * self.outputs + place + offset)
+        return Element(self.product.data.tensor, tuple(subscripts))
+
+    def given(self, places: Places) -> Expr:
+        """The other operand at places of a block."""
+        moved = dict(self.rows)
+        for w, axis, place in zip(self.product.windows, self.tiles, places, strict=True):
+            moved[w.place] = normalize(axis.first * self.outputs + place)
+        return substitute(self.product.other, moved)
+
+    def window(self, steps: Places) -> Expr:
+        """The other operand at steps of the window."""
+        return substitute(self.product.other, self.stepped(steps))
+
+    def stepped(self, steps: Places) -> dict[Expr, Expr]:
+        """Steps of the window, in the direction in which it moves through the data."""
+        pairs = zip(self.product.windows, steps, strict=True)
+        return {w.step: s if w.sign > 0 else normalize(LENGTH - 1 - s) for w, s in pairs}
+
+    # --- transforms ----------------------------------------------------------------------------------------------
+
+    def tiled(self, name: str, read: Read, matrix: Matrix, last: Axes) -> Element:
+        """The points of all tiles of a block."""
+        rows = len(self.product.rows)
+        reach = len(matrix[0]) - self.outputs
+        sides = [
+            _Side(
+                self.binder(w.place.name, self.outputs * axis.size + reach),
+                axis.inner,
+                self.outputs,
+            )
+            for w, axis in zip(self.product.windows, self.tiles, strict=True)
+        ]
+        inner = tuple(b for axis in self.axes[:rows] for b in axis.inner)
+        return self.spread(name, read, sides, matrix, (self.outer, inner, last))
+
+    def spread(
+        self,
+        name: str,
+        read: Read,
+        sides: Sequence[_Side],
+        matrix: Matrix,
+        around: tuple[Axes, Axes, Axes],
+    ) -> Element:
+        """Terms become points along one axis after the other; ``around`` is before, between and behind them."""
+        outer, rows, last = around
+        for k, side in enumerate(sides):
+            later = tuple(s.raw for s in sides[k + 1 :])
+            done = tuple(b for s in sides[: k + 1] for b in s.tile)
+            terms = [read((side.term(n), *_indices(later))) for n in range(len(matrix[0]))]
+            before, after = (*outer, *self.points[:k]), (*rows, *done, *later, *last)
+            label = name if k == len(sides) - 1 else f"{name}.{k + 1}"
+            element = self.each(label, before, self.points[k], after, combined(matrix, terms))
+            read = _reader(element, later)
+        return element
+
+    def gather(
+        self, name: str, points: Element, space: Axes, axes: Axes, matrix: Matrix, finish: Finish
+    ) -> None:
+        """Points become results along one axis after the other; ``finish`` takes those of the last."""
+        element = points
+        for k, axis in enumerate(axes):
+            at, read = space.index(self.points[k]), _reader(element, (self.points[k],))
+            values = combined(matrix, [read((expr(n),)) for n in range(len(matrix[0]))])
+            if k == len(axes) - 1:
+                for n, value in enumerate(values):
+                    finish((*_indices(axes[:k]), expr(n)), value)
+            else:
+                before, after = space[:at], space[at + 1 :]
+                element = self.each(f"{name}.{k + 1}", before, axis, after, values)
+                space = (*before, axis, *after)
+
+    # --- equations -----------------------------------------------------------------------------------------------
+
+    def each(
+        self, name: str, before: Axes, axis: Binder, after: Axes, values: Sequence[Expr]
+    ) -> Element:
+        """A new tensor, with an equation for each of its places along one axis."""
+        space = (*before, axis, *after)
+        tensor = self.tensor(name, space)
+        for n, value in enumerate(values):
+            places = (*_indices(before), expr(n), *_indices(after))
+            self.add(Equation(tensor, places, (*before, *after), value))
+        return Element(tensor, _indices(space))
+
+    def define(self, name: str, space: Axes, value: Expr, blocks: Axes = ()) -> Element:
+        """A new tensor with one equation, which adds up what some blocks give."""
+        tensor = self.tensor(name, space)
+        first = tuple(b for b in space if b in self.outer)
+        indices = (*first, *blocks, *(b for b in space if b not in first))
+        self.add(Equation(tensor, _indices(space), indices, value, accumulate=bool(blocks)))
+        return Element(tensor, _indices(space))
+
+    def result(self, moved: Mapping[Expr, Expr], value: Expr, space: Axes) -> None:
+        """The equation itself at some places, where its sum is known."""
+        known = {self.product.sum: value, **moved}
+        subscripts = tuple(substitute(s, moved) for s in self.equation.subscripts)
+        whole = substitute(self.equation.value, known)
+        self.add(replace(self.equation, subscripts=subscripts, indices=space, value=whole))
+
+    def tensor(self, name: str, axes: Axes) -> str:
+        known, target = self.writer.tensors, self.equation.target
+        name = f"{target}.{name}"
+        while name in known:
+            name += "_"
+        known[name] = Tensor(name, tuple(map(_size, axes)), known[target].dtype)
+        return name
+
+    def add(self, equation: Equation) -> None:
+        self.writer.equations.append(replace(equation, origin=self.equation.origin))
+
+
+def _reader(element: Element, axes: Axes) -> Read:
+    """The element at other places along some axes."""
+
+    def read(places: Places) -> Expr:
+        return substitute(element, dict(zip(_indices(axes), places, strict=True)))
+
+    return read
+
+
+def _indices(axes: Axes) -> tuple[Expr, ...]:
+    return tuple(b.index for b in axes)
+
+
+def _transposed(matrix: Matrix) -> Matrix:
+    return tuple(zip(*matrix, strict=True))
+
+
+def _size(binder: Binder) -> int:
+    assert isinstance(binder.size, Number)
+    return int(binder.size.value)

@@ -1,0 +1,342 @@
+"""Together: kernels that hand large tensors on are done block by block, so that these never leave the cache.
+
+Before:   for n:32, t:1000, i:64:    V[n, t, i] = ...
+          for n:32, t:1000, o:64:    M[n, t, o] = sum[i](V[n, t, i]*U[i, o])
+          for n:32, o:64:            y[n, o] = max[t](M[n, t, o])
+After:    together for n:32:
+              for t:1000, i:64:      V[n, t, i] = ...                         all n in the same place
+              for t:1000, o:64:      M[n, t, o] = sum[i](V[n, t, i]*U[i, o])
+              for o:64:              y[n, o] = max[t](M[n, t, o])
+
+Each kernel reads what another one defines only at the same values of some indices, and nobody else reads that. Those
+indices become loops around all of them, which the threads share; each has memory for one block only. After they have
+been scheduled, each on its own, the kernels become one, in which these tensors are panels.
+
+Declines where the tensors are small as they are, or a block of them would still be too large to stay near; and for a
+sum of products that would be left with too few rows for what it reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from math import prod
+from typing import Any
+
+from ..language.expression import (
+    Binder,
+    Expr,
+    Index,
+    Number,
+    Reduce,
+    elements,
+    free_indices,
+    fresh_index,
+    substitute,
+    walk,
+)
+from ..language.notes import Note, note
+from ..language.steps import Together
+from ..language.system import Equation, System, reads
+from .fuse import Fusion, fusions
+from .layout import Layout
+from .loops import Kernel, Loop, Panel, Range
+from .lower import COMPUTED_AS, Storage
+
+__all__ = ["joined", "of_one_block", "together"]
+
+FAR = 1 << 18  # elements handed on: fewer stay near anyway
+NEAR = 160_000  # elements of a block that stay near
+ROWS = 6  # of a product, at least, that read the same operand
+
+Borders = Mapping[str, tuple[tuple[int, int], ...]]
+Members = tuple[int, ...]
+Loops = list[dict[int, Index]]  # of each loop: the index of each member
+
+
+def together(
+    parts: Sequence[Any], system: System, borders: Borders, notes: list[Note] | None = None
+) -> tuple[Any, ...]:
+    """The program with such kernels as one part."""
+    groups = _Groups(parts, system, borders)
+    for name in sorted(groups.handed, key=lambda n: -groups.sizes[n]):
+        groups.unite(*groups.handed[name])
+    return tuple(groups.program(notes))
+
+
+class _Groups:
+    """Which parts of a program are done together; each alone at first."""
+
+    def __init__(self, parts: Sequence[Any], system: System, borders: Borders) -> None:
+        self.parts = parts
+        self.sizes = {t.name: prod(t.shape) for t in system.tensors}
+        self.written = [_written(part) for part in parts]
+        self.read = [_read(part) for part in parts]
+        self.handed = self._handed(system, borders)
+        if sum(self.sizes[n] for n in self.handed) < FAR:
+            self.handed = {}
+        self.after = self._after() if self.handed else []
+        self.group: dict[int, Members] = {k: (k,) for k in range(len(parts))}
+        self.loops: dict[Members, Loops] = {}
+
+    def _handed(self, system: System, borders: Borders) -> dict[str, tuple[int, int]]:
+        """Tensors that one kernel defines and one later one reads, with the two."""
+        free = set(system.names("local")) - {new for _, new in system.updates}
+        ends: dict[str, tuple[list[int], list[int]]] = {}
+        for k, (written, read) in enumerate(zip(self.written, self.read, strict=True)):
+            for own, side in ((written, 0), (read, 1)):
+                for name in own:
+                    ends.setdefault(name, ([], []))[side].append(k)
+        return {
+            t.name: (writers[0], readers[0])
+            for t in system.tensors
+            if t.name in free and t.name in ends and t.dtype.startswith("float")
+            for writers, readers in [ends[t.name]]
+            if len(writers) == len(readers) == 1 and writers < readers
+            if all(isinstance(self.parts[k], Fusion) for k in (*writers, *readers))
+            if not any(e.accumulate for e in self.parts[writers[0]].equations)
+            if not any(side for axis in borders[t.name] for side in axis)
+        }
+
+    def _after(self) -> list[list[int]]:
+        """Of each part those that must come after it."""
+        found: list[list[int]] = [[] for _ in self.parts]
+        touched: dict[str, list[tuple[int, bool]]] = {}
+        for k in range(len(self.parts)):
+            for name in dict.fromkeys((*self.read[k], *self.written[k])):
+                writes = name in self.written[k]
+                for other, wrote in touched.get(name, ()):
+                    if writes or wrote:
+                        found[other].append(k)
+                touched.setdefault(name, []).append((k, writes))
+        return found
+
+    # --- which ---------------------------------------------------------------------------------------------------
+
+    def unite(self, one: int, other: int) -> None:
+        """Do two groups together if that is possible."""
+        members = tuple(sorted({*self.group[one], *self.group[other]}))
+        loops = self.around(members)
+        if loops and self.is_whole(members):
+            self.group |= dict.fromkeys(members, members)
+            self.loops[members] = loops
+
+    def is_whole(self, members: Members) -> bool:
+        """Can they be done with nothing else in between?"""
+        seen: set[int] = set()
+        stack = [n for k in members for n in self.after[k] if n not in members]
+        while stack:
+            for k in self.group[stack.pop()]:
+                if k in members:
+                    return False
+                if k not in seen:
+                    seen.add(k)
+                    stack += self.after[k]
+        return True
+
+    def around(self, members: Members) -> Loops:
+        """The loops around some kernels, the fewest that leave little enough inside; none if that cannot be."""
+        handed = [n for n, ends in self.handed.items() if {*ends} <= {*members}]
+        inside = {
+            n
+            for k in members
+            for n in self.written[k]
+            if any(n in self.read[m] for m in members if m != k)
+        }
+        left = sum(self.sizes[n] for n in handed)
+        if inside != {*handed} or left < FAR:
+            return []
+        loops: Loops = []
+        for each in self.common(members, handed):
+            if left <= NEAR:
+                break
+            loops.append(each)
+            left //= _extents(self.parts[members[0]])[each[members[0]]]
+        if left > NEAR:
+            return []
+        taken = {k: {each[k] for each in loops} for k in members}
+        worth = all(
+            _is_worth(e, taken[k], handed) for k in members for e in self.parts[k].equations
+        )
+        return loops if worth else []
+
+    def common(self, members: Members, handed: Sequence[str]) -> Iterator[dict[int, Index]]:
+        """Indices that all members have in common, as each calls it: at one axis of all that is handed on."""
+        for index in _extents(self.parts[members[0]]):
+            known = {members[0]: index}
+            for _ in members:  # as often as one could tell one more
+                if not all(self.spread(known, name) for name in handed):
+                    break
+            else:
+                if len(known) == len(members):
+                    yield known
+
+    def spread(self, known: dict[int, Index], name: str) -> bool:
+        """From one end of a tensor to the other: how is the index called there? False if there is none."""
+        ends = self.handed[name]
+        ours, theirs = (_places(self.parts[k], name) for k in ends)
+        for end, places, other, others in (
+            (ends[0], ours, ends[1], theirs),
+            (ends[1], theirs, ends[0], ours),
+        ):
+            if end not in known:
+                continue
+            for axis in range(len(places[0])):
+                if any(place[axis] != known[end] for place in places):
+                    continue
+                found = {place[axis] for place in others}
+                (index, *more) = found
+                if more or index not in _extents(self.parts[other]):
+                    continue
+                if known.setdefault(other, index) == index:
+                    return True
+            return False
+        return True
+
+    # --- the program ---------------------------------------------------------------------------------------------
+
+    def program(self, notes: list[Note] | None) -> Iterator[Any]:
+        """All parts, each behind those that it needs."""
+        before: list[list[int]] = [[] for _ in self.parts]
+        for k, following in enumerate(self.after):
+            for n in following:
+                before[n].append(k)
+        done: set[int] = set()
+
+        def emit(part: int) -> Iterator[Any]:
+            members = self.group[part]
+            done.update(members)
+            for k in members:
+                for n in before[k]:
+                    if n not in done:
+                        yield from emit(n)
+            if len(members) == 1:
+                yield self.parts[part]
+                return
+            made = self.made(members)
+            last = made.steps[-1].equations[0].target
+            sizes = "*".join(str(n) for _, n in made.extents)
+            note(notes, "together", last, f"{len(members)} kernels, {sizes} times")
+            yield made
+
+        for part in range(len(self.parts)):
+            if part not in done:
+                yield from emit(part)
+
+    def made(self, members: Members) -> Together:
+        """Some kernels as one part, no two of their indices with the same name."""
+        loops = self.loops[members]
+        first = self.parts[members[0]]
+        taken: dict[Index, object] = {}
+        names = []
+        for each in loops:
+            names.append(fresh_index(each[members[0]].name, taken))
+            taken[names[-1]] = None
+        sizes = dict(first.indices)
+        binders = tuple(
+            Binder(n, sizes[each[members[0]]]) for n, each in zip(names, loops, strict=True)
+        )
+        steps = []
+        for k in members:
+            moved: dict[Index, Index] = {each[k]: n for n, each in zip(names, loops, strict=True)}
+            for index in _extents(self.parts[k]):
+                if index not in moved:
+                    moved[index] = fresh_index(index.name, taken)
+                    taken[moved[index]] = None
+            steps.append(_inside(self.parts[k], moved, names))
+        handed = tuple(n for n, ends in self.handed.items() if {*ends} <= {*members})
+        axes = {n: self.axes(n, loops) for n in handed}
+        return Together(binders, tuple(steps), axes)
+
+    def axes(self, name: str, loops: Loops) -> tuple[int, ...]:
+        """The axes of a tensor that the loops count."""
+        writer = self.handed[name][0]
+        (place, *_) = _places(self.parts[writer], name)
+        return tuple(place.index(each[writer]) for each in loops)
+
+
+def _inside(fusion: Fusion, moved: Mapping[Index, Index], loops: Sequence[Index]) -> Fusion:
+    """A kernel within loops."""
+    values: dict[Any, Expr] = dict(moved)
+    indices = tuple(Binder(moved[i], n) for i, n in fusion.indices if moved[i] not in loops)
+    equations = tuple(
+        replace(
+            e,
+            indices=indices,
+            subscripts=tuple(substitute(s, values) for s in e.subscripts),
+            value=substitute(e.value, values),
+        )
+        for e in fusion.equations
+    )
+    return replace(fusion, indices=indices, equations=equations)
+
+
+def _is_worth(equation: Equation, loops: set[Index], handed: Sequence[str]) -> bool:
+    """Do enough rows of each product read the same, and does all that was handed on change within a block?"""
+    left = {i: n for i, n in equation.extents.items() if i not in loops and n > 1}
+    bound = {
+        b.index: b.size for e in walk(equation.value) if isinstance(e, Reduce) for b in e.binders
+    }
+    moving = {*left, *(i for i, n in bound.items() if n != Number(Fraction(1)))}
+    if any(e.tensor in handed and not moving & free_indices(e).keys() for e in reads(equation)):
+        return False
+    for sum_ in (e for e in walk(equation.value) if isinstance(e, Reduce) and e.kind == "sum"):
+        operands = dict.fromkeys(elements(sum_.body))
+        shared = [i for i in left if any(i not in free_indices(e) for e in operands)]
+        rows = prod(left[i] for i in shared if i != equation.subscripts[-1])
+        if len(operands) > 1 and rows < ROWS:
+            return False
+    return True
+
+
+def _places(fusion: Fusion, name: str) -> list[tuple[Expr, ...]]:
+    """Where a kernel defines or reads a tensor."""
+    written = [e.subscripts for e in fusion.equations if e.target == name]
+    return written + [r.subscripts for e in fusion.equations for r in reads(e) if r.tensor == name]
+
+
+def _written(part: Any) -> dict[str, None]:
+    return {e.target: None for fusion in fusions([part]) for e in fusion.equations}
+
+
+def _read(part: Any) -> dict[str, None]:
+    """What a part reads of what others define."""
+    found = (r.tensor for f in fusions([part]) for e in f.equations for r in reads(e))
+    own = part.kept if isinstance(part, Fusion) else ()
+    return {name: None for name in found if name not in own}
+
+
+def _extents(fusion: Fusion) -> dict[Index, int]:
+    return fusion.equations[0].extents
+
+
+# --- after scheduling --------------------------------------------------------------------------------------------
+
+
+def of_one_block(parts: Sequence[Any], lies: Mapping[str, Layout]) -> dict[str, Layout]:
+    """How tensors lie, those that are handed on within a block with room for one block."""
+    found = dict(lies)
+    for part in parts:
+        if isinstance(part, Together):
+            found |= {n: replace(lies[n], again=axes) for n, axes in part.axes.items()}
+    return found
+
+
+def joined(parts: Sequence[Any], storages: Mapping[str, Storage]) -> tuple[Any, ...]:
+    """The program with one kernel for all that are done together."""
+    return tuple(_joined(p, storages) if isinstance(p, Together) else p for p in parts)
+
+
+def _joined(part: Together, storages: Mapping[str, Storage]) -> Kernel:
+    panels: dict[str, Panel] = {}
+    for name in part.axes:
+        storage = storages[name]
+        panels[name] = Panel(name, COMPUTED_AS[storage.tensor.dtype], storage.size)
+    for panel in (p for kernel in part.steps for p in kernel.panels):
+        before = panels.get(panel.name, panel)
+        panels[panel.name] = replace(panel, length=max(panel.length, before.length))
+    body = tuple(s for kernel in part.steps for s in kernel.body)
+    for index, size in reversed(part.extents):
+        body = (Loop(Range(index.name, 0, size), body),)
+    return Kernel(part.steps[0].name, (), body, tuple(panels.values()))
