@@ -48,7 +48,7 @@ from .windows import LENGTH, windows
 
 __all__ = ["winograd"]
 
-PARTS = (16, 8, 4, 2)  # of a sum over blocks
+PARTS = 16  # of a sum over blocks, at most
 MANY = 1 << 22  # elements of all parts of a sum
 
 Axes = tuple[Binder, ...]
@@ -187,11 +187,12 @@ class _Tiles:
         most = MANY // prod(map(_size, (*self.points, *self.channels, *self.filters)))
         for k, axis in enumerate(self.axes):
             blocks = prod(map(_size, axis.outer))
-            count = next((n for n in PARTS if n <= most and blocks % n == 0), 1)
+            few = min(PARTS, most, blocks // 2)
+            count = next((n for n in range(few, 1, -1) if blocks % n == 0), 1)
             if count > 1:
                 part = self.binder("part", count)
                 rest = Binder(axis.outer[0].index, expr(blocks // count))
-                self.axes[k] = replace(axis, outer=(part, rest) if blocks > count else (part,))
+                self.axes[k] = replace(axis, outer=(part, rest))
                 return (part,)
         return ()
 

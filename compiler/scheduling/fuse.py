@@ -7,7 +7,8 @@ The value passes in a register; it is stored only if someone else reads it. An e
 depends on, or, side by side with others, a later one that reads what it reads too (the gates of a cell become one
 kernel): so nothing has to move past anything. Declines, with the reason kept in ``Fusion.declined``, where the
 index spaces differ, where a value is read at another place, where both sides reduce (they would compete for
-registers), side by side where one does, and for accumulating equations, whose places may coincide.
+registers), side by side where one does or defines but a part of its target, and for accumulating equations, whose
+places may coincide.
 """
 
 from __future__ import annotations
@@ -17,7 +18,17 @@ from dataclasses import dataclass, field, replace
 from math import gcd
 from typing import Any
 
-from ..language.expression import Binder, Element, Expr, Index, Reduce, expr, substitute, walk
+from ..language.expression import (
+    Binder,
+    Element,
+    Expr,
+    Index,
+    Number,
+    Reduce,
+    expr,
+    substitute,
+    walk,
+)
 from ..language.integers import bounds, integer_difference, polynomial
 from ..language.steps import Recurrence, Window, step_lines
 from ..language.system import Equation, System, reads
@@ -102,7 +113,8 @@ def _place(
     last = max((written.get(t, -1) for t in (equation.target, *tensors)), default=-1)
     beside = max((read.get(t, -1) for t in tensors), default=-1)
     reason = ""
-    for place in dict.fromkeys((last, max(last, beside))):
+    whole = not any(isinstance(s, Number) for s in equation.subscripts)
+    for place in dict.fromkeys((last, max(last, beside) if whole else last)):
         if place >= 0 and isinstance(parts[place], Fusion):
             joined = _join(parts[place], equation)
             if isinstance(joined, Fusion):

@@ -46,7 +46,7 @@ from .lower import COMPUTED_AS, Storage
 
 __all__ = ["joined", "of_one_block", "together"]
 
-FAR = 1 << 18  # elements handed on: fewer stay near anyway
+FAR = 1 << 19  # elements handed on: fewer stay near anyway
 NEAR = 160_000  # elements of a block that stay near
 ROWS = 6  # of a product, at least, that read the same operand
 
@@ -162,14 +162,22 @@ class _Groups:
         return loops if worth else []
 
     def common(self, members: Members, handed: Sequence[str]) -> Iterator[dict[int, Index]]:
-        """Indices that all members have in common, as each calls it: at one axis of all that is handed on."""
+        """Indices that all members have in common, as each calls it: at one axis of all that is handed on.
+
+        None along which neighbours are written: those are computed together anyway.
+        """
         for index in _extents(self.parts[members[0]]):
             known = {members[0]: index}
             for _ in members:  # as often as one could tell one more
                 if not all(self.spread(known, name) for name in handed):
                     break
             else:
-                if len(known) == len(members):
+                if len(known) == len(members) and not any(
+                    index in free_indices(e.subscripts[-1])
+                    for k, index in known.items()
+                    for e in self.parts[k].equations
+                    if e.subscripts
+                ):
                     yield known
 
     def spread(self, known: dict[int, Index], name: str) -> bool:

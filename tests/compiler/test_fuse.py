@@ -109,6 +109,21 @@ def test_fuse_puts_no_reader_before_what_it_needs() -> None:
     assert [e.target for e in (*first.equations, *third.equations)] == ["y", "w"]
 
 
+def test_fuse_declines_beside_for_a_part() -> None:
+    """What defines a part of its target waits for the kernel of all parts, near those who need them."""
+    parts = [
+        equation(element("z", k, "n", "i"), element("x", "n", "i") * (k + 2), n=4, i=6)
+        for k in range(2)
+    ]
+    first, second = _fused(
+        (X, Y, tensor("z", 2, 4, 6, role="output")),
+        equation(element("y", "n", "i"), element("x", "n", "i") + 1, n=4, i=6),
+        *parts,
+    )
+    assert [e.target for e in first.equations] == ["y"]
+    assert [e.target for e in second.equations] == ["z", "z"]
+
+
 def test_fuse_declines_beside_a_reduction() -> None:
     """The registers of a contraction are not for those who only read the same."""
     fusions_ = _fused(
