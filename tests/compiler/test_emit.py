@@ -42,6 +42,62 @@ def test_matrix_product_spills_nothing(size: int) -> None:
     assert len(hot.splitlines()) < 2 * multiplies + 10
 
 
+def _window(stride: int = 1) -> System:
+    """``y[n, w, o] = sum[j, c](x[n, stride*w + j, c]*K[j, c, o])``."""
+    product = element("x", "n", Index("w") * stride + Index("j"), "c") * element("K", "j", "c", "o")
+    value = reduction("sum", product, j=3, c=48)
+    return System(
+        (
+            tensor("x", 4, 28 * stride + 2, 48),
+            tensor("K", 3, 48, 64),
+            tensor("y", 4, 28, 64, role="output"),
+        ),
+        (equation(element("y", "n", "w", "o"), value, n=4, w=28, o=64),),
+    )
+
+
+def _window_gradient() -> System:
+    """``K[j, c, o] = sum[n, w](x[n, w + j, c]*g[n, w, o])``."""
+    product = element("x", "n", Index("w") + Index("j"), "c") * element("g", "n", "w", "o")
+    value = reduction("sum", product, n=4, w=28)
+    return System(
+        (
+            tensor("x", 4, 30, 48),
+            tensor("g", 4, 28, 64),
+            tensor("K", 3, 48, 64, role="output"),
+        ),
+        (equation(element("K", "j", "c", "o"), value, j=3, c=48, o=64),),
+    )
+
+
+def _recurrence() -> System:
+    """``h[n, t, u] = tanh(x[n, t, u] + sum[k](h[n, t - 1, k]*U[k, u]))``."""
+    before = element("h", "n", Index("t") - 1, "k") * element("U", "k", "u")
+    value = Call("tanh", (element("x", "n", "t", "u") + reduction("sum", before, k=96),))
+    return System(
+        (
+            tensor("x", 32, 10, 96),
+            tensor("U", 96, 96),
+            tensor("h", 32, 10, 96, role="output"),
+        ),
+        (equation(element("h", "n", "t", "u"), value, n=32, t=10, u=96),),
+    )
+
+
+@pytest.mark.parametrize(
+    "system",
+    [_window(), _window(2), _window_gradient(), _recurrence()],
+    ids=["window", "strides", "gradient", "recurrence"],
+)
+def test_contractions_spill_nothing(system: System) -> None:
+    """Nor does any other loop of multiply-adds: of windows, their gradients, recurrences."""
+    assembly = _stage(system, "assembly")
+    loops = [block.split("\n\tj", 1)[0] for block in re.split(r"\n(?=\.LBB)", assembly)]
+    hot = [loop for loop in loops if loop.count("vfmadd231ps\t") >= 8 and "(%rsp)" in loop]
+    assert _hottest(assembly).count("vfmadd") >= 8
+    assert hot == []
+
+
 def test_equal_kernels_are_written_once() -> None:
     """Twenty layers of one size need the code of one."""
     names = ["x", *(f"z{k}" for k in range(20)), "y"]
