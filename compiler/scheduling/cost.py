@@ -20,6 +20,7 @@ from .loops import (
     Statement,
     Store,
     loads,
+    statements,
     values,
     walk,
 )
@@ -31,11 +32,21 @@ _AT_ONCE = 2.0  # vector instructions that begin in one cycle
 _CHAINED = 2.0  # slots that an instruction takes where the next one waits for its result
 _MOVED = 4.0  # slots that a vector takes from or to memory
 _SHARED = 0.2  # of a slot: a load in a contraction, where lanes share most of them
+_FAR = 1 << 20  # bytes that the nearer caches do not keep
+_RATE = 8.0  # of them a cycle
+_BYTES = 4  # of an element, mostly
 _MOVES = ("convert", "wrap", "inside", "where")
 
 
 def cycles(kernel: Kernel) -> float:
-    """Cycles of one call, about."""
+    """Cycles of one call, about: of its instructions, or of what it moves if that comes from far away."""
+    moved = _touched(kernel) * _BYTES
+    total = moved / _RATE * _AT_ONCE if moved > _FAR else 0.0
+    return max(total, _instructions(kernel)) / _AT_ONCE
+
+
+def _instructions(kernel: Kernel) -> float:
+    """Slots for instructions that one call takes, about."""
     total = 0.0
     for statement, turns, _, around in _weighed(kernel.body, (), 1.0, 1.0):
         own = sum(map(instructions, _applied(statement)))
@@ -46,7 +57,20 @@ def cycles(kernel: Kernel) -> float:
             places += [statement.address] if isinstance(statement, Store) else []
             own = _CHAINED * own + _MOVED * sum(_moves(place, around) for place in places)
         total += own * turns
-    return total / _AT_ONCE
+    return total
+
+
+def _touched(kernel: Kernel) -> int:
+    """Elements of all tensors that one call reads or writes, but for those that data choose."""
+    ranges = [s.range for s in statements(kernel.body) if isinstance(s, Loop)]
+    ranges += [r for s in statements(kernel.body) if isinstance(s, Fold) for r in s.ranges]
+    extents = {r.index: r.stop for r in ranges}  # of what is left over, too, which comes last
+    found: dict[str, int] = {}
+    places = [(load.tensor, load.address) for load in kernel.loads]
+    for tensor, address in (*places, *((s.tensor, s.address) for s in kernel.stores)):
+        count = math.prod(extents.get(i, 1) for i, _ in address.terms)
+        found[tensor] = max(count, found.get(tensor, 0))
+    return sum(found.values())
 
 
 def operations(kernel: Kernel) -> int:

@@ -101,6 +101,13 @@ def test_declines_when_the_work_is_small() -> None:
     assert "@wait" not in explanation("emit")
 
 
+@pytest.mark.parametrize("rows", [1, 4])
+def test_a_large_matrix_times_few_vectors_is_shared(rows: int) -> None:
+    """The instructions are few, but what they wait for comes from afar."""
+    assert any("turns" in line for line in _plan(matrix_product(rows, 1024, 1024)))
+    assert not any("turns" in line for line in _plan(matrix_product(rows, 256, 256)))
+
+
 def test_one_waits_for_what_another_wrote() -> None:
     """Two products of which the second reads the first have one meeting between them."""
     one = reduction("sum", element("A", "i", "k") * element("B", "k", "j"), k=256)
