@@ -11,7 +11,16 @@ An operation is one line of index notation; shape, gradient, picture and native 
 
 from typing import TYPE_CHECKING
 
-from . import activations, callbacks, initializers, layers, losses, metrics, optimizers
+from . import (
+    activations,
+    callbacks,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    optimizers,
+    regularizers,
+)
 from .activations import leaky_relu, linear, relu, sigmoid, softmax, tanh
 from .errors import CompilerError, DtypeError, FormatError, GraphnnError, NotationError, ShapeError
 from .function import Function, evaluate, explain, function
@@ -127,6 +136,7 @@ __all__ = [
     "op",
     "optimizers",
     "power",
+    "regularizers",
     "relu",
     "reshape",
     "set_seed",

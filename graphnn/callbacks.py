@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -46,9 +46,11 @@ class Monitor:
         self.name, self.sign, self.min_delta = name, 1.0 if greater else -1.0, abs(min_delta)
         self.best: float | None = None
 
-    def value(self, logs: Logs) -> float:
-        """Raises `GraphnnError` where nothing of that name is logged."""
+    def value(self, logs: Logs, params: Mapping[str, Any]) -> float | None:
+        """None after an epoch that was not validated; raises `GraphnnError` where the name is never logged."""
         if self.name not in logs:
+            if self.name.startswith("val_") and params.get("validates"):
+                return None
             raise GraphnnError(f"{self.name} is not among what is logged: {', '.join(logs)}")
         return logs[self.name]
 
@@ -93,8 +95,8 @@ class EarlyStopping(Callback):
         return self.watched.best
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        value = self.watched.value(logs)
-        if epoch < self.start_from_epoch:
+        value = self.watched.value(logs, self.params)
+        if value is None or epoch < self.start_from_epoch:
             return
         self.wait += 1
         if self.watched.improves(value):
@@ -159,8 +161,10 @@ class ModelCheckpoint(Callback):
             self._save(logs)
 
     def _save(self, logs: Logs) -> None:
-        if self.save_best_only and not self.watched.improves(self.watched.value(logs)):
-            return
+        if self.save_best_only:
+            value = self.watched.value(logs, self.params)
+            if value is None or not self.watched.improves(value):
+                return
         try:
             path = Path(self.filepath.format(epoch=self.epoch + 1, **logs))
         except KeyError as error:
@@ -216,7 +220,9 @@ class ReduceLROnPlateau(Callback):
         self.wait = self.resting = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        value = self.watched.value(logs)
+        value = self.watched.value(logs, self.params)
+        if value is None:
+            return
         if self.resting:
             self.resting, self.wait = self.resting - 1, 0
         if self.watched.improves(value):
@@ -256,7 +262,9 @@ class CSVLogger(Callback):
         assert self.file is not None
         writer = csv.writer(self.file, delimiter=self.separator)
         if not self.names:
-            self.names = list(logs)
+            names = [name for name in logs if not name.startswith("val_")]
+            validated = [f"val_{name}" for name in names] if self.params.get("validates") else []
+            self.names = [*names, *validated]
             writer.writerow(["epoch", *self.names])
         writer.writerow([epoch, *(logs.get(name, "NA") for name in self.names)])
         self.file.flush()

@@ -29,7 +29,7 @@ from .graph.node import Constant, Input, Node, Parameter, require_node
 if TYPE_CHECKING:
     from .updates import Updates
 
-__all__ = ["Function", "evaluate", "explain", "function"]
+__all__ = ["Function", "as_input", "evaluate", "explain", "function"]
 
 
 def function(
@@ -84,7 +84,7 @@ class Function:
         self.outputs = [_computed(require_node(node, "each output")) for node in wanted]
         if isinstance(inputs, Node):
             raise GraphnnError(f"expected a list of inputs, got {inputs!r}")
-        self.inputs = [_as_input(node) for node in inputs]
+        self.inputs = [as_input(node) for node in inputs]
         self._dtypes = [np.dtype(node.dtype) for node in self.inputs]
         for k, node in enumerate(self.inputs):
             if node in self.inputs[:k]:
@@ -203,7 +203,8 @@ def explain(what: Explainable, stage: str | None = None) -> str:
     return what.explain(stage)
 
 
-def _as_input(node: object) -> Input:
+def as_input(node: object) -> Input:
+    """The node if it is an input."""
     if not isinstance(node, Input):
         raise GraphnnError(f"expected gn.Input nodes as inputs, got {node!r}")
     return node

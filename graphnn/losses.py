@@ -4,7 +4,8 @@ Each is a formula that gives one value per sample (in a sequence one per step), 
 in training with a weight for each sample if there are any: ``t`` stands for the truth, ``p`` for
 the prediction, ``x`` for logits. Probabilities are neither normalised nor clipped. With
 ``from_logits=True`` the activation is part of the formula, so that its gradient comes out as the
-textbook's ``p - t``. Keras's class names make such a function with its options set:
+textbook's ``p - t``. ``reduction`` may be "sum" instead, or None for a value of each sample, see `reduction`.
+Keras's class names make such a function with its options set:
 
     model.compile("adam", CategoricalCrossentropy(from_logits=True))
 """
@@ -13,15 +14,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial, wraps
-from typing import Any, ParamSpec
+from functools import partial
+from typing import Any
 
 from .catalogue import Domain, define, with_attributes
 from .errors import DtypeError, GraphnnError, ShapeError
-from .functions import mean
 from .graph.application import Result
 from .graph.node import Node, require_node, unique_name
 from .graph.operation import Operation, op
+from .reduction import reduced
 
 __all__ = [
     "ALIASES",
@@ -32,7 +33,6 @@ __all__ = [
     "MeanAbsoluteError",
     "MeanSquaredError",
     "SparseCategoricalCrossentropy",
-    "averaged",
     "binary_crossentropy",
     "categorical_crossentropy",
     "configured",
@@ -45,13 +45,11 @@ __all__ = [
     "names_of",
     "options_of",
     "sparse_categorical_crossentropy",
-    "values_by",
     "values_of",
 ]
 
 Loss = Callable[[Node, Node], Node]
 Shape = tuple[int, ...]
-P = ParamSpec("P")
 
 _SIGMOID = "p[...] = 1/(1 + exp(-x[...]))\n"
 _SOFTMAX = "p[..., i] = exp(x[..., i])/sum[j](exp(x[..., j]))\n"
@@ -143,34 +141,6 @@ _sparse_categorical_logits = _sparse(
 _column = op("y[..., i:1] = x[...]", "column")
 
 
-_VALUES: dict[Callable[..., Node], Callable[..., Node]] = {}
-
-
-def averaged(
-    name: str, over: Callable[[Node], Node] = mean
-) -> Callable[[Callable[P, Node]], Callable[P, Node]]:
-    """Of a function that gives a value for each sample make one that gives their mean, as a node of that name."""
-
-    def decorate(values: Callable[P, Node]) -> Callable[P, Node]:
-        @wraps(values)
-        def average(*args: P.args, **options: P.kwargs) -> Node:
-            result = over(values(*args, **options))
-            result.name = unique_name(name)
-            return result
-
-        _VALUES[average] = values
-        return average
-
-    return decorate
-
-
-def values_by(function: Callable[..., Node]) -> Callable[..., Node]:
-    """The function that gives a value for each sample, where this one gives their mean; else itself."""
-    if isinstance(function, partial):
-        return partial(values_by(function.func), *function.args, **function.keywords)
-    return _VALUES.get(function, function)
-
-
 def values_of(operation: Operation, each: str, **operands: object) -> Node:
     """What an operation gives for ``each`` sample."""
     application = operation.apply(operation.bind((), operands), name=unique_name(each))
@@ -178,7 +148,7 @@ def values_of(operation: Operation, each: str, **operands: object) -> Node:
     return application.result(target)
 
 
-@averaged("loss")
+@reduced("loss", by_element=True)
 def mean_squared_error(y_true: object, y_pred: Node) -> Node:
     """``mean((p - t)**2)`` over everything."""
     return values_of(
@@ -186,7 +156,7 @@ def mean_squared_error(y_true: object, y_pred: Node) -> Node:
     )
 
 
-@averaged("loss")
+@reduced("loss", by_element=True)
 def mean_absolute_error(y_true: object, y_pred: Node) -> Node:
     """``mean(abs(p - t))`` over everything."""
     return values_of(
@@ -194,7 +164,7 @@ def mean_absolute_error(y_true: object, y_pred: Node) -> Node:
     )
 
 
-@averaged("loss")
+@reduced("loss", by_element=True)
 def binary_crossentropy(
     y_true: object, y_pred: Node, from_logits: bool = False, label_smoothing: float = 0.0
 ) -> Node:
@@ -206,7 +176,7 @@ def binary_crossentropy(
     return _entropy(_binary, truth, y_pred, from_logits, label_smoothing)
 
 
-@averaged("loss")
+@reduced("loss")
 def categorical_crossentropy(
     y_true: object, y_pred: Node, from_logits: bool = False, label_smoothing: float = 0.0
 ) -> Node:
@@ -233,7 +203,7 @@ def _entropy(
     return values_of(operation, "losses", **{"x" if logits else "p": prediction, "t": truth})
 
 
-@averaged("loss")
+@reduced("loss")
 def sparse_categorical_crossentropy(
     y_true: object, y_pred: Node, from_logits: bool = False
 ) -> Node:

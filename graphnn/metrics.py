@@ -21,7 +21,6 @@ from .graph.operation import Operation
 from .losses import (
     ALIASES,
     LOSSES,
-    averaged,
     binary_crossentropy,
     categorical_crossentropy,
     known,
@@ -32,9 +31,9 @@ from .losses import (
     names_of,
     options_of,
     sparse_categorical_crossentropy,
-    values_by,
     values_of,
 )
+from .reduction import averaged, values_by
 
 __all__ = [
     "BinaryAccuracy",

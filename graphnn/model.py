@@ -12,7 +12,7 @@ another, of the same nodes, which writes no weight.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,13 +22,14 @@ from . import losses, optimizers
 from .errors import GraphnnError
 from .files.model_file import save_model
 from .files.weights import load_weights, save_weights
-from .function import Function
+from .function import Function, as_input
 from .graph.graph import Graph
-from .graph.node import Input, Node, Parameter, require_node, unique_name
-from .layers.base import Layer, assign_all, positive
+from .graph.node import Input, Node, Parameter, require_node
+from .layers.base import Layer, positive
 from .layers.order import ordered_layers, ordered_parameters
 from .losses import Loss
 from .metrics import Metric
+from .nested import check_nodes, outputs_for
 from .optimizers import Optimizer
 from .random import Source
 from .summary import model_text, summary_text
@@ -56,8 +57,10 @@ Losses = str | Loss | Sequence[str | Loss | None] | Mapping[str, str | Loss | No
 Metrics = Sequence[str | Metric | Sequence[str | Metric] | None] | Mapping[str, Any]
 
 
-class Model:
+class Model(Layer):
     """The network from ``inputs`` to ``outputs`` (nodes, or lists of them).
+
+    A model is a layer, too: called on other nodes it gives its outputs for those, with the same weights.
 
     Raises `GraphnnError` where an output needs an input that is not listed.
 
@@ -76,7 +79,8 @@ class Model:
         outputs: Node | Sequence[Node],
         name: str | None = None,
     ) -> None:
-        self.name = name or unique_name("model")
+        super().__init__(name=name)
+        self.built = True  # with its graph
         self.stop_training = False
         self.settings: Settings | None = None
         self.random = Source()
@@ -85,7 +89,7 @@ class Model:
 
     def _define(self, inputs: Node | Sequence[Node], outputs: Node | Sequence[Node]) -> None:
         self.single_output = isinstance(outputs, Node)
-        self.inputs = [_input(node) for node in _listed(inputs)]
+        self.inputs = [as_input(node) for node in _listed(inputs)]
         self.outputs = [require_node(node, "each output of a model") for node in _listed(outputs)]
         self.graph = Graph(self.outputs)
         for node in self.graph.inputs:
@@ -121,14 +125,6 @@ class Model:
         for layer in self.layers:
             layer.trainable = value
 
-    def get_weights(self) -> list[np.ndarray]:
-        """Copies of the values of `weights`."""
-        return [p.value.copy() for p in self.weights]
-
-    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
-        """Overwrite the values of `weights`. Raises `ShapeError` before anything is written."""
-        assign_all(self.weights, weights, self.name)
-
     def get_layer(self, name: str) -> Layer:
         """The layer of that name."""
         layers = {layer.name: layer for layer in self.layers}
@@ -144,8 +140,17 @@ class Model:
         """The inputs, the outputs, and the equations of each layer."""
         return model_text(self)
 
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.name}>"
+    # --- as a layer ----------------------------------------------------------------------------
+
+    def call(self, *inputs: Node) -> Any:
+        """The outputs for other inputs; weights are shared, masks of dropout are drawn anew."""
+        check_nodes(self.name, self.inputs, inputs)
+        nodes = outputs_for(self.inputs, self.outputs, inputs, self.calls + 1)
+        return nodes[0] if self.single_output else nodes
+
+    @property
+    def learnt(self) -> list[Parameter]:
+        return [p for layer in self.layers for p in layer.learnt]
 
     # --- training ------------------------------------------------------------------------------
 
@@ -218,6 +223,7 @@ class Model:
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
+        validation_freq: int | Container[int] = 1,
         *,
         resume: bool = False,
     ) -> History:
@@ -225,9 +231,9 @@ class Model:
 
         ``x`` and ``y`` are arrays, lists of them or dicts by name, or ``x`` alone gives batches
         ``(x, y)`` or ``(x, y, sample_weight)``: any iterable, ``steps_per_epoch`` of it for each
-        epoch. ``validation_data`` is like either; ``validation_split`` keeps the last share of the
-        samples instead. ``sample_weight`` has a weight for each sample, or each step of each (a
-        mask is one of 0 and 1), ``class_weight`` one for each class, in training only.
+        epoch. ``validation_data`` is like either, ``validation_split`` keeps the last share of the samples instead;
+        both serve after each ``validation_freq``-th epoch, or those in it. ``sample_weight`` has a weight for each
+        sample, or each step of each (a mask is one of 0 and 1), ``class_weight`` one for each class, in training only.
 
         ``resume`` goes on where the last `fit` on arrays stood, or stood when the model was saved,
         be it within an epoch: the same arguments then lead to the same result as if there had been
@@ -256,6 +262,7 @@ class Model:
             shuffle=shuffle and isinstance(feed, ArrayFeed),
             position=start_of(self, feed, resume, initial_epoch),
             validate=partial(run, validation) if validation is not None else None,
+            validation_freq=validation_freq,
             callbacks=[callbacks] if isinstance(callbacks, Callback) else list(callbacks or ()),
             style=style,
         )
@@ -387,15 +394,9 @@ class Model:
 
     def _new_steps(self, truths: list[Input], weights: list[Input | None]) -> Steps:
         settings = self.compiled()
-        goal = objective(settings, self.outputs, truths, weights)
+        goal = objective(settings, self.outputs, truths, weights, self.losses)
         return Steps(self.inputs, goal, settings.optimizer, settings.options)
 
 
 def _listed(nodes: Node | Sequence[Node]) -> list[Node]:
     return [nodes] if isinstance(nodes, Node) else list(nodes)
-
-
-def _input(node: Node) -> Input:
-    if not isinstance(node, Input):
-        raise GraphnnError(f"the inputs of a model are gn.Input nodes, got {node!r}")
-    return node

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from .errors import GraphnnError
-from .graph.node import Input, Node
+from .graph.node import Input, Node, outermost
 from .layers.base import Layer
 from .model import Model
 from .training.data import first_array
@@ -48,18 +49,34 @@ class Sequential(Model):
             self._define(self.inputs, layer(self.outputs[0]))
         self._chain.append(layer)
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
+    def build(self, input_shape: Sequence[int | None], dtype: str | None = None) -> None:  # type: ignore[override]
         """Make the input, batch included and first, and with it all parameters."""
         if self.inputs:
             raise GraphnnError(f"{self.name} is built already")
         if not self._chain:
             raise GraphnnError(f"{self.name} has no layers yet")
-        first = self._chain[0]
-        node: Node = Input(input_shape, dtype=getattr(first, "input_dtype", "float32"))
-        source = node
-        for layer in self._chain:
-            node = layer(node)
+        with outermost():
+            source = Input(input_shape, dtype=dtype or self.input_dtype)
+            node: Node = source
+            for layer in self._chain:
+                node = layer(node)
         self._define(source, node)
+
+    def use(self, inputs: Sequence[Node], training: bool | None = None, **options: Any) -> Any:
+        """As of every model; one that has no input yet is built for samples of this shape and dtype."""
+        if not self.inputs and inputs and isinstance(inputs[0], Node):
+            self.build((None, *inputs[0].shape[1:]), inputs[0].dtype)
+        return super().use(inputs, training, **options)
+
+    @property
+    def input_dtype(self) -> str:  # type: ignore[override]
+        """Of the input that is there, or that the first layer would take."""
+        if self.inputs:
+            return self.inputs[0].dtype
+        first = self._chain[0] if self._chain else None
+        if isinstance(first, Model) and first.inputs:
+            return first.inputs[0].dtype
+        return getattr(first, "input_dtype", "float32")
 
     @property
     def layers(self) -> list[Layer]:

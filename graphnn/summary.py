@@ -22,7 +22,7 @@ def summary_text(model: Model) -> str:
     rows += [(f"{n.name} (Input)", _shape_text(n), "0") for n in model.inputs]
     for what in ordered_layers(model.outputs):
         kind = what.kind if isinstance(what, Layer) else what.operation.name
-        own = what.parameters if isinstance(what, Layer) else []
+        own = what.weights if isinstance(what, Layer) else []
         last = _last_node(model, what)
         shape = "unused" if last is None else _shape_text(last)
         rows.append((f"{what.name} ({kind})", shape, f"{_count(own):,}"))

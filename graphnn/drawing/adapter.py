@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from compiler.language.expression import Element, Expr, Index, elements
 from compiler.language.text import expression_text
@@ -22,7 +22,8 @@ _ROLES = {"forward": "operation", "gradient": "gradient", "update": "update"}
 
 def picture(graph: Graph, title: str = "", loss: Node | None = None) -> Picture:
     """All of ``graph``; the application that computes ``loss`` is marked."""
-    boxes = [_leaf(graph, node) for node in graph.nodes if _is_leaf(node)]
+    readers = _readers(graph)
+    boxes = [_leaf(graph, node, readers) for node in graph.nodes if _is_leaf(node)]
     boxes += [_box(graph, a, loss) for a in graph.applications]
     arrows = [arrow for a in graph.applications for arrow in _arrows(graph, a)]
     pairs = [(_id(graph, a.differentiates), _id(graph, a)) for a in _gradients(graph)]
@@ -45,9 +46,25 @@ def _id(graph: Graph, application: Application | None) -> str:
     return next(graph.symbols[r] for r in application.results.values() if r in graph.symbols)
 
 
-def _leaf(graph: Graph, node: Node) -> Box:
+def _readers(graph: Graph) -> dict[Node, set[tuple[str, ...]]]:
+    """The layers of the applications that read a node on the way forward."""
+    found: dict[Node, set[tuple[str, ...]]] = {}
+    for application in graph.applications:
+        if application.role == "forward":
+            for node in application.operands.values():
+                found.setdefault(node, set()).add(application.scope)
+    return found
+
+
+def _leaf(graph: Graph, node: Node, readers: Mapping[Node, set[tuple[str, ...]]]) -> Box:
     kind = next(word for cls, word in _LEAVES if isinstance(node, cls))
-    return Box(graph.symbols[node], node.name, node.type, (), kind, node.scope, repr(node))
+    # a weight of a model that was called on nodes is drawn within that model
+    homes = readers.get(node, set())
+    within = (
+        len(homes) == 1 and node.scope and all(h[-len(node.scope) :] == node.scope for h in homes)
+    )
+    (place,) = homes if within else (node.scope,)
+    return Box(graph.symbols[node], node.name, node.type, (), kind, place, repr(node))
 
 
 def _box(graph: Graph, application: Application, loss: Node | None) -> Box:

@@ -19,6 +19,7 @@ from compiler.language.expression import Expr, Number, Symbol, expr
 from compiler.language.system import DTYPES
 from compiler.options import WINDOWS
 
+from .. import regularizers
 from ..errors import FormatError, GraphnnError
 from ..graph.application import Application
 from ..graph.node import Choice, Constant, Input, Node, Parameter, graph_role
@@ -135,9 +136,7 @@ class _Decoder:
             case "input":
                 return self.input(record)
             case "parameter":
-                return Parameter(
-                    self.array(record), record.text("name"), trainable=record.flag("trainable")
-                )
+                return self.parameter(record)
             case "constant":
                 return self.constant(record)
             case "choice":
@@ -167,6 +166,19 @@ class _Decoder:
         node = Input((), record.text("name"), record.one_of("dtype", tuple(DTYPES)))
         node.dims = tuple(dims)
         return node
+
+    def parameter(self, record: Record) -> Parameter:
+        penalty = None
+        if record.has("regularizer"):
+            penalty = regularizers.get(
+                self.operation(*self.entry("operations", record, "regularizer"))
+            )
+        return Parameter(
+            self.array(record),
+            record.text("name"),
+            trainable=record.flag("trainable"),
+            regularizer=penalty,
+        )
 
     def array(self, record: Record, key: str = "array") -> np.ndarray:
         name = record.text(key, self.limits.name)
@@ -200,7 +212,11 @@ class _Decoder:
         sides = [self.at(record, record.values.get(side)) for side in ("training", "inference")]
         if sides[0].dtype != sides[1].dtype:
             raise record.wrong("inference", "of the same dtype as training")
-        return Choice(sides[0], sides[1], changes)
+        found = Choice(sides[0], sides[1], changes)
+        found.always = record.flag("always") if record.has("always") else None
+        if record.has("layer"):
+            found.layer = self.layer(*self.entry("layers", record, "layer"))
+        return found
 
     # --- operations ----------------------------------------------------------------------------
 
@@ -261,9 +277,10 @@ class _Decoder:
     def layer(self, number: int, record: Record) -> SavedLayer:
         if number not in self.layers:
             layer = SavedLayer(record.text("name"), record.text("kind"), record.flag("trainable"))
-            for trainable, key in ((True, "learnt"), (False, "kept")):
-                for node in record.items(key):
-                    layer.adopt(self.a(Parameter, record, node), trainable)
+            learnt = {self.a(Parameter, record, node) for node in record.items("learnt")}
+            for node in record.items("weights"):
+                weight = self.a(Parameter, record, node)
+                layer.adopt(weight, weight in learnt)
             self.layers[number] = layer
         return self.layers[number]
 

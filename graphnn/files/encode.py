@@ -20,10 +20,11 @@ from ..errors import GraphnnError
 from ..graph.application import Application, Result
 from ..graph.node import Choice, Constant, Input, Node, Parameter
 from ..graph.operation import Operation
+from ..graph.rebuild import exceptions
 from ..layers.base import Layer, LayerCall
 from ..optimizers import Optimizer
 from ..training.loop import Position
-from .saved import Measure, Saved, Template, Training, exceptions
+from .saved import Measure, Saved, Template, Training
 from .weights import PRIVATE, unique
 
 __all__ = ["VERSION", "encode"]
@@ -88,8 +89,10 @@ class _Encoder:
                 return {"kind": "input", "shape": _dims(node), "dtype": node.dtype} | _scope(node)
             case Parameter():
                 array = self.array(node, node.value)
-                learnt = node.trainable
-                return {"kind": "parameter", "array": array, "trainable": learnt} | _scope(node)
+                described = {"kind": "parameter", "array": array, "trainable": node.trainable}
+                if node.regularizer is not None:
+                    described["regularizer"] = self.operation(node.regularizer)
+                return described | _scope(node)
             case Constant():
                 if node.is_number:
                     value = {"value": node.value.item(), "dtype": node.dtype}
@@ -103,6 +106,10 @@ class _Encoder:
                     "inference": self.nodes([node.inference])[0],
                     "changes": [self.nodes(pair) for pair in node.changes.items()],
                 }
+                if node.always is not None:
+                    described["always"] = node.always
+                if isinstance(node.layer, Layer):
+                    described["layer"] = self.layer(node.layer)
                 return described | self.owner(node) | _scope(node)
             case Result():
                 number = self.application(node.application)
@@ -168,13 +175,12 @@ class _Encoder:
         known = self.numbers.get(("layers", layer))
         if known is not None:
             return known
-        kept = [p for p in layer.parameters if p not in layer.learnt]
         described = {
             "name": layer.name,
             "kind": layer.kind,
             "trainable": layer.trainable,
+            "weights": self.nodes(layer.weights),
             "learnt": self.nodes(layer.learnt),
-            "kept": self.nodes(kept),
         }
         return self.entry("layers", layer, described)
 
@@ -247,8 +253,9 @@ def _dependences(node: Node) -> list[Node]:
         sources = [node.training, node.inference]
         for parameter, value in node.changes.items():
             sources += [parameter, value]
+        sources += node.layer.weights if isinstance(node.layer, Layer) else []
     if isinstance(node, (Choice, Result)) and isinstance(node.owner, LayerCall):
-        sources += [*node.owner.inputs, *node.owner.layer.parameters]
+        sources += [*node.owner.inputs, *node.owner.layer.weights]
     return sources
 
 

@@ -1,7 +1,7 @@
 """What a model file holds, and what stands in a loaded model for the Python that is not in it.
 
 A layer is its nodes and parameters, a loss or metric of one's own the graph it gave: applied to
-other nodes, both are that graph again, with other operands (`rebuilt`).
+other nodes, both are that graph again, with other operands (see `graph.rebuild`).
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import GraphnnError
-from ..graph.application import Application, Result
-from ..graph.dtypes import dtypes_of
-from ..graph.node import Choice, Input, Node
+from ..graph.node import Input, Node, Parameter
+from ..graph.rebuild import fresh_counters, rebuilt
 from ..layers.base import Layer
 from ..optimizers import Optimizer
 from ..random import Streams
@@ -25,8 +24,6 @@ __all__ = [
     "SavedMeasure",
     "Template",
     "Training",
-    "exceptions",
-    "rebuilt",
 ]
 
 
@@ -83,17 +80,28 @@ class SavedLayer(Layer):
         self.built = True
         self.uses: list[tuple[tuple[Node, ...], Node]] = []  # inputs and output
         self._kind = kind
+        self._all: list[Parameter] = []
 
     @property
     def kind(self) -> str:
         return self._kind
+
+    def adopt(self, parameter: Parameter, trainable: bool = True) -> None:
+        super().adopt(parameter, trainable)
+        self._all.append(parameter)
+
+    @property
+    def weights(self) -> list[Parameter]:
+        """In the order of the layer that was saved, which may have been a whole model."""
+        return list(self._all)
 
     def call(self, *inputs: Node) -> Node:
         """The formulas of its first use, on other inputs."""
         before, output = self.uses[0]
         if len(inputs) != len(before):
             raise GraphnnError(f"{self.name} takes {len(before)} inputs, got {len(inputs)}")
-        return rebuilt(output, dict(zip(before, inputs, strict=True)))
+        others = fresh_counters([output], self.calls)
+        return rebuilt([output], others | dict(zip(before, inputs, strict=True)), leaving=1)[0]
 
 
 class SavedMeasure:
@@ -105,60 +113,9 @@ class SavedMeasure:
     def __call__(self, y_true: Node, y_pred: Node) -> Node:
         fitting = [t for t in self.templates if _is_alike(t.truth, y_true)]
         template = (fitting or list(self.templates))[0]
-        return rebuilt(template.value, {template.truth: y_true, template.prediction: y_pred})
+        given = {template.truth: y_true, template.prediction: y_pred}
+        return rebuilt([template.value], given)[0]
 
 
 def _is_alike(a: Node, b: Node) -> bool:
     return (a.dtype, a.shape[1:]) == (b.dtype, b.shape[1:])
-
-
-def rebuilt(node: Node, replacements: Mapping[Node, Node]) -> Node:
-    """``node`` as it would be with other nodes in places of some; what depends on none of them is shared."""
-    done = dict(replacements)
-    applications: dict[Application, Application] = {}
-    stack = [(node, False)]
-    while stack:
-        here, ready = stack.pop()
-        if here in done:
-            continue
-        sources = _sources(here)
-        if not ready:
-            stack.append((here, True))
-            stack.extend((source, False) for source in sources)
-        elif all(done[source] is source for source in sources):
-            done[here] = here
-        else:
-            done[here] = _with_sources(here, done, applications)
-    return done[node]
-
-
-def _sources(node: Node) -> list[Node]:
-    if isinstance(node, Choice):
-        return [node.training, node.inference, *node.changes.values()]
-    return list(node.inputs)
-
-
-def _with_sources(
-    node: Node, done: Mapping[Node, Node], applications: dict[Application, Application]
-) -> Node:
-    if isinstance(node, Choice):
-        changes = {parameter: done[value] for parameter, value in node.changes.items()}
-        return Choice(done[node.training], done[node.inference], changes)
-    assert isinstance(node, Result)
-    before = node.application
-    if before not in applications:
-        operands = {name: done[source] for name, source in before.operands.items()}
-        applications[before] = before.operation.apply(
-            operands, name=before.name, dtypes=exceptions(before)
-        )
-    result = applications[before].result(node.target)
-    result.name = node.name
-    return result
-
-
-def exceptions(application: Application) -> dict[str, str]:
-    """Targets whose dtype is not the one that follows from the operands."""
-    given = {name: node.dtype for name, node in application.operands.items()}
-    usual = dtypes_of(application.resolved, given, application.operation.dtype, {})
-    targets = dict.fromkeys(e.target for e in application.resolved.equations)
-    return {t: application.dtypes[t] for t in targets if application.dtypes[t] != usual[t]}

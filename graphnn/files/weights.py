@@ -64,7 +64,7 @@ def load_weights(model: Model, path: str | os.PathLike[str], limits: Limits = DE
 
 def weight_names(layers: Sequence[Layer], weights: Sequence[Parameter]) -> dict[str, Parameter]:
     """The weights by their names in files."""
-    owners = {id(p): layer for layer in layers for p in layer.parameters}
+    owners = {id(p): layer for layer in layers for p in layer.weights}
     names = _layer_names(layers)
     found: dict[str, Parameter] = {}
     for weight in weights:

@@ -37,7 +37,7 @@ class Graph:
         self.training = training
         self.outputs = tuple(dict.fromkeys(outputs))
         self.nodes, choices = self._topological()
-        self.choices = [c for c in choices if training and not c.frozen]
+        self.choices = [c for c in choices if training and c.trains(True)]
         self._taken: set[str] = set()
         self.symbols = {node: self._unique(node.name) for node in self.nodes}
         self.symbols |= {choice: self.symbols[self.chosen(choice)] for choice in choices}

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +26,9 @@ from compiler.language.text import expression_text
 from compiler.machine.arrays import aligned_array
 
 from ..errors import DtypeError, GraphnnError, ShapeError
+
+if TYPE_CHECKING:
+    from .operation import Operation
 
 __all__ = [
     "BATCH",
@@ -43,13 +47,14 @@ __all__ = [
     "index_names",
     "is_integer",
     "layer_scope",
+    "outermost",
     "require_node",
     "unique_name",
 ]
 
 BATCH = Symbol("N")
 _counters: dict[str, itertools.count[int]] = {}
-_scopes: list[tuple[str, object]] = []
+_scopes: list[tuple[str, object, bool | None]] = []  # name, owner, training
 _roles: list[str] = ["forward"]
 
 
@@ -73,19 +78,31 @@ def fresh_names() -> Iterator[None]:
 
 
 @contextmanager
-def layer_scope(name: str, owner: object = None) -> Iterator[None]:
+def layer_scope(name: str, owner: object = None, training: bool | None = None) -> Iterator[None]:
     """Nodes made inside belong to the layer ``name`` (a cluster in pictures, a prefix of their
-    names).
+    names); with ``training`` choices made inside stand for that side always, see `Choice`.
     """
-    _scopes.append((name, owner))
+    outer = _scopes[-1][2] if _scopes else None
+    _scopes.append((name, owner, outer if training is None else training))
     try:
         yield
     finally:
         _scopes.pop()
 
 
+@contextmanager
+def outermost() -> Iterator[None]:
+    """Nodes made inside belong to no layer, wherever this is."""
+    before = list(_scopes)
+    _scopes.clear()
+    try:
+        yield
+    finally:
+        _scopes[:] = before
+
+
 def current_scope() -> tuple[str, ...]:
-    return tuple(name for name, _ in _scopes)
+    return tuple(name for name, _, _ in _scopes)
 
 
 @contextmanager
@@ -187,16 +204,24 @@ class Input(Node):
 
 class Parameter(Node):
     """A tensor that is kept between calls: a weight, a moment, a counter. ``value`` is its memory,
-    trained in place.
+    trained in place. ``regularizer`` gives what a model's loss grows by for its value.
     """
 
-    def __init__(self, value: np.ndarray, name: str, *, trainable: bool = True) -> None:
+    def __init__(
+        self,
+        value: np.ndarray,
+        name: str,
+        *,
+        trainable: bool = True,
+        regularizer: Operation | None = None,
+    ) -> None:
         array = np.asarray(value)
         check_dtype(str(array.dtype), name)
         super().__init__(name, tuple(expr(int(n)) for n in array.shape), str(array.dtype))
         self.value = aligned_array(array.shape, self.dtype)
         self.value[...] = array
         self.trainable = trainable
+        self.regularizer = regularizer
 
     def assign(self, value: object) -> None:
         """Overwrite the value; shape and dtype kind must fit."""
@@ -241,7 +266,8 @@ class Choice(Node):
     that it is made for.
 
     ``changes`` are the new values that parameters take with each training step: moving statistics,
-    counters.
+    counters. ``always`` is the side that it stands for whatever the graph is made for, None as a
+    rule; ``layer`` the innermost layer that it was made in.
     """
 
     def __init__(
@@ -254,18 +280,28 @@ class Choice(Node):
         super().__init__(training.name, training.dims, training.dtype)
         self.training, self.inference = training, inference
         self.changes = dict(changes or {})
+        _, maker, self.always = _scopes[-1] if _scopes else ("", None, None)
+        self.layer: object = getattr(maker, "layer", None)
+
+    @property
+    def own_changes(self) -> dict[Parameter, Node]:
+        """Those of parameters that are no layer's weights: counters of random streams."""
+        weights = getattr(self.layer, "weights", ())
+        return {p: new for p, new in self.changes.items() if not any(p is w for w in weights)}
 
     @property
     def frozen(self) -> bool:
         """Does it stand for inference even in training?"""
-        layer = getattr(self.owner, "layer", None)
-        if layer is None or layer.trainable or not self.changes:
-            return False
-        return all(any(p is own for own in layer.parameters) for p in self.changes)
+        is_kept = self.layer is not None and not getattr(self.layer, "trainable", True)
+        return is_kept and bool(self.changes) and not self.own_changes
+
+    def trains(self, training: bool) -> bool:
+        """Does it stand for its training side, in a graph for training or in one for inference?"""
+        return (training if self.always is None else self.always) and not self.frozen
 
     def side(self, training: bool) -> Node:
         """The node that stands for this one in a graph for training, or in one for inference."""
-        return self.training if training and not self.frozen else self.inference
+        return self.training if self.trains(training) else self.inference
 
 
 def check_dtype(dtype: str, name: str) -> None:

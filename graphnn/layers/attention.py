@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .. import regularizers
 from ..catalogue import define
 from ..errors import GraphnnError, ShapeError
 from ..graph.node import Node, Parameter
@@ -136,6 +137,8 @@ class MultiHeadAttention(Layer):
         kernel_initializer: str | Initializer = "glorot_uniform",
         bias_initializer: str | Initializer = "zeros",
         seed: int | None = None,
+        kernel_regularizer: str | Operation | None = None,
+        bias_regularizer: str | Operation | None = None,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
@@ -147,6 +150,8 @@ class MultiHeadAttention(Layer):
         self.use_bias = use_bias
         self.output_shape = output_shape
         self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
         self._projections: dict[str, tuple[Parameter, Parameter | None]] = {}
 
     def __call__(  # type: ignore[override]  # each input has its name
@@ -159,6 +164,7 @@ class MultiHeadAttention(Layer):
         key_mask: Node | None = None,
         attention_mask: Node | None = None,
         return_attention_scores: bool = False,
+        training: bool | None = None,
         use_causal_mask: bool = False,
     ) -> Any:
         """The output; with ``return_attention_scores`` also the weights a (batch, heads, T, S).
@@ -178,6 +184,7 @@ class MultiHeadAttention(Layer):
         given = {name: mask for name, mask in masks.items() if mask is not None}
         return self.use(
             [query, value, value if key is None else key, *given.values()],
+            training,
             masks=tuple(given),
             causal=use_causal_mask,
             scores=return_attention_scores,
@@ -200,10 +207,14 @@ class MultiHeadAttention(Layer):
         self._add("output", (heads, self.value_dim, last), (last,))
 
     def _add(self, name: str, kernel: tuple[int, ...], bias: tuple[int, ...]) -> None:
-        weight = self.add_parameter(f"{name}_kernel", kernel, self.kernel_initializer)
+        weight = self.add_parameter(
+            f"{name}_kernel", kernel, self.kernel_initializer, regularizer=self.kernel_regularizer
+        )
         shift = None
         if self.use_bias:
-            shift = self.add_parameter(f"{name}_bias", bias, self.bias_initializer)
+            shift = self.add_parameter(
+                f"{name}_bias", bias, self.bias_initializer, regularizer=self.bias_regularizer
+            )
         self._projections[name] = weight, shift
 
     def call(

@@ -14,17 +14,18 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
-from .. import initializers
+from .. import initializers, regularizers
 from ..activations import Activation
 from ..errors import GraphnnError, ShapeError
 from ..graph.application import Result
 from ..graph.node import Choice, Node, Parameter, layer_scope, require_node, unique_name
 from ..graph.operation import Operation
 from ..initializers import Initializer
+from .options import check_options
 
 __all__ = [
     "Layer",
@@ -50,6 +51,11 @@ class Layer(ABC):
 
     input_dtype = "float32"  # of the input that a Sequential model makes for its first layer
 
+    def __new__(cls, *_: object, **options: object) -> Self:
+        if options:
+            check_options(cls, options)
+        return super().__new__(cls)
+
     def __init__(self, *, name: str | None = None, trainable: bool = True) -> None:
         self.name = name or unique_name(snake_case(type(self).__name__))
         self.built = False
@@ -63,17 +69,25 @@ class Layer(ABC):
         """Make the parameters, once the shapes of the inputs are known; called before the first `call`."""
 
     @abstractmethod
-    def call(self, *inputs: Node) -> Node:
-        """The output for these inputs."""
+    def call(self, *inputs: Node) -> Any:
+        """The output for these inputs; of some layers several."""
 
-    def __call__(self, *inputs: Node | Sequence[Node]) -> Node:
-        """The output node. Raises `ShapeError` where an input does not fit: layer, index and sizes are named."""
-        return self.use(_flat(inputs))
+    def __call__(self, *inputs: Node | Sequence[Node], training: bool | None = None) -> Any:
+        """The output node (of some layers several). Raises `ShapeError` where an input does not fit.
 
-    def use(self, inputs: Sequence[Node], **options: Any) -> Node:
+        ``training`` True has the layer always work as it does in training, False as in inference, None as the
+        graph says that it is a part of; so for all layers within it that are not told otherwise.
+        """
+        return self.use(_flat(inputs), training)
+
+    def use(self, inputs: Sequence[Node], training: bool | None = None, **options: Any) -> Any:
         """The output of `call` with its options, in the name of the layer, which is built before its first use."""
-        nodes = tuple(require_node(n, f"each input of {self.name}") for n in inputs)
-        with layer_scope(self.name, LayerCall(self, nodes)):
+        if not isinstance(training, (bool, type(None))):
+            raise GraphnnError(f"{self.name}: training is True, False or None, got {training!r}")
+        nodes = tuple(
+            require_node(n, f"each input of {self.name} (arrays are for predict)") for n in inputs
+        )
+        with layer_scope(self.name, LayerCall(self, nodes), training):
             if not self.built:
                 floats = [node.dtype for node in nodes if node.dtype.startswith("float")]
                 self.parameter_dtype = floats[0] if floats else "float32"
@@ -115,9 +129,11 @@ class Layer(ABC):
         initializer: str | Initializer,
         dtype: str | None = None,
         trainable: bool = True,
+        regularizer: str | Operation | None = None,
     ) -> Parameter:
         """A new parameter of this layer, by default in the first float dtype among its inputs, else
-        float32; those that are not ``trainable`` are kept, not learnt.
+        float32; those that are not ``trainable`` are kept, not learnt. Models add what the
+        ``regularizer`` makes of it to their loss.
         """
         dtype = dtype or self.parameter_dtype
         value = initializers.get(initializer)(tuple(shape), dtype)
@@ -126,7 +142,12 @@ class Layer(ABC):
                 f"{self.name}.{name}: the initializer gave shape {np.shape(value)}, not {tuple(shape)}"
             )
         learnt = trainable and self._trainable
-        parameter = Parameter(np.asarray(value, dtype), f"{self.name}.{name}", trainable=learnt)
+        parameter = Parameter(
+            np.asarray(value, dtype),
+            f"{self.name}.{name}",
+            trainable=learnt,
+            regularizer=regularizers.get(regularizer),
+        )
         self.adopt(parameter, trainable)
         return parameter
 
@@ -145,9 +166,19 @@ class Layer(ABC):
         return type(self).__name__
 
     @property
-    def parameters(self) -> list[Parameter]:
-        """All of them in the order in which they were added, those that are never learnt last."""
+    def weights(self) -> list[Parameter]:
+        """All parameters in the order in which they were added, those that are never learnt last."""
         return [*self._learnt, *self._kept]
+
+    @property
+    def parameters(self) -> list[Parameter]:
+        """The same as `weights`; of a model those that are trained."""
+        return self.weights
+
+    @property
+    def losses(self) -> list[Node]:
+        """What the regularizers of trained parameters add to a loss, a node for each."""
+        return [p.regularizer(p) for p in self.weights if p.regularizer and p.trainable]  # type: ignore[misc]
 
     @property
     def learnt(self) -> list[Parameter]:
@@ -167,11 +198,11 @@ class Layer(ABC):
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the parameters' values, kernel before bias."""
-        return [parameter.value.copy() for parameter in self.parameters]
+        return [parameter.value.copy() for parameter in self.weights]
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
         """Overwrite the parameters' values, in the order of `get_weights`."""
-        assign_all(self.parameters, weights, self.name)
+        assign_all(self.weights, weights, self.name)
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}>"

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import reduce
 
-from .. import activations
+from .. import activations, regularizers
 from ..catalogue import define
 from ..errors import GraphnnError, ShapeError
 from ..functions import add, concat, reshape
 from ..graph.node import Node, Parameter
+from ..graph.operation import Operation
 from ..initializers import Initializer
 from .base import Layer, fixed_size, positive
 
@@ -54,6 +55,8 @@ class Dense(Layer):
         use_bias: bool = True,
         kernel_initializer: str | Initializer = "glorot_uniform",
         bias_initializer: str | Initializer = "zeros",
+        kernel_regularizer: str | Operation | None = None,
+        bias_regularizer: str | Operation | None = None,
         *,
         name: str | None = None,
         trainable: bool = True,
@@ -63,15 +66,21 @@ class Dense(Layer):
         self.activation = activations.get(activation)
         self.use_bias = use_bias
         self.kernel_initializer, self.bias_initializer = kernel_initializer, bias_initializer
+        self.kernel_regularizer = regularizers.get(kernel_regularizer)
+        self.bias_regularizer = regularizers.get(bias_regularizer)
         self.kernel: Parameter | None = None
         self.bias: Parameter | None = None
 
     def build(self, *inputs: Node) -> None:
         (x,) = inputs
         shape = (fixed_size(x, -1, self), self.units)
-        self.kernel = self.add_parameter("kernel", shape, self.kernel_initializer)
+        self.kernel = self.add_parameter(
+            "kernel", shape, self.kernel_initializer, regularizer=self.kernel_regularizer
+        )
         if self.use_bias:
-            self.bias = self.add_parameter("bias", shape[1:], self.bias_initializer)
+            self.bias = self.add_parameter(
+                "bias", shape[1:], self.bias_initializer, regularizer=self.bias_regularizer
+            )
 
     def call(self, *inputs: Node) -> Node:
         (x,) = inputs

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from .. import regularizers
 from ..catalogue import define
 from ..errors import DtypeError
 from ..graph.node import Node, Parameter, check_dtype
+from ..graph.operation import Operation
 from ..initializers import Initializer
 from .base import Layer, positive
 
@@ -40,6 +42,7 @@ class Embedding(Layer):
         input_dim: int,
         output_dim: int,
         embeddings_initializer: str | Initializer = "uniform",
+        embeddings_regularizer: str | Operation | None = None,
         *,
         dtype: str = "float32",
         name: str | None = None,
@@ -50,12 +53,17 @@ class Embedding(Layer):
         self.output_dim = positive(output_dim, f"{self.name}: output_dim")
         check_dtype(dtype, self.name)
         self.embeddings_initializer, self.dtype = embeddings_initializer, dtype
+        self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings: Parameter | None = None
 
     def build(self, *inputs: Node) -> None:
         shape = (self.input_dim, self.output_dim)
         self.embeddings = self.add_parameter(
-            "embeddings", shape, self.embeddings_initializer, self.dtype
+            "embeddings",
+            shape,
+            self.embeddings_initializer,
+            self.dtype,
+            regularizer=self.embeddings_regularizer,
         )
 
     def call(self, *inputs: Node) -> Node:

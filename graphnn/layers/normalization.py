@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .. import regularizers
 from ..catalogue import define, with_attributes
 from ..errors import GraphnnError, ShapeError
 from ..graph.node import Choice, Node, Parameter, index_names
@@ -94,6 +95,8 @@ class _Normalization(Layer):
         scale: bool,
         beta_initializer: str | Initializer,
         gamma_initializer: str | Initializer,
+        beta_regularizer: str | Operation | None,
+        gamma_regularizer: str | Operation | None,
         name: str | None,
         trainable: bool,
     ) -> None:
@@ -103,6 +106,8 @@ class _Normalization(Layer):
         self.axis, self.epsilon = axis, epsilon
         self.center, self.scale = center, scale
         self.beta_initializer, self.gamma_initializer = beta_initializer, gamma_initializer
+        self.beta_regularizer = regularizers.get(beta_regularizer)
+        self.gamma_regularizer = regularizers.get(gamma_regularizer)
         self.gamma: Parameter | None = None
         self.beta: Parameter | None = None
 
@@ -121,9 +126,13 @@ class _Normalization(Layer):
         (x,) = inputs
         shape = [fixed_size(x, axis, self) for axis in self.axes(x)]
         if self.scale:
-            self.gamma = self.add_parameter("gamma", shape, self.gamma_initializer)
+            self.gamma = self.add_parameter(
+                "gamma", shape, self.gamma_initializer, regularizer=self.gamma_regularizer
+            )
         if self.center:
-            self.beta = self.add_parameter("beta", shape, self.beta_initializer)
+            self.beta = self.add_parameter(
+                "beta", shape, self.beta_initializer, regularizer=self.beta_regularizer
+            )
 
     def operation(self, text: str, name: str) -> Operation:
         return op(text, name, ("y",), epsilon=self.epsilon)
@@ -162,12 +171,23 @@ class BatchNormalization(_Normalization):
         gamma_initializer: str | Initializer = "ones",
         moving_mean_initializer: str | Initializer = "zeros",
         moving_variance_initializer: str | Initializer = "ones",
+        beta_regularizer: str | Operation | None = None,
+        gamma_regularizer: str | Operation | None = None,
         *,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
         super().__init__(
-            axis, epsilon, center, scale, beta_initializer, gamma_initializer, name, trainable
+            axis,
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            name,
+            trainable,
         )
         if not isinstance(axis, int):
             raise GraphnnError(f"{self.name}: axis must be one number, got {axis!r}")
@@ -237,12 +257,23 @@ class LayerNormalization(_Normalization):
         scale: bool = True,
         beta_initializer: str | Initializer = "zeros",
         gamma_initializer: str | Initializer = "ones",
+        beta_regularizer: str | Operation | None = None,
+        gamma_regularizer: str | Operation | None = None,
         *,
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
         super().__init__(
-            axis, epsilon, center, scale, beta_initializer, gamma_initializer, name, trainable
+            axis,
+            epsilon,
+            center,
+            scale,
+            beta_initializer,
+            gamma_initializer,
+            beta_regularizer,
+            gamma_regularizer,
+            name,
+            trainable,
         )
 
     def call(self, *inputs: Node) -> Node:

@@ -41,7 +41,7 @@ def ordered_parameters(outputs: Sequence[Node]) -> list[Parameter]:
     """The layers' weights in the layers' order, then those that belong to none."""
     parameters: dict[Parameter, None] = {}
     for what in ordered_layers(outputs):
-        own = what.parameters if isinstance(what, Layer) else what.operands.values()
+        own = what.weights if isinstance(what, Layer) else what.operands.values()
         parameters |= {p: None for p in own if isinstance(p, Parameter)}
     parameters |= dict.fromkeys(Graph(outputs).parameters)
     return list(parameters)

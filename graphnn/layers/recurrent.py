@@ -13,14 +13,15 @@ from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, TypedDict, Unpack
 
-from .. import activations
+from .. import activations, regularizers
 from ..activations import Activation
 from ..catalogue import define
 from ..errors import GraphnnError, ShapeError
 from ..graph.node import Node, Parameter
-from ..graph.operation import op
+from ..graph.operation import Operation, op
 from ..initializers import Initializer
 from .base import Layer, fixed_size, positive
+from .options import refuse_options
 from .written import Written, written
 
 __all__ = ["GRU", "LSTM", "SimpleRNN"]
@@ -142,6 +143,9 @@ class _Options(TypedDict, total=False):
     return_sequences: bool
     return_state: bool
     go_backwards: bool
+    kernel_regularizer: str | Operation | None
+    recurrent_regularizer: str | Operation | None
+    bias_regularizer: str | Operation | None
     name: str | None
     trainable: bool
 
@@ -163,9 +167,7 @@ class _Recurrent(Layer):
         options: _Options,
     ) -> None:
         super().__init__(name=options.get("name"), trainable=options.get("trainable", True))
-        unknown = [key for key in options if key not in _Options.__annotations__]
-        if unknown:
-            raise GraphnnError(f"{self.name}: there is no argument {unknown[0]}")
+        refuse_options(self.kind, options, _Options.__annotations__)
         self.units = positive(units, f"{self.name}: units")
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -174,6 +176,10 @@ class _Recurrent(Layer):
         self.return_sequences = options.get("return_sequences", False)
         self.return_state = options.get("return_state", False)
         self.go_backwards = options.get("go_backwards", False)
+        self.regularizers = {
+            name: regularizers.get(options.get(f"{name}_regularizer"))  # type: ignore[arg-type]
+            for name in ("kernel", "recurrent", "bias")
+        }
         self.kernel: Parameter | None = None
         self.recurrent_kernel: Parameter | None = None
         self.bias: Parameter | None = None
@@ -187,13 +193,16 @@ class _Recurrent(Layer):
         return (self.gates * self.units,)
 
     def __call__(
-        self, *inputs: Node | Sequence[Node], initial_state: Node | Sequence[Node] = ()
+        self,
+        *inputs: Node | Sequence[Node],
+        initial_state: Node | Sequence[Node] = (),
+        training: bool | None = None,
     ) -> Any:
         """The output; with ``return_state`` a list, the states after the last step behind it.
 
         ``initial_state`` is one node (batch, units) for each state, by default zeros.
         """
-        return super().__call__(*inputs, initial_state)
+        return super().__call__(*inputs, initial_state, training=training)
 
     def build(self, *inputs: Node) -> None:
         x = inputs[0]
@@ -202,12 +211,20 @@ class _Recurrent(Layer):
                 f"{self.name}: expected sequences (batch, time, features), {x.name} is {x.type}"
             )
         wide, features = self.gates * self.units, fixed_size(x, -1, self)
-        self.kernel = self.add_parameter("kernel", (features, wide), self.kernel_initializer)
+        extra = self.regularizers
+        self.kernel = self.add_parameter(
+            "kernel", (features, wide), self.kernel_initializer, regularizer=extra["kernel"]
+        )
         self.recurrent_kernel = self.add_parameter(
-            "recurrent_kernel", (self.units, wide), self.recurrent_initializer
+            "recurrent_kernel",
+            (self.units, wide),
+            self.recurrent_initializer,
+            regularizer=extra["recurrent"],
         )
         if self.use_bias:
-            self.bias = self.add_parameter("bias", self.bias_shape, self.bias_initializer)
+            self.bias = self.add_parameter(
+                "bias", self.bias_shape, self.bias_initializer, regularizer=extra["bias"]
+            )
 
     def call(self, *inputs: Node) -> Node:
         x, *start = inputs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ class Callback:
     """Base of all callbacks: override what you want to hear of.
 
     ``model`` is the model in training; setting ``model.stop_training`` ends it after the batch.
-    ``params`` says how many ``epochs`` and ``steps`` there are. ``logs`` holds the loss and the
-    metrics so far in this epoch, by name.
+    ``params`` says how many ``epochs`` and ``steps`` there are, and whether anything ``validates``.
+    ``logs`` holds the loss and the metrics so far in this epoch, by name.
     """
 
     model: Model
-    params: Mapping[str, Any]
+    params: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def hears_batches(self) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import GraphnnError
+from ..layers.base import positive
 from ..random import Stream
 from .callbacks import Callback, History
 from .feed import ArrayFeed, Feed
@@ -88,10 +89,12 @@ def train(
     shuffle: bool,
     position: Position,
     validate: Callable[[], dict[str, float]] | None,
+    validation_freq: int | Container[int],
     callbacks: Iterable[Callback],
     style: str,
 ) -> History:
     """Train until ``epochs`` have been done; logs are those of before each batch's update."""
+    is_due = _due(validation_freq)
     history, progress = History(), Progress(style)
     listeners = [history, *callbacks, progress]
     one_by_one = any(getattr(each, "hears_batches", True) for each in listeners)
@@ -101,7 +104,8 @@ def train(
             getattr(listener, event)(*arguments)
 
     tell("set_model", model)
-    tell("set_params", {"epochs": epochs, "steps": feed.length})
+    validates = validate is not None
+    tell("set_params", {"epochs": epochs, "steps": feed.length, "validates": validates})
     tell("on_train_begin", {})
     model.stop_training = False
     logs: dict[str, float] = {}
@@ -121,13 +125,21 @@ def train(
         logs = averages.logs
         if not model.stop_training:
             position.next_epoch()
-        if validate is not None:
+        if validate is not None and is_due(epoch):
             logs |= {f"val_{name}": value for name, value in validate().items()}
         tell("on_epoch_end", epoch, logs)
         if model.stop_training:
             break
     tell("on_train_end", logs)
     return history
+
+
+def _due(frequency: int | Container[int]) -> Callable[[int], bool]:
+    """Of an epoch: is it one of every so many, or one of these numbers, counted from 1?"""
+    if isinstance(frequency, Container):
+        return lambda epoch: epoch + 1 in frequency
+    every = positive(frequency, "validation_freq")
+    return lambda epoch: (epoch + 1) % every == 0
 
 
 def _one_by_one(

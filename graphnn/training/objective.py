@@ -14,13 +14,14 @@ from compiler import Options
 
 from ..catalogue import define
 from ..errors import GraphnnError, ShapeError
-from ..functions import add, mean, multiply
+from ..functions import add, cast, mean, multiply
 from ..graph.node import Input, Node, unique_name
 from ..graph.operation import Operation
-from ..losses import Loss, values_by
+from ..losses import Loss
 from ..metrics import Metric, count_of, counted_of
 from ..metrics import get as metric
 from ..optimizers import Optimizer
+from ..reduction import reduction_of, sample_values, values_by
 
 __all__ = ["Objective", "Settings", "guessed_truth", "measures_of", "objective", "per_output"]
 
@@ -80,11 +81,11 @@ class Objective:
         return found[:, :end], np.stack([counts.get(name, all_) for name in self.names], axis=1)
 
 
-def _weighted(rank: int, axes: str, suffix: str) -> tuple[Operation, Operation, Operation]:
-    """For a weight for each sample, or for each step of each: the loss of a batch, a metric, and one that is a share.
+def _weighted(rank: int, axes: str, suffix: str) -> dict[str, Operation]:
+    """For a weight for each sample, or for each step of each: what becomes of a batch's values.
 
-    A loss is divided by the number of samples, as Keras does, a metric by the sum of the weights, a
-    share by the sum of those that count.
+    A loss is divided by the number of samples, as Keras does, or it is a sum; a metric is divided by the
+    sum of the weights, a share by the sum of those that count.
     """
     given: dict[str, Any] = {
         "samples": [{"w": (4, 3)[:rank], "v": (4, 3)}],
@@ -97,7 +98,13 @@ def _weighted(rank: int, axes: str, suffix: str) -> tuple[Operation, Operation, 
         group="loss",
         **given,
     )
-    metric = define(
+    total = define(
+        f"weighted_sum{suffix}",
+        f"y = sum[{axes}, ...](w[{axes}]*v[{axes}, ...])",
+        group="loss",
+        **given,
+    )
+    ratio = define(
         f"weighted_ratio{suffix}",
         f"count = sum[{axes}](w[{axes}])\ny = where(count == 0, 0, sum[{axes}]({weighted})/count)",
         outputs=("y", "count"),
@@ -113,10 +120,11 @@ def _weighted(rank: int, axes: str, suffix: str) -> tuple[Operation, Operation, 
         outputs=("y", "count"),
         group="metric",
     )
-    return loss, metric, share
+    return {"loss": loss, "sum": total, "ratio": ratio, "share": share}
 
 
 _WEIGHTED = {1: _weighted(1, "n", ""), 2: _weighted(2, "n, t", "_of_steps")}
+_KINDS = {"sum": "sum", "mean_with_sample_weight": "ratio"}  # of losses with these reductions
 
 
 def objective(
@@ -124,8 +132,9 @@ def objective(
     outputs: Sequence[Node],
     truths: Sequence[Input],
     weights: Sequence[Input | None],
+    penalties: Sequence[Node] = (),
 ) -> Objective:
-    """Loss and metrics of each output; losses are added.
+    """Loss and metrics of each output; losses are added, and so are ``penalties``, those of regularizers.
 
     Of several outputs each loss is reported as well, and what is reported bears the outputs' names.
     """
@@ -150,6 +159,7 @@ def objective(
             metrics[label] = _scalar(measure, truth, output, by, f"metric {name}")
     reported = losses | metrics if len(losses) > 1 else metrics
     counts = {name: total for name, value in reported.items() if (total := count_of(value))}
+    parts += [cast(penalty, parts[0].dtype) for penalty in penalties]
     return Objective(tuple(truths), tuple(weights), reduce(add, parts), reported, counts)
 
 
@@ -194,17 +204,19 @@ def _scalar(
         value = _node(function(truth, output), what)
         return mean(value) if value.ndim else value
     values = _node(values_by(function)(truth, output), what)
+    if what == "loss" and reduction_of(function) in _KINDS:
+        values = sample_values(function, values)
     if weight.ndim not in _WEIGHTED or weight.dims != values.dims[: weight.ndim]:
         raise ShapeError(
             f"{weight.name} is {weight.type}, but the {what} gives {values.type}:"
             " there is no value for each weight"
         )
-    of_loss, of_metric, of_share = _WEIGHTED[weight.ndim]
     counted = counted_of(values)
-    if counted is None:
-        operation, given = of_loss if what == "loss" else of_metric, {"v": values}
-    else:
-        operation, given = of_share, {"hits": values, "counted": counted}
+    given = {"v": values} if counted is None else {"hits": values, "counted": counted}
+    kind = "ratio" if counted is None else "share"
+    if what == "loss":
+        kind = _KINDS.get(reduction_of(function) or "", "loss")
+    operation = _WEIGHTED[weight.ndim][kind]
     return operation.apply({"w": weight, **given}, name=unique_name("weighted")).result("y")
 
 

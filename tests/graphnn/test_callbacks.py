@@ -207,3 +207,19 @@ def test_functions_may_be_callbacks():
     assert heard == [0, 1]
     with pytest.raises(gn.GraphnnError, match="no event on_lunch"):
         LambdaCallback(on_lunch=print)
+
+
+def test_validation_may_come_seldom(tmp_path):
+    """Every so many epochs, or after those of a list; callbacks wait for what they watch."""
+    model, x, y = line(), np.ones((8, 1)), np.zeros((8, 1))
+    given = {"epochs": 5, "verbose": 0, "validation_split": 0.25}
+    log = tmp_path / "log.csv"
+    for often, count in ((2, 2), ([1, 4, 5], 3)):
+        watching = [gn.callbacks.EarlyStopping(patience=9), gn.callbacks.ReduceLROnPlateau()]
+        watching.append(gn.callbacks.ModelCheckpoint(tmp_path / "m", save_best_only=True))
+        watching.append(gn.callbacks.CSVLogger(log))
+        history = model.fit(x, y, validation_freq=often, callbacks=watching, **given).history
+        assert (len(history["loss"]), len(history["val_loss"])) == (5, count)
+        assert log.read_text().count("NA") == 5 - count
+    with pytest.raises(gn.GraphnnError, match="validation_freq must be a whole number above 0"):
+        model.fit(x, y, validation_freq=0, **given)

@@ -53,8 +53,8 @@ def test_smoothed_labels(logits, smoothing):
 
 def test_options_that_make_no_sense():
     """Unknown ones, too many, a share beyond one: the message names the loss."""
-    with pytest.raises(TypeError, match="binary_crossentropy: .*'reduction'"):
-        gn.losses.BinaryCrossentropy(reduction="sum")
+    with pytest.raises(TypeError, match="binary_crossentropy: .*'axis'"):
+        gn.losses.BinaryCrossentropy(axis=1)
     with pytest.raises(TypeError, match="mean_squared_error: too many"):
         gn.losses.MeanSquaredError(1)
     p = gn.Input((None, 3))

@@ -163,7 +163,6 @@ REFUSALS = [
     (lambda: LSTM(3, name="r")(gn.Input((None, 4))), "r: expected sequences"),
     (lambda: LSTM(3, name="r")(gn.Input((None, 4, None))), "r: axis -1 of .* must have a fixed"),
     (lambda: LSTM(0, name="r"), "r: units must be a whole number above 0"),
-    (lambda: GRU(3, name="r", unroll=True), "r: there is no argument unroll"),
     (
         lambda: LSTM(3, name="r")(gn.Input((None, 4, 2)), initial_state=gn.Input((None, 3))),
         "r: the initial state is h and c, got 1",

@@ -170,3 +170,26 @@ def test_names_and_aliases() -> None:
     assert gn.layers.BatchNorm is BatchNormalization
     assert gn.layers.LayerNorm is LayerNormalization
     assert gn.layers.GlobalAveragePooling2D is GlobalAveragePool2D
+
+
+def test_options_of_keras_that_are_not_here():
+    """Each is refused by name, with what to do instead; what a layer takes is listed."""
+    for build, message in (
+        (lambda: gn.layers.Dense(3, kernel_constraint=None), "Dense has no option kernel_constraint: change weights"),
+        (lambda: gn.layers.Conv2D(3, 2, data_format="channels_first"), "gn.transpose"),
+        (lambda: gn.layers.Embedding(3, 2, mask_zero=True), "sample_weight of the steps"),
+        (lambda: gn.layers.GRU(3, unroll=True), "GRU has no option unroll: nothing is ever unrolled"),
+        (lambda: gn.layers.LSTM(3, dropout=0.1), "LSTM has no option dropout: put a Dropout"),
+        (lambda: gn.layers.Dense(3, units_=3), "Dense has no option units_; it takes units, activation"),
+        (lambda: gn.Sequential(dtype="float64"), "Sequential has no option dtype"),
+    ):  # fmt: skip
+        with pytest.raises(TypeError, match=message):
+            build()
+
+
+def test_groups_are_equal():
+    """Filters and channels both make whole groups."""
+    with pytest.raises(gn.GraphnnError, match="3 filters do not make 2 equal groups"):
+        gn.layers.Conv2D(3, 2, groups=2)
+    with pytest.raises(gn.ShapeError, match="the 3 channels of x do not make 2 equal groups"):
+        gn.layers.Conv2D(4, 2, groups=2)(gn.Input((None, 5, 5, 3), "x"))

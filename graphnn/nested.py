@@ -1,0 +1,44 @@
+"""A network within another: its outputs for other nodes, with the same weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .errors import GraphnnError, ShapeError
+from .functions import identity
+from .graph.node import Input, Node
+from .graph.rebuild import fresh_counters, rebuilt
+
+__all__ = ["check_nodes", "outputs_for"]
+
+
+def check_nodes(name: str, inputs: Sequence[Input], given: Sequence[Node]) -> None:
+    """Raise unless each node may stand in the place of an input."""
+    if len(given) != len(inputs):
+        raise GraphnnError(f"{name} takes {len(inputs)} inputs, got {len(given)}")
+    for own, node in zip(inputs, given, strict=True):
+        fits = own.ndim == node.ndim and all(
+            None in pair or pair[0] == pair[1] for pair in zip(own.shape, node.shape, strict=True)
+        )
+        if not fits or own.dtype != node.dtype:
+            raise ShapeError(
+                f"{name}: expected {own.name}: {own.type}, got {node.name}: {node.type}"
+            )
+
+
+def outputs_for(
+    inputs: Sequence[Input], outputs: Sequence[Node], given: Sequence[Node], use: int
+) -> list[Node]:
+    """The outputs computed from the nodes given; random numbers are other ones at each ``use``."""
+    others = fresh_counters(outputs, use) | dict(zip(inputs, given, strict=True))
+    found = rebuilt(outputs, others)
+    return [_renamable(new, old) for new, old in zip(found, outputs, strict=True)]
+
+
+def _renamable(new: Node, old: Node) -> Node:
+    """One that depends on no input is not made anew, and cannot bear two names."""
+    if new is not old:
+        return new
+    copy = identity(old)
+    assert isinstance(copy, Node)
+    return copy

@@ -1,0 +1,203 @@
+"""A model called on nodes is a layer: the same weights, masks of its own, in prints, pictures and files."""
+
+import numpy as np
+import pytest
+
+import graphnn as gn
+from graphnn.layers import LSTM, BatchNormalization, Concatenate, Dense, Dropout, Embedding
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(24, 4)).astype("float32")
+T = rng.normal(size=(24, 2)).astype("float32")
+
+
+def encoder(rate=0.0):
+    layers = [Dense(5, "tanh"), Dropout(rate), BatchNormalization(), Dense(3)]
+    return gn.Sequential([gn.Input((None, 4)), *layers], name="encoder")
+
+
+def encoder_of(keras):
+    kinds = keras.layers
+    layers = [kinds.Dense(5, "tanh"), kinds.BatchNormalization(), kinds.Dense(3)]
+    return keras.Sequential([keras.Input((4,)), *layers])
+
+
+def twins(rate=0.0):
+    """One encoder for two inputs, once as it is and once within another model."""
+    gn.set_seed(3)
+    one = encoder(rate)
+    inner = gn.Input((None, 4))
+    other = gn.Model(inner, one(inner), name="other")
+    a, b = gn.Input((None, 4), "a"), gn.Input((None, 4), "b")
+    model = gn.Model([a, b], Dense(2, name="top")(Concatenate(name="both")([one(a), other(b)])))
+    model.compile(gn.optimizers.SGD(0.1), "mse")
+    return model
+
+
+def test_a_model_on_nodes_has_its_outputs_and_weights():
+    """The values are those of the model itself; weights are counted once, in the model's order."""
+    model = twins()
+    one = model.get_layer("encoder")
+    assert [layer.name for layer in model.layers] == ["encoder", "other", "both", "top"]
+    assert [id(p) for p in model.weights[:8]] == [id(p) for p in one.weights]
+    assert len(model.weights) == 10
+    values = gn.function(model.inputs, [one(model.inputs[0]), one(model.inputs[1])])(X, 2 * X)
+    for value, given in zip(values, (X, 2 * X), strict=True):
+        assert np.array_equal(value, one.predict(given))
+
+
+def test_training_the_whole_is_kerass(keras):
+    """Shared twice and nested: losses, weights and moving statistics after some epochs."""
+    one = encoder_of(keras)
+    inner, a, b = (keras.Input((4,)) for _ in range(3))
+    other = keras.Model(inner, one(inner))
+    mixed = keras.layers.Concatenate()([one(a), other(b)])
+    theirs = keras.Model([a, b], keras.layers.Dense(2)(mixed))
+    theirs.compile(keras.optimizers.SGD(0.1), "mse")
+    ours = twins()
+    theirs.set_weights(ours.get_weights())
+    options = {"batch_size": 10, "epochs": 2, "shuffle": False, "verbose": 0}
+    losses = [m.fit([X, 2 * X], T, **options).history["loss"] for m in (ours, theirs)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    for mine, expected in zip(ours.weights, theirs.weights, strict=True):
+        assert np.allclose(mine.value, expected.value, atol=1e-5)
+
+
+def test_it_is_a_box_in_pictures():
+    """All that is in it is drawn as one, weights that nobody else has included."""
+    pytest.importorskip("ziamath", reason="pictures need graphnn[viz]")
+    x = gn.Input((None, 4), "x")
+    drawing = gn.draw(gn.Model(x, Dense(2, name="top")(encoder()(x))), depth=0)
+    shown = [line for line in drawing.to_dot().splitlines() if "label" in line]
+    assert [name in "".join(shown) for name in ("encoder", "gamma", "dense")] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_it_is_in_prints_and_files(tmp_path):
+    """A row, a part of the text; loaded it predicts, and goes on bit for bit."""
+    model = twins(0.5)
+    table = []
+    model.summary(table.append)
+    assert "encoder (Sequential)  (None, 3)" in table[0]
+    assert str(model).count("encoder (Sequential)\n") == 1
+    assert "other (Model)" in str(model)
+    given = {"batch_size": 10, "verbose": 0}
+    model.fit([X, X], T, **given)
+    model.save(tmp_path / "model")
+    loaded = gn.load_model(tmp_path / "model")
+    assert [w.shape for w in loaded.get_weights()] == [w.shape for w in model.get_weights()]
+    for each in (model, loaded):
+        each.fit([X, X], T, **given)
+    pairs = zip(model.get_weights(), loaded.get_weights(), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+    x = gn.Input((None, 4))
+    again = gn.Model(x, loaded([x, x]))
+    assert np.array_equal(again.predict(X), loaded.predict([X, X]))
+
+
+def test_each_use_draws_masks_of_its_own():
+    """Of two uses of a dropout neither mask is the other one, also within a model within a model."""
+    gn.set_seed(0)
+    x = gn.Input((None, 50))
+    lost = gn.Sequential([gn.Input((None, 50)), Dropout(0.5)])
+    twice = gn.Model(x, [lost(x), lost(x)])
+    outputs = [lost.outputs[0], *twice.outputs, *twice(x), *twice(x)]
+    inputs = [lost.inputs[0], x]
+    masks = gn.function(inputs, outputs, training=True)(*[np.ones((4, 50), "float32")] * 2)
+    assert len({mask.tobytes() for mask in masks}) == len(outputs) == 7
+
+
+def test_frozen_parts_stay_frozen(tmp_path):
+    """A normalization that is not trainable uses its moving statistics, also in a nested and a loaded model."""
+    one = encoder()
+    one.layers[2].trainable = False
+    x = gn.Input((None, 4))
+    model = gn.Model(x, Dense(2)(one(x)))
+    model.compile("sgd", "mse")
+    model.save(tmp_path / "model")
+    kept = [w.copy() for w in one.layers[2].get_weights()]
+    loaded = gn.load_model(tmp_path / "model")
+    for each in (model, loaded):
+        each.fit(X, T, verbose=0)
+        after = each.get_weights()[2:6]
+        assert all(np.array_equal(a, b) for a, b in zip(after, kept, strict=True))
+    one.trainable = False
+    assert [p.name for p in model.parameters] == [p.name for p in model.layers[1].weights]
+
+
+def test_a_sequential_is_built_by_its_first_node():
+    """As by its first data; inside of another layer, too, and for tokens."""
+    tokens = gn.Input((None, 6), dtype="int32")
+    chain = gn.Sequential([gn.Sequential([Embedding(9, 3)]), LSTM(2)])
+    assert chain(tokens).shape == (None, 2)
+    assert len(chain.weights) == 4
+    assert chain.inputs[0].type == "i32[N, 6]"
+
+    class Twice(gn.Layer):
+        def build(self, *_):
+            self.part = gn.Sequential([Dense(3, name="inner")])
+
+        def call(self, *inputs):
+            return self.part(self.part(*inputs))
+
+    x = gn.Input((None, 3), "x")
+    model = gn.Model(x, Twice()(x))
+    assert model.predict(X[:, :3]).shape == (24, 3)
+    assert [p.name for p in model.weights] == ["inner.kernel", "inner.bias"]
+
+
+def test_nodes_that_do_not_fit():
+    """Their number, shape and dtype; arrays are predicted."""
+    one = encoder()
+    with pytest.raises(
+        gn.ShapeError, match=r"encoder: expected input.*: f32\[N, 4\], got .*\[N, 5\]"
+    ):
+        one(gn.Input((None, 5)))
+    with pytest.raises(gn.ShapeError, match="encoder: expected .*f64"):
+        one(gn.Input((None, 4), dtype="float64"))
+    with pytest.raises(gn.GraphnnError, match="encoder takes 1 inputs, got 2"):
+        one(gn.Input((None, 4)), gn.Input((None, 4)))
+    with pytest.raises(gn.GraphnnError, match="encoder .*arrays are for predict"):
+        one(X)
+
+
+# --- training= at a call --------------------------------------------------------------------------
+
+
+def test_a_call_may_say_which_side_it_is(keras):
+    """training=True and False hold whatever the graph is made for, and for all that is within."""
+    one = encoder()
+    one.layers[2].set_weights([np.full(5, v, "float32") for v in (2, 1, 0.5, 3)])
+    x = gn.Input((None, 4))
+    nodes = [one(x), one(x, training=False), one(x, training=True)]
+    predicted = gn.function([x], nodes, training=False)(X)
+    trained = gn.function([x], nodes, training=True)(X)
+    assert np.array_equal(predicted[0], predicted[1])
+    assert np.array_equal(trained[0], trained[2])
+    for a, b in zip(predicted[1:], trained[1:], strict=True):
+        assert np.array_equal(a, b)
+    theirs = encoder_of(keras)
+    theirs.set_weights(one.get_weights())
+    for mine, training in zip(predicted[1:], (False, True), strict=True):
+        assert np.allclose(mine, theirs(X, training=training), atol=1e-5)
+
+
+def test_what_is_told_to_predict_does_not_move(tmp_path):
+    """Statistics of a call with training=False stay, those of training=True move in training only; files keep it."""
+    x = gn.Input((None, 4))
+    for training, moves in ((False, False), (True, True)):
+        norm = BatchNormalization()
+        model = gn.Model(x, Dense(2)(norm(x, training=training)))
+        model.compile("sgd", "mse")
+        model.save(tmp_path / "model")
+        before = norm.get_weights()
+        model.predict(X)
+        assert np.array_equal(norm.get_weights()[2], before[2])
+        for each in (model, gn.load_model(tmp_path / "model")):
+            each.fit(X, T, verbose=0)
+            assert np.array_equal(each.get_weights()[2], before[2]) is not moves
+    with pytest.raises(gn.GraphnnError, match="training is True, False or None, got 'yes'"):
+        BatchNormalization()(x, training="yes")
