@@ -68,12 +68,9 @@ def test_it_is_a_box_in_pictures():
     pytest.importorskip("ziamath", reason="pictures need graphnn[viz]")
     x = gn.Input((None, 4), "x")
     drawing = gn.draw(gn.Model(x, Dense(2, name="top")(encoder()(x))), depth=0)
-    shown = [line for line in drawing.to_dot().splitlines() if "label" in line]
-    assert [name in "".join(shown) for name in ("encoder", "gamma", "dense")] == [
-        True,
-        False,
-        False,
-    ]
+    shown = "".join(line for line in drawing.to_dot().splitlines() if "label" in line)
+    assert "encoder" in shown
+    assert "gamma" not in shown
 
 
 def test_it_is_in_prints_and_files(tmp_path):
