@@ -61,7 +61,6 @@ class Model(Layer):
     """The network from ``inputs`` to ``outputs`` (nodes, or lists of them).
 
     A model is a layer, too: called on other nodes it gives its outputs for those, with the same weights.
-
     Raises `GraphnnError` where an output needs an input that is not listed.
 
     >>> from graphnn.layers import Dense
