@@ -27,9 +27,7 @@ from .graph.graph import Graph
 from .graph.node import Input, Node, Parameter, require_node
 from .layers.base import Layer, positive
 from .layers.order import ordered_layers, ordered_parameters
-from .losses import Loss
-from .metrics import Metric
-from .nested import check_nodes, outputs_for
+from .nested import as_list, check_nodes, outputs_for
 from .optimizers import Optimizer
 from .random import Source
 from .summary import model_text, summary_text
@@ -45,16 +43,20 @@ from .training.feeding import (
     validation_feed,
 )
 from .training.loop import Position, listed, run, train
-from .training.objective import Settings, guessed_truth, measures_of, objective, per_output
+from .training.objective import (
+    Losses,
+    Metrics,
+    Settings,
+    guessed_truth,
+    measures_of,
+    objective,
+    per_output,
+)
 from .training.progress import shown, text, write
 from .training.steps import Steps, batch_values, plain
 from .updates import Updates
 
 __all__ = ["Model"]
-
-
-Losses = str | Loss | Sequence[str | Loss | None] | Mapping[str, str | Loss | None]
-Metrics = Sequence[str | Metric | Sequence[str | Metric] | None] | Mapping[str, Any]
 
 
 class Model(Layer):
@@ -88,8 +90,8 @@ class Model(Layer):
 
     def _define(self, inputs: Node | Sequence[Node], outputs: Node | Sequence[Node]) -> None:
         self.single_output = isinstance(outputs, Node)
-        self.inputs = [as_input(node) for node in _listed(inputs)]
-        self.outputs = [require_node(node, "each output of a model") for node in _listed(outputs)]
+        self.inputs = [as_input(node) for node in as_list(inputs)]
+        self.outputs = [require_node(node, "each output of a model") for node in as_list(outputs)]
         self.graph = Graph(self.outputs)
         for node in self.graph.inputs:
             if node not in self.inputs:
@@ -395,7 +397,3 @@ class Model(Layer):
         settings = self.compiled()
         goal = objective(settings, self.outputs, truths, weights, self.losses)
         return Steps(self.inputs, goal, settings.optimizer, settings.options)
-
-
-def _listed(nodes: Node | Sequence[Node]) -> list[Node]:
-    return [nodes] if isinstance(nodes, Node) else list(nodes)

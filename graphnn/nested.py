@@ -9,7 +9,12 @@ from .functions import identity
 from .graph.node import Input, Node
 from .graph.rebuild import fresh_counters, rebuilt
 
-__all__ = ["check_nodes", "outputs_for"]
+__all__ = ["as_list", "check_nodes", "outputs_for"]
+
+
+def as_list(nodes: Node | Sequence[Node]) -> list[Node]:
+    """One node as a list of it."""
+    return [nodes] if isinstance(nodes, Node) else list(nodes)
 
 
 def check_nodes(name: str, inputs: Sequence[Input], given: Sequence[Node]) -> None:

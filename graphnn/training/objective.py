@@ -23,7 +23,19 @@ from ..metrics import get as metric
 from ..optimizers import Optimizer
 from ..reduction import reduction_of, sample_values, values_by
 
-__all__ = ["Objective", "Settings", "guessed_truth", "measures_of", "objective", "per_output"]
+__all__ = [
+    "Losses",
+    "Metrics",
+    "Objective",
+    "Settings",
+    "guessed_truth",
+    "measures_of",
+    "objective",
+    "per_output",
+]
+
+Losses = str | Loss | Sequence[str | Loss | None] | Mapping[str, str | Loss | None]
+Metrics = Sequence[str | Metric | Sequence[str | Metric] | None] | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
