@@ -20,7 +20,7 @@ one result are the rows of the next one's operand, so that each finds in its own
 
 A panel is what a tile reads as vectors, for one block of the sum. It fits into the nearest cache and lies in one piece,
 where rows of the operand may lie so that a cache can keep but a few of them. The results of a block of the sum wait in
-a panel too. An operand that is read across its rows (a weight gradient's) has a panel for each block of rows.
+a panel too, those of a group of columns together, so that a block of rows is read for all of them while it is near. An operand that is read across its rows (a weight gradient's) has a panel for each block of rows.
 
 Declines where the rows are too few to pay for a copy, and for what is no product of two elements.
 """
@@ -55,6 +55,7 @@ CLOSE = 3 << 15  # bytes of an operand's columns that need no panel to stay in t
 ROWS = 64  # at least, that share a panel
 SHARED = 8  # blocks, or a multiple of it: as many as some threads share without a rest
 AGAIN = 4  # vectors of columns, at least, for which a panel is read across
+WAITING = 1 << 17  # bytes of sums that may wait for the next block of terms
 LINE = 16  # elements between two rows of a panel that is read across
 Levels = Sequence[Sequence[Range]]
 
@@ -196,16 +197,28 @@ class _Blocks:
             whole = (*product.before, self.summed(fold), *product.after)
             loop = Loop(rows, whole)
             return self.apart(block, column, (*copy, loop)) if copy else Loop(column, (loop,))
-        waiting = self.panel("sum.waiting", sum_.register.type, self.height * column.span)
-        at = self.offset(rows).scaled(column.span) + place
-        part: tuple[Statement, ...] = (fold, Store(waiting, at, sum_.register, accumulate=True))
-        parts: tuple[Statement, ...] = (*copy, Loop(rows, part))
-        for r in reversed(product.outer):
-            parts = (Loop(r, parts),)
+        group = self.group(column)
+        block = replace(block, block=(group.index, group.step))
+        waiting = self.panel("sum.waiting", sum_.register.type, self.height * group.step)
+        at = self.offset(rows).scaled(group.step)
+        at += Affine(0, ((column.index, 1), (group.index, -1)))
         zero = Store(waiting, at, Literal(Fraction(0), sum_.register.type))
+        part: tuple[Statement, ...] = (fold, Store(waiting, at, sum_.register, accumulate=True))
+        parts: Statement = self.apart(block, column, (*copy, Loop(rows, part)))
+        for r in reversed(product.outer):
+            parts = Loop(r, (parts,))
         found = Let(product.result, Load(waiting, at, sum_.register.type))
-        last = Loop(rows, (*product.before, found, *product.after))
-        return self.apart(block, column, (Loop(rows, (zero,)), *parts, last))
+        whole = (*product.before, found, *product.after)
+        first, last = (self.apart(block, column, (Loop(rows, each),)) for each in ((zero,), whole))
+        return Loop(group, (first, parts, last))
+
+    def group(self, column: Range) -> Range:
+        """The columns whose sums wait together: so often is a block of rows read while it is near."""
+        tiles, bytes_ = column.turns, self.height * column.span * self.bytes
+        least = 1 if self.block else SHARED  # for the threads to share
+        fits = (n for n in (4, 2) if tiles >= least * n and n * bytes_ <= WAITING)
+        step = next(fits, 1) * column.span
+        return Range(f"{column.index}.group", column.start, column.stop, step=step)
 
     def summed(self, inner: Fold) -> Fold:
         """The whole sum of a tile, around the sum of a block of it."""

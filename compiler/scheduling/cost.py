@@ -134,11 +134,10 @@ def _counts(ranges: Sequence[Range], around: Sequence[Range]) -> tuple[float, fl
     """How many vectors and elements some ranges have; of one that is cut into blocks, those of a block."""
     turns = elements = 1.0
     for range_ in ranges:
-        extent = float(range_.extent)
+        part = 1.0
         if range_.block is not None:
-            blocks = [r.turns for r in (*around, *ranges) if r.index == range_.block[0]]
-            extent /= blocks[0]
-        count = range_.turns if range_.step else extent
+            part /= next(r.turns for r in (*around, *ranges) if r.index == range_.block[0])
+        count = part * (range_.turns if range_.step else range_.extent)
         elements *= count
-        turns *= range_.turns if range_.step else math.ceil(extent / range_.width)
+        turns *= count if range_.step else math.ceil(count / range_.width)
     return turns, elements

@@ -52,7 +52,7 @@ def test_blocks_copy_what_the_tiles_share() -> None:
     assert "for i.block in range(0, 512, 64):" in text
     assert "B.along = float[8192]" in text
     assert "B.along[32*k - 32*k.block + j - j.block] = B[512*k + j]" in text
-    assert "sum.waiting = float[2048]" in text
+    assert "sum.waiting = float[8192]" in text
     assert "A.across" not in text
 
 

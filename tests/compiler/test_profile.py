@@ -43,7 +43,9 @@ def _profile(system: System, threads: int) -> Profile:
     return compiler.compile(system, Options(cache="off", threads=threads)).profile(steps=3)
 
 
-@pytest.mark.parametrize("sizes", [(64, 64, 64), (100, 37, 3), (512, 700, 96), (1, 5000, 1)])
+@pytest.mark.parametrize(
+    "sizes", [(64, 64, 64), (100, 37, 3), (512, 700, 96), (1, 5000, 1), (512, 512, 512)]
+)
 def test_a_product_is_two_operations_a_term(sizes: tuple[int, int, int]) -> None:
     """Operations are counted in elements, however the loops are cut."""
     rows, inner, columns = sizes
