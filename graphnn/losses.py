@@ -2,8 +2,9 @@
 
 Each is a formula that gives one value per sample (in a sequence one per step), whose mean is taken,
 in training with a weight for each sample if there are any: ``t`` stands for the truth, ``p`` for
-the prediction, ``x`` for logits. Probabilities are neither normalised nor clipped. With
-``from_logits=True`` the activation is part of the formula, so that its gradient comes out as the
+the prediction, ``x`` for logits. Probabilities are neither normalised nor clipped: 0 where the truth
+is 1 costs infinitely much, and 0*log(0) is 0, slope included, so that being certain and right costs
+nothing. With ``from_logits=True`` the activation is part of the formula, so that its gradient comes out as the
 textbook's ``p - t``. ``reduction`` may be "sum" instead, or None for a value of each sample, see `reduction`.
 Keras's class names make such a function with its options set:
 

@@ -26,10 +26,11 @@ from ..language.expression import (
     rebuild,
     substitute,
 )
-from ..language.match import DEPTH, Definitions, Sizes, decided, inner_sizes
+from ..language.match import DEPTH, Definitions, Sizes, decided, inner_sizes, rename_apart
+from .cancel import is_positive
 from .identities import call
 
-__all__ = ["Power", "Powers", "Reach", "collected"]
+__all__ = ["Power", "Powers", "Reach", "collected", "of_logarithm"]
 
 OPENED = (
     2  # how many definitions inside one another are compared; a sum of many terms has many of them
@@ -39,15 +40,15 @@ ZERO, ONE = Number(Fraction(0)), Number(Fraction(1))
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """``factor*exp(exponent)``. ``above``: exponentials are factors of it, ``below``: it is divided by some.
+    """``factor*exp(exponent)``, as a product or quotient of ``count`` exponentials.
 
-    ``is_positive``: it may be divided by.
+    ``may_overflow``: one of these may be infinite by itself. ``is_positive``: it may be divided by.
     """
 
     factor: Expr
     exponent: Expr
-    above: bool = True
-    below: bool = False
+    count: int = 1
+    may_overflow: bool = True
     is_positive: bool = False
 
 
@@ -56,15 +57,15 @@ def _multiplied(left: Power, right: Power) -> Power:
     return Power(
         _product(left.factor, right.factor),
         left.exponent if right.exponent == ZERO else left.exponent + right.exponent,
-        left.above or right.above,
-        left.below or right.below,
+        left.count + right.count,
+        left.may_overflow or right.may_overflow,
         left.is_positive and right.is_positive,
     )
 
 
 def _inverse(power: Power) -> Power:
     """``1/power``, whose factor is the divisor still."""
-    return Power(ONE / power.factor, -power.exponent, power.below, power.above, True)
+    return Power(ONE / power.factor, -power.exponent, power.count, is_positive=True)
 
 
 def _raised(power: Power, exponent: Number) -> Power:
@@ -72,8 +73,8 @@ def _raised(power: Power, exponent: Number) -> Power:
     return Power(
         power.factor**exponent,
         exponent * power.exponent,
-        power.above,
-        power.below,
+        power.count,
+        power.may_overflow,
         power.is_positive,
     )
 
@@ -137,9 +138,9 @@ class Powers:
         self.known: dict[tuple[object, ...], Power | None] = {}
 
     def whole(self, e: Expr, sizes: Sizes) -> Expr | None:
-        """``e`` with its exponents added up; None where it has none both above and below."""
+        """``e`` with its exponents added up; None where there is one only, or none that may overflow."""
         power = self.power(e, sizes)
-        if power is None or not (power.above and power.below):
+        if power is None or power.count < 2 or not power.may_overflow:
             return None
         exponent = collected(power.exponent, sizes, self.definitions)
         return power.factor if exponent == ZERO else power.factor * call("exp", exponent)
@@ -160,10 +161,12 @@ class Powers:
     def _opened_power(self, e: Element, sizes: Sizes, depth: int) -> Power | None:
         opened = self.definitions.open(e, sizes) if depth else None
         found = None if opened is None else self.power(decided(opened), sizes, depth - 1)
-        if found is None or not (found.above and found.below):
+        if found is None or found.count < 2:
             return found
         # a quotient whose exponents balance is right as it stands: it counts as one exponential
-        return replace(found, below=not _is_balanced(found.exponent, sizes, self.definitions))
+        if not _is_balanced(found.exponent, sizes, self.definitions):
+            return found
+        return replace(found, count=1, may_overflow=False)
 
     def _power(self, e: Expr, sizes: Sizes, depth: int) -> Power | None:
         match e:
@@ -190,27 +193,55 @@ class Powers:
                 match self.definitions.through(u, sizes, DEPTH):
                     case Call("sigmoid", (a,)):
                         return self._sigmoid(-self.rewrite(a, sizes))
-            case Reduce("sum", body, binders):
-                inside = inner_sizes(sizes, binders)
-                inner = self.power(body, inside, depth)
+            case Call("where", (condition, u, v)) if v == ZERO:
+                inner = self.power(u, sizes, depth)
                 if inner is not None:
-                    exponent = collected(inner.exponent, inside, self.definitions)
-                    if exponent == ZERO:  # what there was has cancelled
-                        return None
-                    if not any(b.index in free_indices(exponent) for b in binders):
-                        return replace(
-                            inner, factor=Reduce("sum", inner.factor, binders), exponent=exponent
-                        )
+                    masked = call("where", self.rewrite(condition, sizes), inner.factor, ZERO)
+                    return replace(inner, factor=masked, is_positive=False)
+            case Reduce("sum"):
+                return self._summed(e, sizes, depth)
+            case Call("exp", (argument,)):
+                product = of_logarithm(argument, sizes, self.definitions, self.reach, depth)
+                if product is not None:
+                    return self.power(product, sizes, depth - 1)
         return self.exponential(e, sizes)
 
+    def _summed(self, e: Reduce, sizes: Sizes, depth: int) -> Power | None:
+        """``sum(f*exp(a))`` with an exponent apart that is the same for all terms: ``a``, or the largest of all."""
+        inside = inner_sizes(sizes, e.binders)
+        inner = self.power(e.body, inside, depth)
+        if inner is None:
+            return self.exponential(e, sizes)
+        exponent = collected(inner.exponent, inside, self.definitions)
+        if exponent == ZERO:  # what there was has cancelled
+            return None
+        if not any(b.index in free_indices(exponent) for b in e.binders):
+            return replace(inner, factor=replace(e, body=inner.factor), exponent=exponent)
+        if inner.count < 2 or not inner.may_overflow:
+            return self.exponential(e, sizes)
+        peak = rename_apart(replace(e, kind="max", body=exponent), inside)
+        terms = inner.factor * call("exp", exponent - peak)
+        return Power(replace(e, body=terms), peak, is_positive=inner.is_positive)
+
     def _as_factor(self, e: Expr, sizes: Sizes) -> Power:
-        return Power(self.rewrite(e, sizes), ZERO, above=False)
+        return Power(self.rewrite(e, sizes), ZERO, count=0, may_overflow=False)
 
     def _sigmoid(self, a: Expr) -> Power:
         """``sigmoid(a) = exp(-max(0, -a))/(1 + exp(-abs(a)))``."""
-        return Power(
-            ONE / (1 + call("exp", -call("abs", a))), -call("max", ZERO, -a), is_positive=True
-        )
+        factor = ONE / (1 + call("exp", -call("abs", a)))
+        return Power(factor, -call("max", ZERO, -a), may_overflow=False, is_positive=True)
+
+
+def of_logarithm(
+    exponent: Expr, sizes: Sizes, definitions: Definitions, reach: Reach, depth: int
+) -> Expr | None:
+    """``exp(u - log(s))`` as ``exp(u)/s``, for an s that is positive and has exponentials."""
+    match definitions.through(exponent, sizes, depth):
+        case Call(("+" | "-") as function, (u, v)):
+            match definitions.through(v, sizes, depth):
+                case Call("log", (s,)) if reach(s) and is_positive(s, sizes, definitions):
+                    return Call("*" if function == "+" else "/", (call("exp", u), s))
+    return None
 
 
 def _is_balanced(e: Expr, sizes: Sizes, definitions: Definitions) -> bool:

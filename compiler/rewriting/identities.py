@@ -45,6 +45,12 @@ FUNCTIONS: tuple[Rule, ...] = (
     Rule("sigmoid of exp(a)", _exp / (1 + _exp), call("sigmoid", _a)),
     Rule("sigmoid of -a", 1 / (1 + _exp), call("sigmoid", -_a)),
     Rule("tanh of a/2", (_exp - 1) / (_exp + 1), call("tanh", _a / 2)),
+    Rule(
+        "tanh of a/2 by exp(-a)",
+        (1 - call("exp", -_a)) / (1 + call("exp", -_a)),
+        call("tanh", _a / 2),
+    ),
+    Rule("tanh of a/2 by a quotient", 1 - 2 / (_exp + 1), call("tanh", _a / 2)),
 )
 RULES: tuple[Rule, ...] = (
     Rule("log(sigmoid)", call("log", call("sigmoid", _a)), call("min", _a, ZERO) - _log_far),
@@ -56,6 +62,7 @@ RULES: tuple[Rule, ...] = (
     Rule("log1p", call("log", 1 + _a), call("log1p", _a), False),
     Rule("log1p of -a", call("log", 1 - _a), call("log1p", -_a), False),
     Rule("expm1", _exp - 1, call("expm1", _a), False),
+    Rule("tanh of a/2 by sigmoid", 2 * call("sigmoid", _a) - 1, call("tanh", _a / 2)),
     Rule("1 - sigmoid", 1 - call("sigmoid", _a), call("sigmoid", -_a), False),
     Rule("1 - tanh**2", 1 - call("tanh", _a) ** 2, _slope, False),
     Rule("1 - tanh*tanh", 1 - call("tanh", _a) * call("tanh", _a), _slope, False),

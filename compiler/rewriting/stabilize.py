@@ -9,11 +9,13 @@ Rules go by the shape of formulas and read through equations, as ``z`` reads thr
 
     identities     between scalar expressions    (identities.py)
     exponentials   what is linear in exponentials is exp(s)*m with the largest exponent s apart, so
-                   that quotients and logarithms never overflow    (`_Stabilizer.exponential`)
+                   that quotients and logarithms never overflow    (sums.py)
     products       the exponents of a product are added up before anything is computed, through all
                    equations: exp(a)*(A/sum(exp(a'))) neither overflows nor is 0/0    (exponents.py)
     cancelling     (A/p)*p = A for positive p, through sums and equations    (cancel.py)
+    differences    of logarithms, and of squares that are a variance    (differences.py)
     0*log(0)       is 0 by convention, where both factors are zero    (`_Stabilizer.product`)
+    norms          what is divided by its own norm is 0 where that is, by convention    (norms.py)
 
 Declines where a read may lie out of range (it is zero there, not the equation's value), where the
 exponentials are shifted by a maximum already, and where p may be zero.
@@ -21,27 +23,27 @@ exponentials are shifted by a maximum already, and where p may be zero.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ..language.expression import (
-    Binder,
     Call,
     Constant,
     Expr,
     Number,
     Reduce,
-    free_indices,
     rebuild,
     substitute,
 )
-from ..language.match import DEPTH, Definitions, Sizes, inner_sizes, match, negated, rename_apart
+from ..language.match import DEPTH, Definitions, Sizes, inner_sizes, match, rename_apart
 from ..language.notes import Note, note
 from ..language.system import System
 from .cancel import cancel, factors, is_positive, product
+from .differences import difference
 from .exponents import Power, Powers, Reach
 from .identities import FUNCTIONS, RULES, Rule, call
+from .norms import Norms
+from .sums import Sums
 
 __all__ = ["stabilize"]
 
@@ -54,28 +56,14 @@ def stabilize(system: System, notes: list[Note] | None = None) -> System:
     system = replace(system, equations=tuple(apart))
     for rules in (FUNCTIONS, RULES):
         definitions = Definitions(system)
-        reach = Reach(definitions)
+        reach, norms = Reach(definitions), Norms(definitions)
         equations = []
         for equation in system.equations:
-            stabilizer = _Stabilizer(definitions, reach, rules, equation.target, notes)
+            stabilizer = _Stabilizer(definitions, reach, norms, rules, equation.target, notes)
             value = stabilizer.rewrite(equation.value, equation.sizes)
             equations.append(replace(equation, value=value))
         system = replace(system, equations=tuple(equations))
     return system
-
-
-@dataclass(frozen=True, slots=True)
-class _Scaled:
-    """E linear in exponentials: ``at(s)`` is ``E*exp(-s)``, its largest exponent is ``peak``.
-
-    ``is_sum``: it cannot vanish, so it may be divided by. ``divided``: it is ``A/D`` with a D that is
-    a sum, whose largest exponent this is.
-    """
-
-    peak: Expr
-    at: Callable[[Expr], Expr]
-    is_sum: bool = False
-    divided: Expr | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +81,7 @@ class _Stabilizer:
         self,
         definitions: Definitions,
         reach: Reach,
+        norms: Norms,
         rules: tuple[Rule, ...],
         target: str,
         notes: list[Note] | None,
@@ -103,8 +92,12 @@ class _Stabilizer:
         self.target = target
         self.notes = notes
         self.known: dict[tuple[object, ...], Expr] = {}
+        self.norms = norms
+        self.sums = Sums(definitions, reach, self.rewrite)
         # what products are made of is looked at more often than anything comes of it: nothing is told of that
-        quiet = self if notes is None else _Stabilizer(definitions, reach, rules, target, None)
+        quiet = (
+            self if notes is None else _Stabilizer(definitions, reach, norms, rules, target, None)
+        )
         self.powers = Powers(definitions, reach, quiet.rewrite, quiet.as_power)
 
     def fired(self, name: str) -> None:
@@ -136,141 +129,47 @@ class _Stabilizer:
             case Call("log", (argument,)):
                 return self.log(argument, sizes)
             case Call("/", (above, below)):
-                return self.quotient(above, below, sizes)
+                return self.quotient(above, below, sizes) or self.by_norm(e, sizes)
             case Call("*", _):
-                return self.product(e, sizes)
+                return self.product(e, sizes) or self.by_norm(e, sizes)
+            case Call("exp", _):
+                return self.reunited(e, sizes)
+            case Call("+" | "-", _):
+                return self.difference(e, sizes)
         return None
 
-    # --- exponentials with their largest exponent apart -------------------------------------------
-
-    def exponential(self, e: Expr, sizes: Sizes, depth: int = DEPTH) -> _Scaled | None:
-        """``e`` as linear in exponentials; None if it is not, or is shifted already."""
-        e = self.definitions.through(e, sizes, depth)
-        if not isinstance(e, Number) and not self.reach(e):
+    def by_norm(self, e: Call, sizes: Sizes) -> Expr | None:
+        """``u/sqrt(sum(u**2))  ->  where(sqrt(sum(u**2)) == 0, 0, u/sqrt(sum(u**2)))``"""
+        norm = self.norms.divided_by(e, sizes)
+        if norm is None:
             return None
-        match e:
-            case Call("exp", (argument,)):
-                if self.is_shifted(argument, sizes):
-                    return None
-                exponent = self.rewrite(argument, sizes)
-                return _Scaled(
-                    exponent, lambda s: ONE if s == exponent else call("exp", exponent - s)
-                )
-            case Number(value) if value > 0:
-                return _Scaled(ZERO, lambda s: e * call("exp", -s) if e != ONE else call("exp", -s))
-            case Call("neg", (u,)):
-                opposite = self.exponential(u, sizes, depth - 1)
-                if opposite is None:
-                    return None
-                return replace(opposite, at=lambda s: -opposite.at(s), is_sum=False)
-            case Call("*" | "/", (left, right)):
-                return self._weighted(e.function, left, right, sizes, depth - 1)
-            case Call("+" | "-", (left, right)):
-                return self._added(e.function, left, right, sizes, depth - 1)
-            case Call("**", (base, Number(power) as exponent)) if power >= 1:
-                inner = self.exponential(base, sizes, depth - 1)
-                if inner is None or not inner.is_sum:
-                    return None
-                peak = exponent * inner.peak
-                return _Scaled(peak, lambda s: inner.at(_divided(s, exponent)) ** exponent, True)
-            case Call("where", (condition, left, right)) if ZERO in (left, right):
-                return self._masked(condition, left, right, sizes, depth - 1)
-            case Reduce("sum", body, binders):
-                return self._summed(body, binders, sizes, depth - 1)
-        return None
-
-    def _weighted(
-        self, function: str, left: Expr, right: Expr, sizes: Sizes, depth: int
-    ) -> _Scaled | None:
-        """``exp(a)*c``, ``c*exp(a)``, ``exp(a)/c``; the weight c has no exponentials of its own."""
-        scaled = [self.exponential(part, sizes, depth) for part in (left, right)]
-        scaled = [s if s is not None and s.peak != ZERO else None for s in scaled]
-        first, second = scaled
-        if function == "/" and first is None and second is not None and second.is_sum:
-            return self._quotient(left, second, sizes)
-        if first is not None and second is None:
-            weight = self.rewrite(right, sizes)
-            return replace(first, at=lambda s: call(function, first.at(s), weight))
-        if second is not None and first is None and function == "*":
-            weight = self.rewrite(left, sizes)
-            return replace(second, at=lambda s: weight * second.at(s))
-        return None
-
-    def _quotient(self, above: Expr, divisor: _Scaled, sizes: Sizes) -> _Scaled:
-        """``A/D`` is ``A/D.at(s)*exp(-s)``: waiting for an exponential to be multiplied with."""
-        shift, value = divisor.peak, self.rewrite(above, sizes)
-
-        def at(s: Expr) -> Expr:
-            waiting = value if s == -shift else value * call("exp", -shift - s)
-            return waiting / divisor.at(shift)
-
-        return _Scaled(-shift, at, divided=shift)
-
-    def _added(
-        self, function: str, left: Expr, right: Expr, sizes: Sizes, depth: int
-    ) -> _Scaled | None:
-        first, second = (self.exponential(part, sizes, depth) for part in (left, right))
-        if first is None or second is None or first.peak == second.peak == ZERO:
-            return None
-        if first.divided or second.divided:
-            return None
-        peak = call("max", first.peak, second.peak)
-        return _Scaled(peak, lambda s: call(function, first.at(s), second.at(s)), function == "+")
-
-    def _masked(
-        self, condition: Expr, left: Expr, right: Expr, sizes: Sizes, depth: int
-    ) -> _Scaled | None:
-        scaled = self.exponential(left if right == ZERO else right, sizes, depth)
-        if scaled is None:
-            return None
-        condition = self.rewrite(condition, sizes)
-
-        def masked(value: Expr, otherwise: Expr) -> Expr:
-            branches = (value, otherwise) if right == ZERO else (otherwise, value)
-            return call("where", condition, *branches)
-
-        peak = masked(scaled.peak, -INFINITY)
-        return replace(scaled, peak=peak, at=lambda s: masked(scaled.at(s), ZERO), is_sum=False)
-
-    def _summed(
-        self, body: Expr, binders: tuple[Binder, ...], sizes: Sizes, depth: int
-    ) -> _Scaled | None:
-        scaled = self.exponential(body, inner_sizes(sizes, binders), depth)
-        if scaled is None or scaled.peak == ZERO:
-            return None
-        indices = [b.index for b in binders]
-        if not any(i in free_indices(scaled.peak) for i in indices):
-            return replace(scaled, at=_sum(scaled.at, binders))
-        peak = rename_apart(Reduce("max", scaled.peak, binders), inner_sizes(sizes, binders))
-        return _Scaled(peak, _sum(scaled.at, binders), True)
-
-    def is_shifted(self, exponent: Expr, sizes: Sizes) -> bool:
-        """Is it ``u - max...`` as it stands?"""
-        if not isinstance(exponent, Call) or exponent.function not in ("-", "+"):
-            return False
-        for part in exponent.arguments:
-            inner = negated(part) if exponent.function == "+" else part
-            whole = self.definitions.through(inner, sizes, DEPTH) if inner is not None else ZERO
-            if isinstance(whole, Reduce) and whole.kind in ("max", "firstmax"):
-                return True
-        return False
+        self.fired("a share of a norm that is 0 is 0")
+        value = rebuild(e, lambda child: self.rewrite(child, sizes))
+        return call("where", call("==", self.rewrite(norm, sizes), ZERO), ZERO, value)
 
     def quotient(self, above: Expr, below: Expr, sizes: Sizes) -> Expr | None:
         """``exp(a)/sum(exp(a'))  ->  exp(a - s)/sum(exp(a' - s))`` with ``s = max(a')``."""
-        divisor = self.exponential(below, sizes)
-        if divisor is None or not divisor.is_sum:
-            return None
-        dividend = self.exponential(above, sizes)
-        if dividend is None or dividend.peak == ZERO or dividend.divided:
+        divisor, dividend = self.sums.exponential(below, sizes), self.sums.exponential(above, sizes)
+        if divisor is None or dividend is None or not divisor.is_sum:
+            return self.reunited(above / below, sizes)
+        if dividend.peak == ZERO or dividend.divided:
             return self.reunited(above / below, sizes)
         self.fired("quotient of exponentials shifted by the largest exponent")
         return dividend.at(divisor.peak) / divisor.at(divisor.peak)
+
+    def difference(self, e: Call, sizes: Sizes) -> Expr | None:
+        """Large numbers that are nearly equal, subtracted before the digits are lost."""
+        found = difference(e, sizes, self.definitions, self.rewrite)
+        if found is None:
+            return None
+        self.fired(found[0])
+        return found[1]
 
     # --- logarithms -------------------------------------------------------------------------------
 
     def log(self, argument: Expr, sizes: Sizes) -> Expr | None:
         """``log(exp(a)/sum(exp(a')))  ->  a - s - log(sum(exp(a' - s)))`` and its like."""
-        scaled = self.exponential(argument, sizes)
+        scaled = self.sums.exponential(argument, sizes)
         if scaled is not None and scaled.is_sum:
             self.fired("logarithm of a sum of exponentials")
             finite = call(
@@ -290,6 +189,15 @@ class _Stabilizer:
         match e:
             case Call("exp", (argument,)):
                 return _Logarithm(self.rewrite(argument, sizes), None)
+            case Call("sigmoid", (argument,)):
+                a = self.rewrite(argument, sizes)
+                return _Logarithm(
+                    call("min", a, ZERO), -call("log1p", call("exp", -call("abs", a)))
+                )
+            case Call("-", (one, u)) if one == ONE:
+                match self.definitions.through(u, sizes, depth):
+                    case Call("sigmoid", (argument,)):
+                        return self.logarithm(call("sigmoid", -argument), sizes, depth - 1)
             case Call(("*" | "/") as function, (left, right)):
                 first, second = (self.logarithm(part, sizes, depth - 1) for part in (left, right))
                 if first is None and second is None:
@@ -310,7 +218,7 @@ class _Stabilizer:
                 value = _plus(inner.large, inner.rest, "+") or ZERO
                 branches = (value, -INFINITY) if right == ZERO else (-INFINITY, value)
                 return _Logarithm(call("where", self.rewrite(condition, sizes), *branches), None)
-        scaled = self.exponential(e, sizes, depth)
+        scaled = self.sums.exponential(e, sizes, depth)
         if scaled is None or not scaled.is_sum:
             return None
         return _Logarithm(scaled.peak, call("log", scaled.at(scaled.peak)))
@@ -343,7 +251,7 @@ class _Stabilizer:
 
     def as_power(self, e: Expr, sizes: Sizes) -> Power | None:
         """What is linear in exponentials, as the largest of them and what is left."""
-        scaled = self.exponential(e, sizes)
+        scaled = self.sums.exponential(e, sizes)
         if scaled is None or scaled.peak == ZERO or scaled.divided:
             return None
         positive = scaled.is_sum or (isinstance(e, Call) and e.function == "exp")
@@ -352,30 +260,19 @@ class _Stabilizer:
     def _zero_times_log(self, e: Call, sizes: Sizes) -> Expr | None:
         """``t*log(p)  ->  where(t == 0 and p == 0, 0, t*log(p))``; a NaN in either still shows."""
         for weight, logarithm in (e.arguments, e.arguments[::-1]):
-            match logarithm:
+            match self.definitions.through(logarithm, sizes, DEPTH):
                 case Call("log", (p,)):
-                    if isinstance(weight, Number) or is_positive(p, sizes, self.definitions):
+                    number = self.definitions.through(weight, sizes, DEPTH)
+                    if isinstance(number, Number) or is_positive(p, sizes, self.definitions):
                         continue
                     self.fired("0*log(0) is 0")
                     weight, p = self.rewrite(weight, sizes), self.rewrite(p, sizes)
                     both = call("and", call("==", weight, ZERO), call("==", p, ZERO))
-                    value = weight * self.rewrite(call("log", p), sizes)
-                    return call("where", both, ZERO, value)
+                    return call("where", both, ZERO, weight * self.rewrite(logarithm, sizes))
         return None
 
 
 # --- small words ----------------------------------------------------------------------------------
-
-
-def _sum(body: Callable[[Expr], Expr], binders: tuple[Binder, ...]) -> Callable[[Expr], Expr]:
-    return lambda s: Reduce("sum", body(s), binders)
-
-
-def _divided(s: Expr, power: Number) -> Expr:
-    """``s/power``; ``power*u`` gives u."""
-    if isinstance(s, Call) and s.function == "*" and s.arguments[0] == power:
-        return s.arguments[1]
-    return s / power
 
 
 def _plus(left: Expr | None, right: Expr | None, sign: str) -> Expr | None:

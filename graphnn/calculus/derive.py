@@ -135,7 +135,9 @@ class _Derivation:
             rest = (
                 terms(part.slope) if common is None else (divided(_one_term(part.slope), common),)
             )
-            value = expression(rest) * arriving
+            value: Expr = expression(rest) * arriving
+            if equation.value == Call("log", (part.element,)):  # what arrives weighs the logarithm
+                value = _unless_both_zero(arriving, part.element, value)
             self.parts[part.element.tensor].append(replace(part, slope=value))
 
     def adjoint(self, equation: Equation) -> Element:
@@ -302,20 +304,38 @@ class _Derivation:
 
 def _prepared(equation: Equation, given: Collection[str]) -> Equation:
     """The value in normal form, bound indices named apart, 0*log(0) said to be 0."""
-    value = equation.value
-    logarithms = [n for n in walk(value) if isinstance(n, Call) and n.function == "log"]
-    if len(logarithms) == 1:  # of log(p) and log(1 - p) the slopes join to (p - t)/(p*(1 - p))
-        value = transform(value, lambda e: _zero_times_log(e, given))
+    value = transform(equation.value, lambda e: _zero_times_log(e, given))
     return replace(equation, value=simplify(value, Scope(equation.sizes)))
 
 
 def _zero_times_log(e: Expr, given: Collection[str]) -> Expr:
-    """``t*log(p)`` is 0 where t and p are, and so are its slopes; p is ``given``, not a quotient of exponentials."""
+    """``t*log(p)`` is 0 where t and p are, and so are its slopes; p is `_given`."""
     match e:
-        case Call("*", (t, Call("log", (Element(p, _) as at,)))) if p in given and any(elements(t)):
-            both = Call("and", (Call("==", (t, ZERO)), Call("==", (at, ZERO))))
-            return Call("where", (both, ZERO, e))
+        case Call("*", (t, Call("log", (p,)))) if _given(p, given) and any(elements(t)):
+            return _unless_both_zero(t, p, e)
     return e
+
+
+def _unless_both_zero(t: Expr, p: Expr, value: Expr) -> Expr:
+    return Call("where", (Call("and", (_is_zero(t), _is_zero(p))), ZERO, value))
+
+
+def _is_zero(e: Expr) -> Expr:
+    """``1 - p == 0`` as ``p == 1``."""
+    match e:
+        case Call("-", (Number() as number, u)):
+            return Call("==", (u, number))
+    return Call("==", (e, ZERO))
+
+
+def _given(p: Expr, given: Collection[str]) -> bool:
+    """Is it an element of an operand, or ``1 - p`` of one? Not a quotient of exponentials, which is never 0."""
+    match p:
+        case Call("-", (Number(), u)):
+            return _given(u, given)
+        case Element(name):
+            return name in given
+    return False
 
 
 def _closed(names: Iterable[str], more: Callable[[set[str]], Iterable[str]]) -> set[str]:

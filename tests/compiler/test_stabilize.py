@@ -122,6 +122,11 @@ PLAIN = {
     "sigmoid of exp(a)": define("y", f("exp", at("x", n, i)) / (f("exp", at("x", n, i)) + 1)),
     "sigmoid of -a": define("y", 1 / (1 + f("exp", at("x", n, i)))),
     "tanh of a/2": define("y", (f("exp", at("x", n, i)) - 1) / (f("exp", at("x", n, i)) + 1)),
+    "tanh of a/2 by exp(-a)": define(
+        "y", (1 - f("exp", -at("x", n, i))) / (f("exp", -at("x", n, i)) + 1)
+    ),
+    "tanh of a/2 by a quotient": define("y", 1 - 2 / (f("exp", at("x", n, i)) + 1)),
+    "tanh of a/2 by sigmoid": define("y", 2 * f("sigmoid", at("x", n, i)) - 1),
     "log(sigmoid)": define("y", f("log", f("sigmoid", at("x", n, i)))),
     "log(1 - sigmoid)": define("y", f("log", 1 - f("sigmoid", at("x", n, i)))),
     "log(1 + exp)": define("y", f("log", 1 + f("exp", at("x", n, i)))),
@@ -141,6 +146,7 @@ MASKED = define(
 WEIGHTED = define(
     "y", total(f("exp", at("x", n, j)) * at("t", n, j), j) / total(f("exp", at("x", n, k)), k), ROWS
 )
+LOG_SUM = define("l", f("log", total(f("exp", at("x", n, j)), j)), ROWS)
 COMPOSED = {
     "a quotient in one equation": system(P, outputs="p"),
     "a quotient over three equations": system(
@@ -163,6 +169,25 @@ COMPOSED = {
         define("d", at("t", n, i) / total(f("exp", at("x", n, j)), j)),
         define("y", total(at("d", n, k) * at("t", n, k), k) * f("exp", at("x", n, i))),
         outputs="y",
+    ),
+    "an exponential of a logarithm": system(
+        LOG_SUM, define("y", f("exp", at("x", n, i) - at("l", n))), outputs="y"
+    ),
+    "a quotient by a product of exponentials": system(
+        define("e", f("exp", -at("x", n, i)) * total(f("exp", at("x", n, j)), j)),
+        define("y", 1 / at("e", n, i)),
+        outputs="y",
+    ),
+    "a difference from a logarithm": system(
+        LOG_SUM, define("y", at("x", n, i) - at("l", n)), outputs="y"
+    ),
+    "a difference that is a variance": system(
+        define("m", total(at("x", n, j), j, "mean"), ROWS),
+        define("y", total(at("x", n, i) ** 2, i, "mean") - at("m", n) ** 2, ROWS),
+        outputs="y",
+    ),
+    "a logarithm of odds": system(
+        LOGISTIC, define("y", f("log", at("p", n, i) / (1 - at("p", n, i)))), outputs="y"
     ),
     "a masked quotient": system(MASKED, outputs="p"),
     "an average weighted by exponentials": system(WEIGHTED, outputs="y"),
@@ -279,6 +304,15 @@ def test_logarithm_is_an_identity() -> None:
     same_in_real_numbers(system(P, y, outputs="y"), "y", (1, 2))
 
 
+def test_logarithm_of_odds_is_an_identity() -> None:
+    """The logarithm of a quotient of sigmoids is the difference of both logarithms, by sympy."""
+    before = COMPOSED["a logarithm of odds"]
+    names: dict[Expr, Any] = {}
+    value = unfolded(at("y", 1, 1), Definitions(stabilize(before)), {})
+    x = names.setdefault(at("x", 1, 1), sympy.Symbol("x", real=True))
+    assert zero(symbolic(value, names, {}) - x)
+
+
 @pytest.mark.parametrize("back", [DENSE_BACK, CLASS_BACK], ids=["dense", "class"])
 def test_cancelling_is_an_identity(back: Equation) -> None:
     """(A/p)*p is A where p is positive, by sympy."""
@@ -288,13 +322,15 @@ def test_cancelling_is_an_identity(back: Equation) -> None:
 
 
 PRODUCTS = [
-    name for name in COMPOSED if name.startswith(("a quotient", "an exponential", "an average"))
+    name
+    for name in COMPOSED
+    if name.startswith(("a quotient", "a difference", "an exponential", "an average"))
 ]
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
-def test_adding_exponents_is_an_identity(name: str) -> None:
-    """Factors with their exponents added up, and shifted, are the same product, by sympy."""
+def test_another_order_is_an_identity(name: str) -> None:
+    """Products with their exponents added up, differences taken in another order are the same, by sympy."""
     before = COMPOSED[name]
     (output,) = before.names("output")
     point = (1, 1)[: len(before.by_name[output].shape)]
@@ -370,6 +406,27 @@ def test_zero_times_log_of_zero() -> None:
     t = np.array([[0, 1, 0, np.nan, 0]] * N, np.float32)
     y = evaluate(stabilize(before), {**arrays(1), "x": x, "t": t})["y"]
     np.testing.assert_array_equal(y[0], [0, -np.inf, np.nan, np.nan, 0])
+
+
+def test_what_is_divided_by_its_norm() -> None:
+    """x/sqrt(sum(x**2)) is 0 where all of x is; where something is added to the squares nothing changes."""
+    norm = define("s", f("sqrt", total(at("x", n, j) ** 2, j)), ROWS)
+    share = define("y", at("g") * at("x", n, i) / at("s", n))
+    before = system(norm, share, outputs="y")
+    x = np.array([[0] * D, [0, 0, 3, 4, 0], [1, 1, np.nan, 1, 1]], np.float32)
+    y = evaluate(stabilize(before), {**arrays(1), "x": x})["y"]
+    np.testing.assert_allclose(y, [[0] * D, [0, 0, 0.6, 0.8, 0], [np.nan] * D], rtol=1e-6)
+    more = define("s", f("sqrt", total(at("x", n, j) ** 2, j) + at("g")), ROWS)
+    other = system(more, share, outputs="y")
+    assert stabilize(other) == other
+
+
+def test_variance_of_large_numbers() -> None:
+    """mean(u**2) - mean(u)**2 keeps the digits of a variance of 1 at a mean of 10000."""
+    before = COMPOSED["a difference that is a variance"]
+    x = (1e4 + np.random.default_rng(0).normal(0, 1, (N, D))).astype(np.float32)
+    y = evaluate(stabilize(before), {**arrays(1), "x": x})["y"]
+    np.testing.assert_allclose(y, x.astype(np.float64).var(1), rtol=1e-3)
 
 
 def test_infinite_arguments_of_log_sum_exp() -> None:

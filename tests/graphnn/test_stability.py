@@ -75,6 +75,29 @@ CASES = {
         lambda x, t: -(t * gn.log(sigmoid(x)) + (1 - t) * gn.log(1 - sigmoid(x))),
         binary,
     ),
+    "softmax as 1/(exp(-x)*sum)": (
+        lambda x, t: 1 / (gn.exp(-x) * total(x)),
+        lambda row, t: shares(row),
+    ),
+    "log-softmax as a difference": (
+        lambda x, t: x - gn.log(total(x)),
+        lambda row, t: [log(p) for p in shares(row)],
+    ),
+    "softmax as exp(x - log(sum))": (
+        lambda x, t: gn.exp(x - gn.log(total(x))),
+        lambda row, t: shares(row),
+    ),
+    "sigmoid as exp(-softplus)": (
+        lambda x, t: gn.exp(-gn.log(1 + gn.exp(-x))),
+        each(lambda a: 1 / (1 + exp(-a))),
+    ),
+    "logit of sigmoid": (lambda x, t: gn.log(sigmoid(x) / (1 - sigmoid(x))), each(lambda a: a)),
+    "x*sigmoid(x)": (lambda x, t: x * sigmoid(x), each(lambda a: a / (1 + exp(-a)))),
+    "tanh as 1 - 2/(exp + 1)": (lambda x, t: 1 - 2 / (gn.exp(2 * x) + 1), each(mpmath.tanh)),
+    "log-sum-exp of a pair": (
+        lambda x, t: gn.log(gn.exp(x) + gn.exp(2 * x)),
+        each(lambda a: log(exp(a) + exp(2 * a))),
+    ),
     "norm": (
         lambda x, t: gn.sqrt(gn.sum(x**2, 1)),
         lambda row, t: [mpmath.sqrt(sum(a * a for a in row))],
@@ -102,3 +125,55 @@ def test_hand_written_formulas_are_right(name):
                 ahead, behind = (sum(true(each, truth)) for each in moved)
                 expected = float((ahead - behind) / (2 * step))
                 assert slopes[place] == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+# --- what is settled by convention, since the formula says 0*inf or 0/0 -------------------------------------------
+
+PROBABILITIES = np.array([[0, 1, 0.5], [0, 1, 0.25]], "float32")
+LABELS = np.array([[0, 1, 1], [1, 0, 0]], "float32")
+BINARY = {
+    "by hand": lambda t, p: gn.sum(-(t * gn.log(p) + (1 - t) * gn.log(1 - p))),
+    "in one formula": lambda t, p: 3 * gn.binary_crossentropy(t, p),
+}
+
+
+@pytest.mark.parametrize("written", BINARY)
+def test_certain_and_right_costs_nothing(written):
+    """Where p = t = 0 or 1 the loss is 0 and its slope that of the other term; certain and wrong is infinite."""
+    p, t = gn.Input((None, 3), "p"), gn.Input((None, 3), "t")
+    loss = BINARY[written](t, p)
+    run = gn.function([p, t], [loss, gn.compute_gradients(loss, [p])[p]])
+    value, slope = run(PROBABILITIES[:1], LABELS[:1])
+    assert np.isclose(value, np.log(2)) and np.allclose(slope, [[1, -1, -2]])
+    value, slope = run(PROBABILITIES[1:], LABELS[1:])
+    assert value == np.inf and np.allclose(slope, [[-np.inf, np.inf, 4 / 3]])
+
+
+def test_classes_without_a_share_cost_nothing():
+    """A probability of 0 for a class that is not there: no loss, no slope; for one that is there, infinite."""
+    p, t = gn.Input((None, 3), "p"), gn.Input((None, 3), "t")
+    for loss in (3 * gn.categorical_crossentropy(t, p), -gn.sum(t * gn.log(p)) * 3):
+        run = gn.function([p, t], [loss, gn.compute_gradients(loss, [p])[p]])
+        value, slope = run([[0, 0.25, 0.75]], [[0, 1, 0]])
+        assert np.isclose(value, 3 * np.log(4)) and np.allclose(slope, [[0, -12, 0]])
+        value, slope = run([[0, 0.25, 0.75]], [[1, 0, 0]])
+        assert value == np.inf and np.allclose(slope, [[-np.inf, 0, 0]])
+
+
+NORMS = {
+    "root of a sum": lambda x: gn.sqrt(gn.sum(x**2, 1)),
+    "power of a sum": lambda x: gn.sum(x * x, 1) ** 0.5,
+    "root of a mean": lambda x: gn.sqrt(3 * gn.mean(x**2, 1)),
+    "one formula": gn.op("y[n] = sqrt(sum[i](x[n, i]**2))"),
+    "distance": lambda x: gn.sqrt(gn.sum((1 - (x + 1)) ** 2, 1)),
+}
+
+
+@pytest.mark.parametrize("written", NORMS)
+def test_gradient_of_a_norm_at_zero_is_zero(written):
+    """The norm has no tangent there; elsewhere its gradient is x over the norm."""
+    x = gn.Input((None, 3), "x")
+    y = NORMS[written](x)
+    slope = gn.compute_gradients(gn.sum(y), [x])[x]
+    found = gn.function([x], [y, slope])(np.array([[0, 0, 0], [0, 3, 4]]))
+    assert np.allclose(found[0], [0, 5]) and np.allclose(found[1], [[0, 0, 0], [0, 0.6, 0.8]])
