@@ -36,6 +36,7 @@ from .rewriting.winograd import winograd
 from .scheduling.alike import Alike
 from .scheduling.distribute import distribute, distributed_lines, is_for_team
 from .scheduling.fuse import Fusion, fuse, fusion_lines
+from .scheduling.groups import groups
 from .scheduling.layout import layout
 from .scheduling.loops import Kernel
 from .scheduling.lower import Storage, lower
@@ -61,6 +62,7 @@ STAGES = (
     "order",
     "fuse",
     "together",
+    "groups",
     "strands",
     "lower",
     "schedule",
@@ -160,8 +162,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     near = together(fused, padded, borders, explanation.notes)
     texts["together"] = lambda: "\n".join(fusion_lines(near))
 
+    # What is needed by others too stays in memory, but those that come next still find it near.
+    grouped = groups(near, padded, explanation.notes)
+    texts["groups"] = lambda: "\n".join(fusion_lines(grouped))
+
     # Which rows are independent of one another is a question to whole kernels, not to each equation.
-    cut_apart = strands(near, padded, explanation.notes)
+    cut_apart = strands(grouped, padded, explanation.notes)
     texts["strands"] = lambda: "\n".join(fusion_lines(cut_apart))
 
     # How tensors lie in memory decides the addresses, so it is settled before there are any.

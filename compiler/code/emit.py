@@ -168,7 +168,7 @@ class _Writer:
     def strands(self, part: Strands, places: Mapping[str, str]) -> None:
         """All strands, or of those that the threads share, the ones of this thread."""
         a = self.step
-        own = shared_turns(a, part.count) if self.team else ("0", str(part.count))
+        own = shared_turns(a, part.count) if part.shared else ("0", str(part.count))
         for strand in part.steps:
             first = a.intrinsic("smax", "i64", own[0], str(strand.start))
             last = a.intrinsic("smin", "i64", own[1], str(strand.stop))

@@ -58,10 +58,11 @@ class Strand:
 
 @dataclass(frozen=True, slots=True)
 class Strands:
-    """All of ``count`` strands; each of the ``steps`` is a `Strand` that does some of them."""
+    """All of ``count`` strands; each of the ``steps`` is a `Strand` that does some of them; threads may share them."""
 
     count: int
     steps: tuple[Any, ...]
+    shared: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ Before:   b[o] = sum[n, i](g[n, i, o])                          64 x 784 terms, 
 After:    b.parts[p, o] = sum[n:4, i](g[4*p + n, i, o])         p:16
           b[o] = sum[p](b.parts[p, o])
 
-Where the results are more than a few tiles hold, each tile would read all operands again. If those are too large for
-that, a part is added up in pieces: what a piece reads stays near while all tiles pass over it.
+Where what a part reads does not stay near, it is added up in pieces that do: all tiles of the results may pass over a
+piece, and so may whoever has just computed it (see `groups`).
 
           w.parts[p, c, o] += sum[i](x[4*p + n, i, c]*g[4*p + n, i, o])         p:16, n:4, c, o
 
@@ -43,7 +43,6 @@ from .order import cycles
 __all__ = ["partial"]
 
 FEW = 2048  # results, about as many as a few tiles hold
-ONE_TILE = 256  # results: the operands are read once
 MANY = 1 << 16  # results that stay near while pieces of their sums pass
 TERMS = 1 << 18  # of all results together: some microseconds of work
 LARGE = (
@@ -136,7 +135,7 @@ class _Writer:
         The last of these is cut where all of it would be too much, or would leave too few terms inside.
         """
         count = 0
-        while prod(map(_size, results)) > ONE_TILE and count < len(binders):
+        while count < len(binders):
             extents = {b.index: _size(b) for b in (*binders[count:], *results)}
             if self.volume(body, extents) <= NEAR:
                 break

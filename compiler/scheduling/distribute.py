@@ -71,7 +71,9 @@ def is_for_team(parts: Sequence[Any]) -> bool:
     return any(
         part.shares
         if isinstance(part, Kernel)
-        else isinstance(part, Strands) or (not isinstance(part, Wait) and is_for_team(part.steps))
+        else part.shared
+        if isinstance(part, Strands)
+        else not isinstance(part, Wait) and is_for_team(part.steps)
         for part in parts
     )
 
@@ -86,7 +88,7 @@ def _one(part: Any) -> Any:
         case Kernel():
             return share(part)
         case Strands():
-            return part
+            return replace(part, shared=True)
     return replace(part, steps=_each(part.steps))
 
 

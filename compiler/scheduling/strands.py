@@ -26,7 +26,7 @@ from ..language.steps import Recurrence, Strand, Strands
 from ..language.system import Equation, System, reads
 from .fuse import Fusion, fusions
 
-__all__ = ["strands"]
+__all__ = ["only", "strands"]
 
 ROWS = 8  # of a strand at least
 COUNTS = (16, 8, 4, 2)  # strands: powers of two, as numbers of threads mostly are
@@ -156,10 +156,13 @@ def _only(part: Any, rows: Mapping[Fusion, Index], strand: Index, first: int, le
     if not isinstance(part, Fusion):
         steps = tuple(_only(step, rows, strand, first, length) for step in part.steps)
         return replace(part, steps=steps)
-    row = rows[part]
-    moved: dict[Expr, Expr] = {
-        row: strand * length + first + row if first else strand * length + row
-    }
+    start = strand * length + first if first else strand * length
+    return only(part, rows[part], start, length)
+
+
+def only(part: Fusion, row: Index, start: Expr, length: int) -> Fusion:
+    """A kernel for so many values of an index, from ``start`` on."""
+    moved: dict[Expr, Expr] = {row: start + row}
     resized = tuple(Binder(i, expr(length) if i == row else n) for i, n in part.indices)
     return replace(
         part,

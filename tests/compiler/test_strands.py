@@ -84,6 +84,21 @@ def test_threads_do_not_wait_within_strands() -> None:
     assert all(results(threads) == alone for threads in (2, 3, 4, 7))
 
 
+def test_one_thread_does_what_is_not_worth_waking_others() -> None:
+    """A state beside small strands is replaced once, not once by every thread."""
+    cell = _cell(32, 3, 5)
+    system = System(
+        (*cell.tensors, tensor("c", 4, role="parameter"), tensor("more", 4, role="local")),
+        (*cell.equations, equation(element("more", "i"), element("c", "i") + 1, i=4)),
+        (("c", "more"),),
+    )
+    assert "strands:" in _text(system, "strands")
+    run = compiler.compile(system, Options(cache="off", threads=3))
+    arrays = {t.name: np.ones(t.shape, "float32") for t in system.tensors if t.role == "input"}
+    for _ in range(20):
+        assert (run({**arrays, "c": np.zeros(4, "float32")})["c"] == 1).all()
+
+
 @pytest.mark.parametrize(
     ("system", "reason"),
     [

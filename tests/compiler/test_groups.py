@@ -1,0 +1,253 @@
+"""Stage groups: kernels hand blocks of rows to one another, and compute what they would have computed alone."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+import compiler
+from compiler import Options, System
+from compiler.language.expression import Call, Expr, Index
+from compiler.language.system import Equation
+from compiler.pipeline import stages
+from compiler.scheduling import groups
+
+from ..systems import random_case
+from .build import element, equation, reduction, tensor
+
+N, H, W = Index("n"), Index("h"), Index("w")
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever may be done together is, however small."""
+    for name, value in {"HANDED": 0, "FEWEST": 2, "OFTEN": 0, "COUNT": 3}.items():
+        monkeypatch.setattr(groups, name, value)
+
+
+def _text(system: System, stage: str = "groups") -> str:
+    text = stages(system, Options(cache="off", threads=1).settle())[1](stage)
+    return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
+
+
+def _results(system: System, threads: int = 1) -> dict[str, Any]:
+    random = np.random.default_rng(1)
+    arrays = {
+        t.name: random.normal(size=t.shape).astype("float32")
+        for t in system.tensors
+        if t.role == "input"
+    }
+    if threads == 0:
+        return compiler.evaluate(system, arrays)
+    return compiler.compile(system, Options(cache="off", threads=threads))(arrays)
+
+
+def _agree(system: System) -> None:
+    """As the interpreter says, and the same bits for any number of threads."""
+    alone = _results(system)
+    for name, expected in _results(system, 0).items():
+        small = 2e-6 * max(1.0, np.abs(expected).max())
+        np.testing.assert_allclose(alone[name], expected, rtol=2e-5, atol=small, err_msg=name)
+        for threads in (2, 3):
+            assert _results(system, threads)[name].tobytes() == alone[name].tobytes()
+
+
+def _system(*equations: Equation, **shapes: tuple[int, ...]) -> System:
+    """Inputs are what no equation defines, outputs what no other one reads."""
+    targets = {e.target for e in equations}
+    read = {str(e).partition("=")[2] for e in equations}
+    roles = {
+        name: "input"
+        if name not in targets
+        else "local"
+        if any(f"{name}[" in text for text in read)
+        else "output"
+        for name in shapes
+    }
+    tensors = (tensor(name, *shape, role=roles[name]) for name, shape in shapes.items())
+    return System(tuple(tensors), equations)
+
+
+def _row_operation(rows: int, length: int, other: int = 0) -> System:
+    """A maximum, a sum of exponentials and a quotient; ``other``: of a row further on."""
+    shifted = Call("exp", (element("x", "n", "i") * 2 - element("m", "n"),))
+    return _system(
+        equation(element("m", "n"), reduction("max", element("x", "n", "i"), i=length), n=rows),
+        equation(element("e", "n", "i"), shifted, n=rows, i=length),
+        equation(element("s", "n"), reduction("sum", element("e", "n", "i"), i=length), n=rows),
+        equation(
+            element("y", "n", "i"),
+            element("e", "n", "i") / element("s", N + other),
+            n=rows - other,
+            i=length,
+        ),
+        x=(rows, length),
+        m=(rows,),
+        e=(rows, length),
+        s=(rows,),
+        y=(rows, length),
+    )
+
+
+def _window(images: int, rows: int, columns: int, channels: int, extra: int = 0) -> System:
+    """Products over windows and the greatest of four; of the gradient, its sum and a product with the input."""
+    inside = element("x", "n", H + Index("i"), W + Index("j"), 0) * element("k", "i", "j", "c")
+    high, wide = 2 * rows + extra, 2 * columns
+    place = [element("z", "n", 2 * H + i, 2 * W + j, "c") for i in (0, 1) for j in (0, 1)]
+    greatest = place[0]
+    for other in place[1:]:
+        greatest = Call("max", (greatest, other))
+    wider = {"n": images, "h": high, "w": wide, "c": channels}
+    narrow = {"n": images, "h": rows, "w": columns, "c": channels}
+    halves = [
+        equation(
+            element("d", "n", 2 * H + i, 2 * W + j, "c"),
+            element("y", "n", "h", "w", "c") * element("z", "n", 2 * H + i, 2 * W + j, "c"),
+            **narrow,
+        )
+        for i in (0, 1)
+        for j in (0, 1)
+    ]
+    counted = {"n": images, "h": high}
+    bias = reduction("sum", element("d", "n", "h", "w", "c"), w=wide)
+    weights = element("d", "n", "h", "w", "c") * element(
+        "x", "n", H + Index("i"), W + Index("j"), 0
+    )
+    return _system(
+        equation(element("z", "n", "h", "w", "c"), reduction("sum", inside, i=3, j=3), **wider),
+        equation(element("y", "n", "h", "w", "c"), greatest, **narrow),
+        *halves,
+        equation(element("b", "n", "c"), bias, add=True, **counted, c=channels),
+        equation(
+            element("g", "n", "i", "j", "c"),
+            reduction("sum", weights, w=wide),
+            add=True,
+            **counted,
+            i=3,
+            j=3,
+            c=channels,
+        ),
+        x=(images, high + 2, wide + 2, 1),
+        k=(3, 3, channels),
+        z=(images, high, wide, channels),
+        y=(images, rows, columns, channels),
+        d=(images, high, wide, channels),
+        b=(images, channels),
+        g=(images, 3, 3, channels),
+    )
+
+
+def test_row_operations_run_block_by_block() -> None:
+    """Maximum, sum and quotient are one group, whose blocks the threads share."""
+    system = _row_operation(128, 4000)
+    lines = _text(system).splitlines()
+    assert lines[:2] == ["16 strands:", "    for strand in range(0, 16):"]
+    assert sum(line.startswith("        for n:8") for line in lines) >= 3
+    assert not any("wait" in line for line in _text(system, "distribute").splitlines())
+    _agree(system)
+
+
+@pytest.mark.parametrize("rows", [37, 64, 131])
+def test_any_number_of_rows(rows: int) -> None:
+    """Rows that the number of blocks does not divide are in the last one."""
+    assert "strands" in _text(_row_operation(rows, 8000))
+    _agree(_row_operation(rows, 8000))
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+def test_windows_run_rows_by_rows(extra: int) -> None:
+    """Two rows are one row of the next kernel; sums over all rows are added up on the way."""
+    system = _window(16, 20, 24, 16, extra)
+    text = _text(system)
+    assert "16 strands" in text and "d[" in text.partition("strands")[2]
+    _agree(system)
+
+
+@pytest.mark.parametrize("extra", [0, 1])
+@pytest.mark.usefixtures("eager")
+def test_blocks_inside_blocks(extra: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is too much for one core is cut along a second index; those blocks come in their order."""
+    monkeypatch.setattr(groups, "NEAR", 3000)
+    system = _window(4, 6, 8, 16, extra)
+    assert "for block in range" in _text(system)
+    _agree(system)
+
+
+@pytest.mark.parametrize("seed", range(40))
+@pytest.mark.usefixtures("eager")
+def test_random_systems(seed: int) -> None:
+    """Whatever is done together: the same numbers as one kernel after the other."""
+    case = random_case(Random(seed), 2000)
+    found = compiler.compile(case.system, Options(cache="off", threads=2))(case.arrays)
+    for name, expected in compiler.evaluate(case.system, case.arrays).items():
+        np.testing.assert_allclose(found[name], expected, rtol=2e-4, atol=2e-4, err_msg=name)
+
+
+def test_what_is_passed_by_keeps_its_place() -> None:
+    """A sum over all rows comes after the group, and what needs it too; what needs nothing may come before."""
+    rows, length = 64, 4096
+    x: Expr = element("x", "n", "i")
+    system = _system(
+        equation(element("a", "n", "i"), x * 2, n=rows, i=length),
+        equation(element("t", "i"), reduction("sum", element("a", "n", "i"), n=rows), i=length),
+        equation(element("c", "k"), element("v", "k") + 1, k=5),
+        equation(element("m", "n"), reduction("max", element("a", "n", "i"), i=length), n=rows),
+        equation(
+            element("y", "n", "i"), element("a", "n", "i") - element("m", "n"), n=rows, i=length
+        ),
+        equation(
+            element("u", "n"),
+            reduction("sum", element("y", "n", "i") * element("t", "i"), i=length),
+            n=rows,
+        ),
+        x=(rows, length),
+        v=(5,),
+        a=(rows, length),
+        t=(length,),
+        c=(5,),
+        m=(rows,),
+        y=(rows, length),
+        u=(rows,),
+    )
+    group, _, after = _text(system).partition("for i:4096")
+    assert "m[" in group and "y[" in group and "t[" in after and "u[" in after
+    _agree(system)
+
+
+@pytest.mark.parametrize(
+    "system",
+    [
+        _row_operation(128, 4000, other=1),
+        _row_operation(64, 100),
+        _row_operation(4, 100_000),
+        _row_operation(8, 300_000),
+    ],
+    ids=["another row is read", "little", "few rows", "rows too long"],
+)
+def test_declines(system: System) -> None:
+    """Where rows touch, are few or long, or hand over little, kernels stay by themselves or in smaller groups."""
+    lines = _text(system).splitlines()
+    assert not any(line.startswith("        for n") and " y[" in line for line in lines)
+    assert not any(line.lstrip().startswith("y[strand") for line in lines)
+
+
+def test_declines_when_all_rows_share_much() -> None:
+    """Few rows of a product would each read the whole matrix again."""
+    rows, inner, columns = 128, 512, 512
+
+    def product(x: str, w: str) -> Expr:
+        return reduction("sum", element(x, "n", "i") * element(w, "i", "o"), i=inner)
+
+    system = _system(
+        equation(element("a", "n", "o"), product("x", "V"), n=rows, o=columns),
+        equation(element("y", "n", "o"), product("a", "W"), n=rows, o=columns),
+        x=(rows, inner),
+        V=(inner, columns),
+        W=(inner, columns),
+        a=(rows, columns),
+        y=(rows, columns),
+    )
+    assert "strand" not in _text(system)
