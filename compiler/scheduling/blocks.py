@@ -20,7 +20,8 @@ one result are the rows of the next one's operand, so that each finds in its own
 
 A panel is what a tile reads as vectors, for one block of the sum. It fits into the nearest cache and lies in one piece,
 where rows of the operand may lie so that a cache can keep but a few of them. The results of a block of the sum wait in
-a panel too, those of a group of columns together, so that a block of rows is read for all of them while it is near. An operand that is read across its rows (a weight gradient's) has a panel for each block of rows.
+a panel too, those of a group of columns together, so that a block of rows is read for all of them while it is near. An
+operand that is read across its rows (a weight gradient's) has a panel for each block of rows.
 
 Declines where the rows are too few to pay for a copy, and for what is no product of two elements.
 """
