@@ -20,8 +20,11 @@ one result are the rows of the next one's operand, so that each finds in its own
 
 A panel is what a tile reads as vectors, for one block of the sum. It fits into the nearest cache and lies in one piece,
 where rows of the operand may lie so that a cache can keep but a few of them. The results of a block of the sum wait in
-a panel too, those of a group of columns together, so that a block of rows is read for all of them while it is near. An
-operand that is read across its rows (a weight gradient's) has a panel for each block of rows.
+a panel too, those of a group of columns together, so that a block of rows is read for all of them while it is near.
+An operand that is read across its rows (a weight gradient's) has a panel for each block of rows.
+
+A window has few rows in its innermost loop. Where its columns are too many to stay near, the loops around (lines,
+samples) go inside: their rows are all done with one panel before the next one is filled.
 
 Declines where the rows are too few to pay for a copy, and for what is no product of two elements.
 """
@@ -88,7 +91,12 @@ def in_blocks(
     if product is None:
         return None
     blocks = _Blocks(product, levels[-2], levels[-1][0])
-    return nest(levels[:-2], blocks.statements()), tuple(blocks.panels)
+    if blocks.rows.extent < ROWS:
+        blocks.gather(levels[:-2])
+        if blocks.height < ROWS:
+            return None
+    outer = levels[: len(levels) - 2 - len(blocks.around)]
+    return nest(outer, blocks.statements()), tuple(blocks.panels)
 
 
 def nest(levels: Levels, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
@@ -110,7 +118,7 @@ def _product(levels: Levels, body: tuple[Statement, ...]) -> _Product | None:
     result = fold.accumulators[0].register
     if len(fold.body) == 1 and isinstance(fold.body[0], Fold):
         fold, outer = fold.body[0], fold.ranges
-    if rows.width > 1 or columns.width == 1 or rows.extent < ROWS:
+    if rows.width > 1 or columns.width == 1:
         return None
     if fold.body or len(fold.accumulators) > 1 or any(r.span > 1 for r in fold.ranges):
         return None
@@ -133,6 +141,7 @@ class _Blocks:
 
     def __init__(self, product: _Product, columns: Sequence[Range], rows: Range) -> None:
         self.product, self.columns, self.rows = product, columns, rows
+        self.around: tuple[Range, ...] = ()  # loops over more rows, inside that over the columns
         self.panels: list[Panel] = []
         self.bytes = 8 if product.inner.accumulators[0].register.type == "double" else 4
         self.terms = math.prod(r.extent for r in product.ranges)
@@ -158,7 +167,27 @@ class _Blocks:
     @property
     def height(self) -> int:
         """Rows of a block."""
-        return self.rows.extent if self.block is None else self.block.step
+        own = self.rows.extent if self.block is None else self.block.step
+        return own * math.prod(r.extent for r in self.around)
+
+    def gather(self, outer: Levels) -> None:
+        """The rows of a window are few, but many such loops may read the same columns, if these are too many to stay.
+
+        As many loops are taken as there is room for the sums that wait.
+        """
+        if self.terms * self.columns[-1].stop * self.bytes <= NEAR + NEAR // 2 or not self.waits:
+            return
+        for level in reversed(outer):
+            r = level[0]
+            waiting = self.height * r.extent * self.columns[0].span * self.bytes
+            used = self.product.along.address.coefficient(r.index)
+            if used or len(level) > 1 or r.span > 1 or waiting > 2 * WAITING:
+                return
+            self.around = (r, *self.around)
+
+    def over(self, rows: Range, *body: Statement) -> Statement:
+        """All loops over rows."""
+        return nest([[r] for r in self.around], (Loop(rows, body),))[0]
 
     def statements(self) -> tuple[Statement, ...]:
         rows = self.rows
@@ -205,12 +234,14 @@ class _Blocks:
         at += Affine(0, ((column.index, 1), (group.index, -1)))
         zero = Store(waiting, at, Literal(Fraction(0), sum_.register.type))
         part: tuple[Statement, ...] = (fold, Store(waiting, at, sum_.register, accumulate=True))
-        parts: Statement = self.apart(block, column, (*copy, Loop(rows, part)))
+        parts: Statement = self.apart(block, column, (*copy, self.over(rows, *part)))
         for r in reversed(product.outer):
             parts = Loop(r, (parts,))
         found = Let(product.result, Load(waiting, at, sum_.register.type))
         whole = (*product.before, found, *product.after)
-        first, last = (self.apart(block, column, (Loop(rows, each),)) for each in ((zero,), whole))
+        first, last = (
+            self.apart(block, column, (self.over(rows, *each),)) for each in ((zero,), whole)
+        )
         return Loop(group, (first, parts, last))
 
     def group(self, column: Range) -> Range:
@@ -254,8 +285,7 @@ class _Blocks:
 
     def offset(self, rows: Range) -> Affine:
         """A row's number in its block."""
-        first = Affine(-rows.start) if self.block is None else Affine(0, ((self.block.index, -1),))
-        return Affine(0, ((rows.index, 1),)) + first
+        return self.place((*self.around, rows), 1)
 
     def place(self, ranges: Sequence[Range], step: int) -> Affine:
         """A term's number among those of the ranges, in row-major order, ``step`` apart."""

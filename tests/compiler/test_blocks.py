@@ -7,7 +7,7 @@ import pytest
 
 import compiler
 from compiler import Options
-from compiler.language.expression import Call, Element, expr
+from compiler.language.expression import Call, Element, Index, expr
 from compiler.language.system import Equation, System
 from compiler.pipeline import stages
 
@@ -72,6 +72,38 @@ def test_blocks_leave_small_products_alone() -> None:
 def test_blocks_decline_for_few_rows() -> None:
     """A copy that few tiles share would not pay."""
     assert "along" not in _text(matrix_product(16, 1024, 1024), "schedule")
+
+
+def _deep_window(samples: int, lines: int, rows: int, inner: int, columns: int) -> System:
+    """``y[n, h, w, o] = sum[i, j, c](x[n, h + i, w + j, c]*K[i, j, c, o])``."""
+    x = element("x", "n", Index("h") + Index("i"), Index("w") + Index("j"), "c")
+    value = reduction("sum", x * element("K", "i", "j", "c", "o"), i=2, j=2, c=inner)
+    y = element("y", "n", "h", "w", "o")
+    return System(
+        (
+            tensor("x", samples, lines + 1, rows + 1, inner),
+            tensor("K", 2, 2, inner, columns),
+            tensor("y", samples, lines, rows, columns, role="output"),
+        ),
+        (equation(y, value, n=samples, h=lines, w=rows, o=columns),),
+    )
+
+
+@pytest.mark.parametrize("shape", [(3, 5, 6, 300, 200), (2, 7, 7, 270, 210), (9, 12, 8, 256, 208)])
+def test_blocks_take_rows_from_loops_around(shape: tuple[int, int, int, int, int]) -> None:
+    """Each panel of a window with many columns serves more than the few rows of one line."""
+    system = _deep_window(*shape)
+    text = _text(system, "schedule")
+    assert "h in range" in text[text.index("K.along[") :]
+    arrays, found = _whole(system)
+    n, h, w, _, o = shape
+    expected = np.zeros((n, h, w, o))
+    for i in range(2):
+        for j in range(2):
+            expected += arrays["x"][:, i : i + h, j : j + w].astype(float) @ arrays["K"][i, j]
+    assert np.array_equal(found["y"], expected)
+    again = _whole(system, threads=3)[1]
+    assert np.array_equal(found["y"], again["y"])
 
 
 def test_panels_are_no_tensors() -> None:
