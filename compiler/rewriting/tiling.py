@@ -16,9 +16,14 @@ __all__ = ["Tiling", "tiling"]
 
 OUTPUTS = (4, 2)  # places of a tile along each axis
 NEAR = 160_000  # elements between the equations of one block
+WINDOW = 1 << 18  # elements of a window's points, which each block reads: more do not stay near
+LARGE = 1 << 25  # elements between the equations, in one block, that there is memory for
 LEAST = 1 << 22  # products that are worth it
-GAIN = 1.2  # by how much less must be done
+GAIN = 1.5  # by how much less must be done: the count is rough, and direct sums round better
+START = 1 << 22  # products that could be done while some more kernels begin and end
+LANES = 16  # channels or filters that are computed in lockstep
 MOVED = 4  # products that take as long as an element from one equation to the next
+MOVED_FAR = 20  # where it does not stay near
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,30 +53,38 @@ def _counts(product: Windows, outputs: int) -> tuple[int, ...]:
 
 def tiling(product: Windows, is_choice: bool) -> Tiling | str:
     """The tiles that leave the least to do, or why there are none."""
-    axes = len(product.windows)
-    channels, filters = (
-        prod(product.extents[i] for i in own) for own in (product.channels, product.filters)
-    )
-    rows = prod(product.extents[i] for i in product.rows)
-    places = prod(product.extents[w.place] for w in product.windows)
-    direct = rows * places * LENGTH**axes * channels * filters
+    direct = prod(product.extents.values())
     if is_choice and direct < LEAST:
         return f"declined: only {direct} products"
-    plans = []
-    for outputs in OUTPUTS:
-        points = (outputs + LENGTH - 1) ** axes
-        counts = _counts(product, outputs)
-        between = points * (axes * channels + (axes if product.to_window else 2) * filters)
-        sizes = _sizes(counts, len(product.rows), max(1, NEAR // between))
-        tiles = prod(ceil(n / size) * size for n, size in zip(counts, sizes, strict=True))
-        work = tiles * (points * channels * filters + MOVED * between)
-        if product.to_window:
-            work += tiles // prod(sizes) * MOVED * points * channels * filters
-        plans.append(Tiling(product, outputs, sizes, work / direct))
-    best = min(plans, key=lambda plan: plan.share)
+    best = min((_tiling(product, outputs) for outputs in OUTPUTS), key=lambda each: each.share)
     if is_choice and best.share * GAIN > 1:
         return f"declined: {best.share:.0%} of the work would be left"
     return best
+
+
+def _tiling(product: Windows, outputs: int) -> Tiling:
+    """Tiles of so many places along each axis, and how they are done in blocks.
+
+    If what is read for every block is large, all of them are one.
+    """
+    axes, counts = len(product.windows), _counts(product, outputs)
+    channels, filters = (
+        prod(product.extents[i] for i in own) for own in (product.channels, product.filters)
+    )
+    wide, points = ceil(filters / LANES) * LANES, (outputs + LENGTH - 1) ** axes
+    window = points * channels * wide
+    sides = axes * ceil(channels / LANES) * LANES + (axes if product.to_window else 2) * wide
+    between = points * sides
+    sizes = _sizes(counts, len(product.rows), max(1, NEAR // between))
+    if window > WINDOW and prod(counts) * between <= LARGE:
+        sizes = counts
+    tiles = prod(ceil(n / size) * size for n, size in zip(counts, sizes, strict=True))
+    again = tiles // prod(sizes) if product.to_window else axes
+    moved = (MOVED_FAR if window > WINDOW else MOVED) * again * window
+    work = START + tiles * (window + MOVED * between) + moved
+    return Tiling(
+        product, outputs, sizes, work / (prod(product.extents.values()) // filters * wide)
+    )
 
 
 def _sizes(counts: Sequence[int], rows: int, most: int) -> tuple[int, ...]:

@@ -67,7 +67,8 @@ def _windows(
     free = equation.extents
     bound = {b.index: int(b.size.value) for b in sum_.binders if isinstance(b.size, Number)}
     plain = [s for s in other.subscripts if isinstance(s, Index)]
-    if len(set(plain)) != len(other.subscripts) or len(bound) != len(sum_.binders):
+    fixed = [s for s in other.subscripts if isinstance(s, Number)]
+    if len(plain) + len(fixed) != len(other.subscripts) or len(bound) != len(sum_.binders):
         return None
     found: list[Window] = []
     beside: list[Index] = []
@@ -77,7 +78,7 @@ def _windows(
             found.append(window)
         elif isinstance(subscript, Index):
             beside.append(subscript)
-        else:
+        elif not isinstance(subscript, Number):
             return None
     steps = {w.step in free for w in found}
     moving = [i for w in found for i in (w.place, w.step)]
@@ -99,7 +100,7 @@ def _windows(
     rows, channels = (shared, own) if to_window else (own, shared)
     shape = system.by_name[other.tensor].shape
     extents = {**free, **bound}
-    if to_window and any(shape[plain.index(w.place)] != extents[w.place] for w in found):
+    if to_window and any(shape[other.subscripts.index(w.place)] != extents[w.place] for w in found):
         return None  # what lies behind the last place would count too
     return Windows(
         sum_,

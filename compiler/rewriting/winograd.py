@@ -202,7 +202,15 @@ class _Tiles:
         tiles = self.tiled("tiles", self.data, self.transforms.data, self.channels)
         own = (*self.channels, *self.filters)
         steps = [_Side(self.binder(w.step.name, LENGTH)) for w in product.windows]
-        window = self.spread("window", self.window, steps, self.transforms.window, ((), (), own))
+        other = product.other
+        if other.subscripts[-1] in product.channels:  # the transforms write more than this copy
+            axes = (*(Binder(w.step, expr(LENGTH)) for w in product.windows), *own)
+            other = self.define("turned", axes, other)
+
+        def at(steps: Places) -> Expr:
+            return substitute(other, self.stepped(steps))
+
+        window = self.spread("window", at, steps, self.transforms.window, ((), (), own))
         beside = (*self.inner, *self.filters)
         value: Expr = tiles * window
         if self.channels:
@@ -255,10 +263,6 @@ class _Tiles:
         for w, axis, place in zip(self.product.windows, self.tiles, places, strict=True):
             moved[w.place] = normalize(axis.first * self.outputs + place)
         return substitute(self.product.other, moved)
-
-    def window(self, steps: Places) -> Expr:
-        """The other operand at steps of the window."""
-        return substitute(self.product.other, self.stepped(steps))
 
     def stepped(self, steps: Places) -> dict[Expr, Expr]:
         """Steps of the window, in the direction in which it moves through the data."""
