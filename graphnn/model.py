@@ -172,8 +172,7 @@ class Model(Layer):
         ``metrics`` lists or dicts of lists; an output whose loss is None is not trained. ``weighted_metrics`` count
         samples by the weights that `fit` is given. For ``ftz`` and ``windows`` see `function`.
         """
-        # a Sequential that is not built yet will have one output
-        outputs = [node.name for node in self.outputs] or [self.name]
+        outputs = [node.name for node in self.outputs] or [self.name]  # one, if not built yet
         chosen = [
             each if each is None else losses.get(each) for each in per_output(loss, outputs, "loss")
         ]
