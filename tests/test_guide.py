@@ -127,6 +127,35 @@ def test_shown_formulas_are_compiled(entry: Entry, site: Site) -> None:
         assert {a.operation.formula.text for a in applications(subject)} == found
 
 
+CONCEPTS = {
+    "tensors": ("dimensions", "images", "sequences", "weights"),
+    "layers": ("dense", "conv2d", "lstm", "gru", "max-pool2d", "dropout", "batch-normalization"),
+    "activations": ("relu", "sigmoid", "tanh", "softmax", "leaky-relu"),
+    "softmax": ("example", "exponential", "uses"),
+    "losses": (
+        "mean-squared-error",
+        "binary-crossentropy",
+        "categorical-crossentropy",
+        "sparse-categorical-crossentropy",
+    ),
+    "optimizers": ("sgd", "adam", "rmsprop", "momentum", "learning-rate", "batch-size"),
+    "training": ("training-step", "loop", "modes"),
+    "architectures": ("image-classification", "mlp", "cnn", "rnn", "transformer"),
+}
+DERIVED = ("layers", "activations", "losses")
+
+
+@pytest.mark.parametrize("page", CONCEPTS)
+def test_every_concept_has_its_entry(site: Site, page: str) -> None:
+    """What a course on the fundamentals names has code that was run; formulas with derived gradients, or a plot."""
+    for name in CONCEPTS[page]:
+        section = _section(site, page, name)
+        kinds = {e.get("class") for e in section.iter()}
+        assert any(e.tag == "pre" for e in section.iter()), name
+        assert page not in DERIVED or {"notation", "gradient"} <= kinds, name
+        assert page not in ("activations", "optimizers") or "plot" in kinds or name == "batch-size"
+
+
 def test_guide_says_what_the_source_says(site: Site) -> None:
     """The numbers of the guide that this one explains: shapes, and the softmax of three logits."""
     for number in ("(32, 224, 224, 3)", "(784, 128)"):

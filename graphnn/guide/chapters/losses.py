@@ -44,7 +44,8 @@ def mean_absolute_error() -> Example:
 )
 def binary_crossentropy() -> Example:
     """For yes and no. It is the logarithm of the probability that was given to the truth, with a
-    minus: certain and right costs nothing, certain and wrong costs without bound.
+    minus: certain and right costs nothing, certain and wrong costs without bound. That 0 times log(0)
+    counts as 0 is what the conditions in the gradient say.
     """
     t = gn.Input((None, 1), name="truth")
     p = gn.Input((None, 1), name="prediction")
