@@ -185,12 +185,13 @@ def _sum(parts: Sequence[Node]) -> Node:
 
 
 def _zero(node: Node) -> Node:
-    """An explicit zero of the node's shape."""
+    """An explicit zero of the node's shape; the node itself is needed only where a size of it is open."""
     if node.ndim == 0:
         return Constant(0.0, name=f"d_{node.name}", dtype=node.dtype)
-    names = index_names(node.ndim)
-    sizes = ", ".join(f"{a}:dim(x, {k})" for k, a in enumerate(names))
-    result = op(f"y[{sizes}] = 0", "zero", dtype=node.dtype)(node)
+    names = enumerate(zip(index_names(node.ndim), node.shape, strict=True))
+    sizes = ", ".join(f"{a}:{f'dim(x, {k})' if n is None else n}" for k, (a, n) in names)
+    operands = [node] if None in node.shape else []
+    result = op(f"y[{sizes}] = 0", "zero", dtype=node.dtype)(*operands)
     assert isinstance(result, Result)
     result.name = f"d_{node.name}"
     return result

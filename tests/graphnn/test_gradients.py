@@ -74,6 +74,14 @@ def test_what_the_loss_does_not_depend_on_gets_an_explicit_zero():
     assert evaluate(gradients[other]).tolist() == [0.0] * 4
 
 
+def test_an_explicit_zero_needs_its_node_for_open_sizes_only():
+    """Of fixed sizes it is a node that needs nothing to be given."""
+    x, fixed, open_ = Input((2, 3), "x"), Input((4,), "z"), Input((None, 5), "w")
+    found = compute_gradients(sum(x**2), [fixed, open_])
+    assert Graph([found[fixed]]).inputs == [] and evaluate(found[fixed]).tolist() == [0, 0, 0, 0]
+    assert Graph([found[open_]]).inputs == [open_]
+
+
 def test_intermediate_nodes_and_inputs_have_gradients():
     """``wrt`` takes any float node."""
     x = Input((None, 3), dtype="float64")
