@@ -170,7 +170,9 @@ class Lanes:
             if valid >= width:
                 return None
             return self.a.constants(vector("i1", width), [k < valid for k in range(width)])
-        type_ = vector("i64", width)
+        type_ = vector("i32", width)  # half as long as vectors of indices
         left = self.a.op(f"sub i64 {stop}, {start}")
+        left = self.a.intrinsic("smin", "i64", left, str(range_.span))
+        left = self.a.op(f"trunc i64 {left} to i32")
         places = self.a.constants(type_, [first + k for k in range(width)])
         return self.a.op(f"icmp slt {type_} {places}, {self.a.splat(type_, left)}")

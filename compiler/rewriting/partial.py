@@ -10,9 +10,9 @@ piece, and so may whoever has just computed it (see `groups`).
           w.parts[p, c, o] += sum[i](x[4*p + n, i, c]*g[4*p + n, i, o])         p:16, n:4, c, o
 
 How many parts there are depends on the sizes alone, and they are added up in their order: so the sum is the same for
-any number of threads. Declines where the terms are few; where the results are many, for then they are shared
-themselves, unless the operands are much larger; where no range of the sum can be cut into equal parts; and inside a
-recurrence, where a sum is short or waited for.
+any number of threads. Declines where the terms are few; where the results are many, or each has a row to itself, for
+then they are shared themselves, unless the operands are much larger; where no range of the sum can be cut into equal
+parts; and inside a recurrence, where a sum is short or waited for.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = ["partial"]
 
 FEW = 2048  # results, about as many as a few tiles hold
 MANY = 1 << 16  # results that stay near while pieces of their sums pass
-TERMS = 1 << 18  # of all results together: some microseconds of work
+TERMS = 1 << 17  # of all results together: some microseconds of work
 LARGE = (
     1 << 19
 )  # elements of the operands: reading them again and again would take longer than the work
@@ -52,6 +52,7 @@ READS = 16  # of each element on average
 NEAR = 1 << 16  # elements that stay near
 LEAST = 48  # terms of a piece that pay for adding its sums to those before
 PARTS = 16  # at most
+ROWS = 4 * PARTS  # results, each of a row of its own, that threads share as they are
 SPARE = 4 * PARTS  # elements of large operands for each result: parts must be written and read too
 ENOUGH = 8  # parts; a range that gives these is not passed over for one further inside
 
@@ -101,10 +102,18 @@ class _Writer:
         again = results <= MANY and large and results * terms >= READS * volume
         if results * terms < TERMS or not (results <= FEW or again):
             return None
+        if results >= ROWS and self.is_by_rows(e, results):
+            return None
         found = [(_divisor(_size(b)), axis) for axis, b in enumerate(e.binders)]
         enough = [(count, axis) for count, axis in found if count >= ENOUGH]
         count, axis = enough[0] if enough else max(found, key=lambda each: each[0], default=(1, 0))
         return (axis, count) if count > 1 else None
+
+    def is_by_rows(self, e: Reduce, results: int) -> bool:
+        """Has each result a row of the operands to itself? Then the rows are shared."""
+        used = free_indices(e)
+        large = (x for x in elements(e.body) if prod(self.known[x.tensor].shape) > results)
+        return not any(used.keys() & free_indices(x.subscripts[-1]).keys() for x in large)
 
     def in_parts(self, e: Reduce, equation: Equation, axis: int, count: int) -> Expr:
         """The sum of the parts, which get an equation of their own."""

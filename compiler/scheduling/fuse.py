@@ -7,8 +7,8 @@ The value passes in a register; it is stored only if someone else reads it. An e
 depends on, or, side by side with others, a later one that reads what it reads too (the gates of a cell become one
 kernel): so nothing has to move past anything. Declines, with the reason kept in ``Fusion.declined``, where the
 index spaces differ, where a value is read at another place, where both sides reduce (they would compete for
-registers), side by side where one does or defines but a part of its target, and for accumulating equations, whose
-places may coincide.
+registers), side by side where one does or defines but a part of its target, where a value would be stored across
+the rows of a sum, and for accumulating equations, whose places may coincide.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ..language.expression import (
     Number,
     Reduce,
     expr,
+    free_indices,
     substitute,
     walk,
 )
@@ -145,6 +146,8 @@ def _join(host: Fusion, equation: Equation) -> Fusion | str:
         subscripts=tuple(substitute(s, renamed) for s in equation.subscripts),
         value=substitute(equation.value, renamed),
     )
+    if _is_across(host, joined):
+        return f"{equation.target} lies across the rows of {host.equations[0].target}"
     for writer in host.equations:
         own = Element(joined.target, joined.subscripts)
         if writer.target == joined.target and not _is_elsewhere(own, writer):
@@ -157,6 +160,13 @@ def _join(host: Fusion, equation: Equation) -> Fusion | str:
 
 def _reduces(equation: Equation) -> bool:
     return any(isinstance(e, Reduce) for e in walk(equation.value))
+
+
+def _is_across(host: Fusion, joined: Equation) -> bool:
+    """Would it be stored element by element, while the sums of the kernel come in vectors?"""
+    along = [free_indices(s) for e in (host.equations[0], joined) for s in e.subscripts[-1:]]
+    together = len(along) < 2 or along[0].keys() & along[1].keys()
+    return any(map(_reduces, host.equations)) and not together
 
 
 def _matching(host: Fusion, equation: Equation) -> dict[Expr, Expr] | str:

@@ -327,6 +327,10 @@ def _convert(value: Value, type_: str) -> Value:
         if type_ == "i64" and value.type != "i1":
             return Apply("convert", (value,), type_)
         return Literal(value.value, type_)
+    if isinstance(value, Apply) and value.function == "where" and value.type == "i64":
+        condition, *numbers = value.arguments
+        if type_ != "i1" and all(isinstance(n, Literal) for n in numbers):  # need no i64 at all
+            return Apply("where", (condition, *(_convert(n, type_) for n in numbers)), type_)
     return Apply("convert", (value,), type_)
 
 

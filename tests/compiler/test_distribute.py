@@ -112,6 +112,7 @@ def test_one_waits_for_what_another_wrote() -> None:
     """Two products of which the second reads the first have one meeting between them."""
     one = reduction("sum", element("A", "i", "k") * element("B", "k", "j"), k=256)
     two = reduction("sum", element("C", "i", "k") * element("B", "k", "j"), k=256)
+    other = reduction("sum", element("B", "i", "k") * element("A", "k", "j"), k=256)
     sizes = {"i": 256, "j": 256}
     tensors = (tensor("A", 256, 256), tensor("B", 256, 256), tensor("C", 256, 256, role="output"))
     chained = System(
@@ -126,7 +127,7 @@ def test_one_waits_for_what_another_wrote() -> None:
         (*tensors, tensor("D", 256, 256, role="output")),
         (
             equation(element("C", "i", "j"), one, **sizes),
-            equation(element("D", "j", "i"), one, **sizes),
+            equation(element("D", "i", "j"), other, **sizes),
         ),
     )
     assert _plan(apart).count("wait") == 0

@@ -162,3 +162,21 @@ def test_fuse_reads_a_part_after_it_is_written() -> None:
         ),
     )
     assert_compiled_is_interpreted(system)
+
+
+def test_fuse_declines_when_stored_across() -> None:
+    """Sums come in vectors along the last index; a copy that lies the other way is made by a kernel of its own."""
+    product = reduction("sum", element("x", "n", "i") * element("W", "i", "o"), i=6)
+    tensors = (
+        X,
+        tensor("W", 6, 6),
+        tensor("z", 4, 6, role="output"),
+        tensor("t", 6, 4, role="output"),
+    )
+    first, second = _fused(
+        tensors,
+        equation(element("z", "n", "o"), product, n=4, o=6),
+        equation(element("t", "o", "n"), element("z", "n", "o"), o=6, n=4),
+    )
+    assert [e.target for e in first.equations] == ["z"]
+    assert second.declined == "t lies across the rows of z"

@@ -42,6 +42,15 @@ def _windows(batch: int, size: int, channels: int) -> System:
     )
 
 
+def _rows(rows: int, length: int) -> System:
+    """``y[n] = sum[i](x[n, i])``: threads share the rows."""
+    total = reduction("sum", element("x", "n", "i"), i=length)
+    return System(
+        (tensor("x", rows, length), tensor("y", rows, role="output")),
+        (equation(element("y", "n"), total, n=rows),),
+    )
+
+
 def _gradients(batch: int, size: int, channels: int, filters: int) -> System:
     """``k[i, c, o] = sum[n, h](x[n, h + i, c]*g[n, h, o])``: many results, of operands much larger still."""
     x = element("x", "n", Index("h") + Index("i"), "c")
@@ -109,8 +118,9 @@ def test_parts_are_equal_and_few() -> None:
         _sums("sum", 64, 300, 4096),
         _sums("sum", 131, 2003, 1),
         _gradients(64, 32, 128, 128),
+        _rows(128, 4000),
     ],
-    ids=["few terms", "no sum", "many results", "prime ranges", "operands not much larger"],
+    ids=["few terms", "no sum", "many results", "prime ranges", "not much larger", "rows"],
 )
 def test_declines_when_parts_are_of_no_use(system: System) -> None:
     """Short sums, other reductions, many results and ranges without divisors stay whole."""
