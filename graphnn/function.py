@@ -118,14 +118,21 @@ class Function:
             array if isinstance(array, np.ndarray) else given_array(node, array)
             for node, array in zip(self.inputs, given, strict=True)
         ]
-        compiled = self.prepare(values)
+        results = self._run(self.prepare(values), values)
+        return results[0] if self.single else results
+
+    def again(self, values: list[np.ndarray]) -> list[np.ndarray] | None:
+        """The outputs, if there were arrays of these shapes before; else None."""
+        known = self._compiled.get(tuple([a.shape for a in values]))
+        return None if known is None else self._run(known, values)
+
+    def _run(self, compiled: _Compiled, values: list[np.ndarray]) -> list[np.ndarray]:
         for k, dtype in enumerate(self._dtypes):
             if values[k].dtype is not dtype:
                 values[k] = converted(values[k], self.inputs[k])
         placed = {name: values[k] for name, k in compiled.inputs}
         with self.lock:
-            results = compiled.executable.run(placed, compiled.outputs)
-        return results[0] if self.single else results
+            return compiled.executable.run(placed, compiled.outputs)
 
     def prepare(self, values: Sequence[np.ndarray]) -> _Compiled:
         """The executable for arrays of these shapes, compiled when they are met for the first time."""
@@ -138,10 +145,6 @@ class Function:
             if key not in self._compiled:
                 self._compiled[key] = self._compile(bind_sizes(self.inputs, values))
             return self._compiled[key]
-
-    def knows(self, values: Sequence[np.ndarray]) -> bool:
-        """Were there arrays of these shapes before?"""
-        return tuple([a.shape for a in values]) in self._compiled
 
     def _check_count(self, given: Sequence[object]) -> None:
         if len(given) != len(self.inputs):

@@ -59,14 +59,14 @@ class Samples:
 
 def arrays_of(data: object, nodes: Sequence[Node], what: str) -> list[np.ndarray]:
     """One array for each node, from an array, a list of arrays, or a dict by the nodes' names."""
-    if isinstance(data, Mapping):
+    if not isinstance(data, np.ndarray) and isinstance(data, Mapping):
         missing = [node.name for node in nodes if node.name not in data]
         if missing or len(data) != len(nodes):
             names = ", ".join(node.name for node in nodes)
             raise GraphnnError(f"{what}: expected arrays for {names}; got {', '.join(data)}")
         data = [data[node.name] for node in nodes]
     parts = list(data) if isinstance(data, (list, tuple)) else [data]
-    if len(nodes) == 1 and not (len(parts) == 1 and np.asarray(parts[0]).ndim == nodes[0].ndim):
+    if len(nodes) == 1 and (len(parts) != 1 or np.asarray(parts[0]).ndim != nodes[0].ndim):
         parts = [data]  # rows in a list rather than arrays in a list
     if len(parts) != len(nodes):
         raise GraphnnError(f"{what}: expected {len(nodes)} arrays, got {len(parts)}")

@@ -102,8 +102,9 @@ def _outputs(model: Model, x: object, batch_size: int | None) -> Iterator[list[n
     model.meet(x)
     arrays = arrays_of(x, model.inputs, "x")
     size = batch_size or max(len(arrays[0]), 1)
-    if len(arrays[0]) <= size and model.inference.knows(arrays):  # then they have been found to fit
-        yield listed(model.inference(*arrays))
+    known = model.inference.again(arrays) if len(arrays[0]) <= size else None
+    if known is not None:  # such arrays have been found to fit
+        yield known
         return
     samples = fitting(arrays, model.inputs, size)
     if samples.count <= size:
