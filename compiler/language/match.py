@@ -79,6 +79,12 @@ class Definitions:
             e, depth = decided(value), depth - 1
         return e
 
+    def form(self, e: Expr, depth: int = DEPTH) -> Expr:
+        """What `through` may lead to, indices as they stand there: to be looked at, and cheap."""
+        while isinstance(e, Element) and depth > 0 and e.tensor in self.equations:
+            e, depth = self.equations[e.tensor].value, depth - 1
+        return e
+
     def _inside(self, subscript: Expr, size: int, sizes: Sizes) -> bool:
         if isinstance(subscript, Element):  # these are checked before anything is computed
             return self.tensors[subscript.tensor].role == "input"

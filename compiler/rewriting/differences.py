@@ -49,10 +49,10 @@ def _logarithm(
     e: Expr, sizes: Sizes, definitions: Definitions, rewrite: Rewrite
 ) -> tuple[Expr, str, Expr] | None:
     """A logarithm as ``large + rest`` or ``large - rest``, if it becomes such."""
-    whole = definitions.through(e, sizes, DEPTH)
-    if not (isinstance(whole, Call) and whole.function == "log"):
+    form = definitions.form(e)
+    if not (isinstance(form, Call) and form.function == "log"):
         return None
-    match rewrite(whole, sizes):
+    match rewrite(definitions.through(e, sizes, DEPTH), sizes):
         case Call(("+" | "-") as sign, (large, rest)):
             return large, sign, rest
     return None
@@ -60,6 +60,8 @@ def _logarithm(
 
 def _variance(squares: Expr, square: Expr, sizes: Sizes, definitions: Definitions) -> Expr | None:
     """``mean((u - m)**2)`` of ``mean(u**2)`` and ``m**2``, where m is the mean of u."""
+    if not isinstance(definitions.form(squares), Reduce):
+        return None
     whole = definitions.through(squares, sizes, DEPTH)
     mean = squared(square, sizes, definitions)
     if mean is None or not (isinstance(whole, Reduce) and whole.kind == "mean"):

@@ -20,6 +20,7 @@ from ..language.expression import (
     Expr,
     Number,
     Reduce,
+    elements,
     free_indices,
     substitute,
     walk,
@@ -36,33 +37,30 @@ class Norms:
 
     def __init__(self, definitions: Definitions) -> None:
         self.definitions = definitions
-        self.are_there = any(
-            self._squares(part.arguments[0], equation.sizes) is not None
+        norms = (
+            self._squares(part.arguments[0], equation.sizes)
             for equation in definitions.equations.values()
             for part in walk(equation.value)
-            if isinstance(part, Call) and part.function in ("sqrt", "**")
+            if isinstance(part, Call) and _is_root(part)
         )
+        self.read = {x.tensor for found in norms if found for x in elements(found[0])}
 
     def divided_by(self, e: Expr, sizes: Sizes) -> Expr | None:
         """What ``e`` divides by that is 0 exactly where the norm of one of its factors is."""
-        if not self.are_there:
-            return None
-        above: list[Expr] = []
-        below: list[tuple[Expr, Expr]] = []
-        for factor, is_above in self._factors(e, sizes, True, DEPTH):
-            whole = self.definitions.through(factor, sizes, DEPTH)
-            match whole:
-                case Call("sqrt", (squares,)) if not is_above:
-                    below.append((factor, squares))
-                case Call("**", (squares, power)) if _number(power) == (
-                    -HALF if is_above else HALF
-                ):
-                    below.append((squares, squares))
-            if is_above:
-                above.append(factor)
-        for norm, squares in below:
+        own = [factor for factor, above in self._factors(e, sizes, True, 0) if above]
+        own = [factor for factor in own if any(x.tensor in self.read for x in elements(factor))]
+        for factor, above in self._factors(e, sizes, True, DEPTH) if own else ():
+            if not _is_root(self.definitions.form(factor)):
+                continue
+            match self.definitions.through(factor, sizes, DEPTH):
+                case Call("sqrt", (squares,)) if not above:
+                    norm = factor
+                case Call("**", (squares, power)) if (_number(power) == HALF) != above:
+                    norm = squares
+                case _:
+                    continue
             found = self._squares(squares, sizes)
-            if found is not None and any(_is_among(u, *found) for u in above):
+            if found is not None and any(_is_among(u, *found) for u in own):
                 return norm
         return None
 
@@ -85,14 +83,16 @@ class Norms:
     ) -> Iterator[tuple[Expr, bool]]:
         """Factors, and whether they stand above; those that are products by definition taken apart, too."""
         yield e, above
-        match self.definitions.open(e, sizes) if isinstance(e, Element) and depth else e:
+        opened = self.definitions.open(e, sizes) if isinstance(e, Element) and depth else e
+        depth -= opened is not e
+        match opened:
             case Call("neg", (u,)):
-                yield from self._factors(u, sizes, above, depth - 1)
+                yield from self._factors(u, sizes, above, depth)
             case Call(("*" | "/") as function, (u, v)):
-                yield from self._factors(u, sizes, above, depth - 1)
-                yield from self._factors(v, sizes, above == (function == "*"), depth - 1)
+                yield from self._factors(u, sizes, above, depth)
+                yield from self._factors(v, sizes, above == (function == "*"), depth)
             case Element() as other if other is not e:
-                yield from self._factors(other, sizes, above, depth - 1)
+                yield from self._factors(other, sizes, above, depth)
 
 
 def squared(e: Expr, sizes: Sizes, definitions: Definitions) -> Expr | None:
@@ -113,6 +113,16 @@ def _is_among(factor: Expr, u: Expr, total: Reduce | None) -> bool:
     bound = [] if total is None else list(total.indices)
     places = product(free_indices(factor), repeat=len(bound))
     return any(substitute(u, dict(zip(bound, p, strict=True))) in candidates for p in places)
+
+
+def _is_root(e: Expr) -> bool:
+    """Is it a square root, or one over such?"""
+    match e:
+        case Call("sqrt"):
+            return True
+        case Call("**", (_, power)):
+            return _number(power) in (HALF, -HALF)
+    return False
 
 
 def _number(e: Expr) -> Fraction | None:

@@ -149,10 +149,11 @@ class _Stabilizer:
 
     def quotient(self, above: Expr, below: Expr, sizes: Sizes) -> Expr | None:
         """``exp(a)/sum(exp(a'))  ->  exp(a - s)/sum(exp(a' - s))`` with ``s = max(a')``."""
-        divisor, dividend = self.sums.exponential(below, sizes), self.sums.exponential(above, sizes)
-        if divisor is None or dividend is None or not divisor.is_sum:
+        divisor = self.sums.exponential(below, sizes)
+        if divisor is None or not divisor.is_sum:
             return self.reunited(above / below, sizes)
-        if dividend.peak == ZERO or dividend.divided:
+        dividend = self.sums.exponential(above, sizes)
+        if dividend is None or dividend.peak == ZERO or dividend.divided:
             return self.reunited(above / below, sizes)
         self.fired("quotient of exponentials shifted by the largest exponent")
         return dividend.at(divisor.peak) / divisor.at(divisor.peak)
@@ -260,6 +261,9 @@ class _Stabilizer:
     def _zero_times_log(self, e: Call, sizes: Sizes) -> Expr | None:
         """``t*log(p)  ->  where(t == 0 and p == 0, 0, t*log(p))``; a NaN in either still shows."""
         for weight, logarithm in (e.arguments, e.arguments[::-1]):
+            form = self.definitions.form(logarithm)
+            if not (isinstance(form, Call) and form.function == "log"):
+                continue
             match self.definitions.through(logarithm, sizes, DEPTH):
                 case Call("log", (p,)):
                     number = self.definitions.through(weight, sizes, DEPTH)
