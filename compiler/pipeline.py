@@ -262,7 +262,7 @@ def _lowered(
                 around = (*outer, (part.index, part.stop))
             elif isinstance(part, Together):  # one kernel in the end, whose registers have numbers
                 around = (*outer, *part.extents)
-            one = count(1) if isinstance(part, Together) else None
+            one = (numbers or count(1)) if isinstance(part, Together) else None
             found.append(replace(part, steps=_lowered(part.steps, storages, label, around, one)))
     return tuple(found)
 

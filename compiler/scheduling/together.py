@@ -18,11 +18,12 @@ sum of products that would be left with too few rows for what it reads.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..language.expression import (
     Binder,
@@ -46,9 +47,21 @@ from .lower import COMPUTED_AS, Storage
 
 __all__ = ["joined", "of_one_block", "together"]
 
-FAR = 1 << 19  # elements handed on: fewer stay near anyway
-NEAR = 160_000  # elements of a block that stay near
-ROWS = 6  # of a product, at least, that read the same operand
+
+class _Limits(NamedTuple):
+    """What is done together: ``far`` elements handed on, at least, in blocks of ``near``.
+
+    Of each product ``rows`` must be left, at least, that read the same operand.
+    """
+
+    far: int
+    near: int
+    rows: float
+
+
+FAR, NEAR, ROWS = 1 << 19, 160_000, 6
+BLOCKS = _Limits(FAR, NEAR, ROWS)
+INNER = _Limits(1 << 12, 1 << 12, math.inf)  # in a block: to stay in the nearest cache
 
 Borders = Mapping[str, tuple[tuple[int, int], ...]]
 Members = tuple[int, ...]
@@ -59,26 +72,33 @@ def together(
     parts: Sequence[Any], system: System, borders: Borders, notes: list[Note] | None = None
 ) -> tuple[Any, ...]:
     """The program with such kernels as one part."""
-    groups = _Groups(parts, system, borders)
-    for name in sorted(groups.handed, key=lambda n: -groups.sizes[n]):
-        groups.unite(*groups.handed[name])
-    return tuple(groups.program(notes))
+    sizes = {t.name: prod(t.shape) for t in system.tensors}
+    return tuple(_Groups(parts, system, borders, sizes, BLOCKS).program(notes))
 
 
 class _Groups:
-    """Which parts of a program are done together; each alone at first."""
+    """Which parts of a program are done together; ``sizes`` are those of all that one part may hand to another."""
 
-    def __init__(self, parts: Sequence[Any], system: System, borders: Borders) -> None:
-        self.parts = parts
-        self.sizes = {t.name: prod(t.shape) for t in system.tensors}
+    def __init__(
+        self,
+        parts: Sequence[Any],
+        system: System,
+        borders: Borders,
+        sizes: Mapping[str, int],
+        limits: _Limits,
+    ) -> None:
+        self.parts, self.system, self.borders = parts, system, borders
+        self.sizes, self.limits = sizes, limits
         self.written = [_written(part) for part in parts]
         self.read = [_read(part) for part in parts]
         self.handed = self._handed(system, borders)
-        if sum(self.sizes[n] for n in self.handed) < FAR:
+        if sum(self.sizes[n] for n in self.handed) < limits.far:
             self.handed = {}
         self.after = self._after() if self.handed else []
         self.group: dict[int, Members] = {k: (k,) for k in range(len(parts))}
         self.loops: dict[Members, Loops] = {}
+        for name in sorted(self.handed, key=lambda n: -sizes[n]):
+            self.unite(*self.handed[name])
 
     def _handed(self, system: System, borders: Borders) -> dict[str, tuple[int, int]]:
         """Tensors that one kernel defines and one later one reads, with the two."""
@@ -145,19 +165,21 @@ class _Groups:
             if any(n in self.read[m] for m in members if m != k)
         }
         left = sum(self.sizes[n] for n in handed)
-        if inside != {*handed} or left < FAR:
+        if inside != {*handed} or left < self.limits.far:
             return []
         loops: Loops = []
         for each in self.common(members, handed):
-            if left <= NEAR:
+            if left <= self.limits.near:
                 break
             loops.append(each)
             left //= _extents(self.parts[members[0]])[each[members[0]]]
-        if left > NEAR:
+        if left > self.limits.near:
             return []
         taken = {k: {each[k] for each in loops} for k in members}
         worth = all(
-            _is_worth(e, taken[k], handed) for k in members for e in self.parts[k].equations
+            _is_worth(e, taken[k], handed, self.limits.rows)
+            for k in members
+            for e in self.parts[k].equations
         )
         return loops if worth else []
 
@@ -223,7 +245,7 @@ class _Groups:
                 yield self.parts[part]
                 return
             made = self.made(members)
-            last = made.steps[-1].equations[0].target
+            last = self.parts[members[-1]].equations[0].target
             sizes = "*".join(str(n) for _, n in made.extents)
             note(notes, "together", last, f"{len(members)} kernels, {sizes} times")
             yield made
@@ -241,9 +263,9 @@ class _Groups:
         for each in loops:
             names.append(fresh_index(each[members[0]].name, taken))
             taken[names[-1]] = None
-        sizes = dict(first.indices)
+        extents = dict(first.indices)
         binders = tuple(
-            Binder(n, sizes[each[members[0]]]) for n, each in zip(names, loops, strict=True)
+            Binder(n, extents[each[members[0]]]) for n, each in zip(names, loops, strict=True)
         )
         steps = []
         for k in members:
@@ -255,7 +277,10 @@ class _Groups:
             steps.append(_inside(self.parts[k], moved, names))
         handed = tuple(n for n, ends in self.handed.items() if {*ends} <= {*members})
         axes = {n: self.axes(n, loops) for n in handed}
-        return Together(binders, tuple(steps), axes)
+        turns = prod(int(n.value) for _, n in binders if isinstance(n, Number))
+        sizes = {n: self.sizes[n] // turns for n in handed}
+        inner = _Groups(steps, self.system, self.borders, {**self.sizes, **sizes}, INNER)
+        return Together(binders, tuple(inner.program(None)), axes)
 
     def axes(self, name: str, loops: Loops) -> tuple[int, ...]:
         """The axes of a tensor that the loops count."""
@@ -280,7 +305,7 @@ def _inside(fusion: Fusion, moved: Mapping[Index, Index], loops: Sequence[Index]
     return replace(fusion, indices=indices, equations=equations)
 
 
-def _is_worth(equation: Equation, loops: set[Index], handed: Sequence[str]) -> bool:
+def _is_worth(equation: Equation, loops: set[Index], handed: Sequence[str], least: float) -> bool:
     """Do enough rows of each product read the same, and does all that was handed on change within a block?"""
     left = {i: n for i, n in equation.extents.items() if i not in loops and n > 1}
     bound = {
@@ -293,7 +318,7 @@ def _is_worth(equation: Equation, loops: set[Index], handed: Sequence[str]) -> b
         operands = dict.fromkeys(elements(sum_.body))
         shared = [i for i in left if any(i not in free_indices(e) for e in operands)]
         rows = prod(left[i] for i in shared if i != equation.subscripts[-1])
-        if len(operands) > 1 and rows < ROWS:
+        if len(operands) > 1 and rows < least:
             return False
     return True
 
@@ -327,7 +352,9 @@ def of_one_block(parts: Sequence[Any], lies: Mapping[str, Layout]) -> dict[str, 
     found = dict(lies)
     for part in parts:
         if isinstance(part, Together):
-            found |= {n: replace(lies[n], again=axes) for n, axes in part.axes.items()}
+            for name, axes in part.axes.items():
+                found[name] = replace(found[name], again=(*found[name].again, *axes))
+            found = of_one_block(part.steps, found)
     return found
 
 
@@ -337,14 +364,15 @@ def joined(parts: Sequence[Any], storages: Mapping[str, Storage]) -> tuple[Any, 
 
 
 def _joined(part: Together, storages: Mapping[str, Storage]) -> Kernel:
-    panels: dict[str, Panel] = {}
+    panels = {}
     for name in part.axes:
         storage = storages[name]
         panels[name] = Panel(name, COMPUTED_AS[storage.tensor.dtype], storage.size)
-    for panel in (p for kernel in part.steps for p in kernel.panels):
+    kernels = [p for (p,) in (joined([step], storages) for step in part.steps)]
+    for panel in (p for kernel in kernels for p in kernel.panels):
         before = panels.get(panel.name, panel)
         panels[panel.name] = replace(panel, length=max(panel.length, before.length))
-    body = tuple(s for kernel in part.steps for s in kernel.body)
+    body = tuple(s for kernel in kernels for s in kernel.body)
     for index, size in reversed(part.extents):
         body = (Loop(Range(index.name, 0, size), body),)
-    return Kernel(part.steps[0].name, (), body, tuple(panels.values()))
+    return Kernel(kernels[0].name, (), body, tuple(panels.values()))
