@@ -88,7 +88,7 @@ class _Side:
 
     def term(self, k: int) -> Expr:
         """The k-th place of a tile."""
-        return self.tile[0].index * self.stride + k if self.tile else expr(k)
+        return normalize(self.tile[0].index * self.stride + k) if self.tile else expr(k)
 
 
 def winograd(system: System, policy: str, notes: list[Note] | None = None) -> System:

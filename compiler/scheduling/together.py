@@ -49,19 +49,20 @@ __all__ = ["joined", "of_one_block", "together"]
 
 
 class _Limits(NamedTuple):
-    """What is done together: ``far`` elements handed on, at least, in blocks of ``near``.
+    """What is done together: ``far`` elements handed on, at least, in blocks of ``near``, or up to ``most``.
 
     Of each product ``rows`` must be left, at least, that read the same operand.
     """
 
     far: int
     near: int
+    most: int
     rows: float
 
 
 FAR, NEAR, ROWS = 1 << 19, 160_000, 6
-BLOCKS = _Limits(FAR, NEAR, ROWS)
-INNER = _Limits(1 << 12, 1 << 12, math.inf)  # in a block: to stay in the nearest cache
+BLOCKS = _Limits(FAR, NEAR, NEAR, ROWS)
+INNER = _Limits(1 << 12, 1 << 12, 1 << 13, math.inf)  # in a block: to stay in the nearest cache
 
 Borders = Mapping[str, tuple[tuple[int, int], ...]]
 Members = tuple[int, ...]
@@ -173,7 +174,7 @@ class _Groups:
                 break
             loops.append(each)
             left //= _extents(self.parts[members[0]])[each[members[0]]]
-        if left > self.limits.near:
+        if left > self.limits.most:
             return []
         taken = {k: {each[k] for each in loops} for k in members}
         worth = all(

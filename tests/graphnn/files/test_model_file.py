@@ -224,6 +224,14 @@ def test_float64_stays_float64(tmp_path):
     assert same(states(loaded), states(model))
 
 
+def test_how_it_is_compiled_comes_back(tmp_path):
+    """What was said about small numbers and windows holds for the loaded model."""
+    model = gn.Sequential([gn.Input((None, 4)), gn.layers.Dense(2)])
+    model.compile("sgd", "mse", ftz=True, windows="direct")
+    loaded = again(model, tmp_path / "model")
+    assert loaded.settings.options == {"ftz": True, "windows": "direct"}
+
+
 def test_other_tools_read_the_weights(tmp_path):
     """The file is one of safetensors; beside the weights stand the optimizer's states."""
     model = classifier()
