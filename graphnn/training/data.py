@@ -66,17 +66,32 @@ def arrays_of(data: object, nodes: Sequence[Node], what: str) -> list[np.ndarray
             raise GraphnnError(f"{what}: expected arrays for {names}; got {', '.join(data)}")
         data = [data[node.name] for node in nodes]
     parts = list(data) if isinstance(data, (list, tuple)) else [data]
-    if len(nodes) == 1 and (len(parts) != 1 or np.asarray(parts[0]).ndim != nodes[0].ndim):
+    if len(nodes) == 1 and (len(parts) != 1 or _rank(parts[0]) != nodes[0].ndim):
         parts = [data]  # rows in a list rather than arrays in a list
     if len(parts) != len(nodes):
         raise GraphnnError(f"{what}: expected {len(nodes)} arrays, got {len(parts)}")
-    arrays = [np.asarray(part) for part in parts]
+    arrays = [_array(part, node, what) for part, node in zip(parts, nodes, strict=True)]
     for node, array in zip(nodes, arrays, strict=True):
         if array.dtype.kind not in "biuf":
             raise DtypeError(f"{what} for {node.name}: expected numbers, got {array.dtype}")
         if not array.ndim:
             raise ShapeError(f"{what} for {node.name}: expected one row per sample, got a number")
     return arrays
+
+
+def _array(value: object, node: Node, what: str) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ShapeError(f"{what} for {node.name}: got rows of different lengths") from None
+
+
+def _rank(value: object) -> int | None:
+    """How many axes it has as an array; None if it is none."""
+    try:
+        return np.asarray(value).ndim
+    except ValueError:
+        return None
 
 
 def first_array(data: object) -> np.ndarray:

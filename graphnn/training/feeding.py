@@ -147,7 +147,9 @@ def validation_feed(
     if not is_arrays(validation_data):
         return feed_of(model, validation_data, None, None, None, None, limit)
     if isinstance(validation_data, (list, tuple)) and len(validation_data) in (2, 3):
-        return feed_of(model, *unpacked(validation_data), None, batch_size, limit)
+        x, y, weights = unpacked(validation_data)
+        if y is not None:
+            return feed_of(model, x, y, weights, None, batch_size, limit)
     raise GraphnnError("validation_data is a pair (x, y), or gives batches of such pairs")
 
 
