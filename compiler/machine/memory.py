@@ -52,6 +52,8 @@ class Memory:
         self.set_extra(0, self.arena)
         for tensor in program.slots:
             self.place(tensor.name, aligned_array(tensor.shape, tensor.dtype))
+        outputs = (tensor.name for tensor in program.slots if tensor.role == "output")
+        self._large = {name for name in outputs if self.buffers[name].nbytes >= _LENT}
         self._lengths = np.array([self.buffers[name].nbytes for name in self._names], np.uintp)
 
     def set_extra(self, number: int, array: Array) -> None:
@@ -108,15 +110,13 @@ class Memory:
         Memory in which nobody looks any more is used again, for the system is slow to find new one.
         """
         found = {}
-        for name in names:
-            tensor, own = self.tensors[name], self.buffers[name]
-            if tensor.role == "output" and own.nbytes >= _LENT:
-                spare = self._spares.get(name)
-                if spare is None or sys.getrefcount(spare.base) > _UNSEEN:
-                    self._spares[name] = spare = aligned(own.nbytes)[:]  # a view of the owner
-                array = spare[: own.nbytes].view(own.dtype).reshape(own.shape)
-                self.table[self._positions[name]] = array.ctypes.data
-                found[name] = array
+        for name in self._large.intersection(names):
+            own, spare = self.buffers[name], self._spares.get(name)
+            if spare is None or sys.getrefcount(spare.base) > _UNSEEN:
+                self._spares[name] = spare = aligned(own.nbytes)[:]  # a view of the owner
+            array = spare[: own.nbytes].view(own.dtype).reshape(own.shape)
+            self.table[self._positions[name]] = array.ctypes.data
+            found[name] = array
         return found
 
     def _can_lend(self, name: str, array: Array) -> bool:

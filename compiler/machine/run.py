@@ -82,7 +82,8 @@ class Executable:
             try:
                 self._step(given)
             finally:
-                memory.restore((*away, *fresh))
+                if away or fresh:
+                    memory.restore((*away, *fresh))
             return [fresh[n] if n in fresh else memory.buffers[n].copy() for n in results]
 
     def step(self) -> None:

@@ -52,6 +52,7 @@ READS = 16  # of each element on average
 NEAR = 1 << 16  # elements that stay near
 LEAST = 48  # terms of a piece that pay for adding its sums to those before
 PARTS = 16  # at most
+LONG = 8 * PARTS  # terms of each result: parts of a few terms cost more than they save
 ROWS = 4 * PARTS  # results, each of a row of its own, that threads share as they are
 SPARE = 4 * PARTS  # elements of large operands for each result: parts must be written and read too
 ENOUGH = 8  # parts; a range that gives these is not passed over for one further inside
@@ -100,7 +101,7 @@ class _Writer:
         volume = self.volume(e.body, sizes)
         large = volume >= max(LARGE, SPARE * results)
         again = results <= MANY and large and results * terms >= READS * volume
-        if results * terms < TERMS or not (results <= FEW or again):
+        if terms < LONG or results * terms < TERMS or not (results <= FEW or again):
             return None
         if results >= ROWS and self.is_by_rows(e, results):
             return None

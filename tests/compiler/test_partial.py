@@ -114,13 +114,22 @@ def test_parts_are_equal_and_few() -> None:
     "system",
     [
         _sums("sum", 8, 8, 16),
+        _sums("sum", 8, 8, 2048),
         _sums("max", 64, 300, 16),
         _sums("sum", 64, 300, 4096),
         _sums("sum", 131, 2003, 1),
         _gradients(64, 32, 128, 128),
         _rows(128, 4000),
     ],
-    ids=["few terms", "no sum", "many results", "prime ranges", "not much larger", "rows"],
+    ids=[
+        "few terms",
+        "few for each",
+        "no sum",
+        "many results",
+        "prime ranges",
+        "not much larger",
+        "rows",
+    ],
 )
 def test_declines_when_parts_are_of_no_use(system: System) -> None:
     """Short sums, other reductions, many results and ranges without divisors stay whole."""
