@@ -163,7 +163,7 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     texts["together"] = lambda: "\n".join(fusion_lines(near))
 
     # What is needed by others too stays in memory, but those that come next still find it near.
-    grouped = groups(near, padded, explanation.notes)
+    grouped, own_blocks = groups(near, padded, borders, explanation.notes)
     texts["groups"] = lambda: "\n".join(fusion_lines(grouped))
 
     # Which rows are independent of one another is a question to whole kernels, not to each equation.
@@ -172,7 +172,8 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
 
     # How tensors lie in memory decides the addresses, so it is settled before there are any.
     lies = of_one_block(near, layout(steps, padded))
-    storages = {t.name: Storage(t, borders[t.name], lies[t.name]) for t in padded.tensors}
+    shaped = (replace(t, shape=own_blocks.get(t.name, t.shape)) for t in padded.tensors)
+    storages = {t.name: Storage(t, borders[t.name], lies[t.name]) for t in shaped}
     lowered = _lowered(cut_apart, storages)
     texts["lower"] = lambda: _text(lowered)
 
@@ -186,7 +187,7 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     late = _lowered([Fusion(e.indices, (e,)) for e in copies(padded, over)], storages, "copy")
     parts = (*scheduled, *_each(late, lambda kernel: schedule(kernel, target)))
     texts["schedule"] = lambda: _text(parts)
-    placed = plan(parts, storages, padded, over)
+    placed = plan(parts, storages, padded, over, own_blocks)
     texts["plan"] = lambda: str(placed)
 
     # Whether threads hinder one another is a question of memory, so it is asked when all have their places.

@@ -17,7 +17,7 @@ from ..language.steps import Recurrence, Strands, Window
 from ..scheduling.alike import anonymous
 from ..scheduling.distribute import Alone, Timed, Wait, is_for_team
 from ..scheduling.loops import Kernel
-from ..scheduling.plan import Plan
+from ..scheduling.plan import OWN, Plan
 from ..target import Target
 from .assembler import Assembler, module
 from .barrier import clock
@@ -87,6 +87,8 @@ class _Writer:
     def address(self, slot: int, offset: int) -> str:
         """Memory of the ``slot``-th entry of the context, ``offset`` bytes on."""
         base = self.addresses.get((slot, 0))
+        if base is None and slot == OWN:
+            base = self.addresses[slot, 0] = self.step.stack("i8", self.plan.own)
         if base is None:
             entry = self.step.offset("%context", 8 * slot)
             base = self.step.op(f"load ptr, ptr {entry}, align 8")

@@ -29,7 +29,7 @@ from typing import Any
 from ..language.steps import Recurrence, Strand, Strands, Window, step_lines
 from .cost import cycles
 from .loops import Kernel, Loop, Range, Statement, Store, statements
-from .plan import Plan
+from .plan import OWN, Plan
 
 __all__ = ["Alone", "Timed", "Wait", "distribute", "distributed_lines", "is_for_team", "share"]
 
@@ -280,5 +280,6 @@ class _Distribution:
         found = []
         for name in names:
             slot, offset = self.plan.places[name]
-            found.append((slot, offset, offset + self.plan.sizes[name]))
+            if slot != OWN:
+                found.append((slot, offset, offset + self.plan.sizes[name]))
         return tuple(dict.fromkeys(found))

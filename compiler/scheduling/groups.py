@@ -5,8 +5,8 @@ Before:   for n:64, o:512:    z[n, o] = sum[i](x[n, i]*W[i, o])          all row
           for n:64, o:512:    y[n, o] = exp(z[n, o] - m[n])
 After:    16 strands:
               for strand in range(0, 16):
-                  for n:4, o:512:    z[4*strand + n, o] = ...            4 rows, which the next kernels find near
-                  for n:4:           m[4*strand + n] = ...
+                  for n:4, o:512:    z[n, o] = ...                       4 rows, which the next kernels find near
+                  for n:4:           m[n] = ...
                   for n:4, o:512:    y[4*strand + n, o] = ...
 
 Threads share the blocks and do not wait for one another before the end. Where one index leaves too much in a block, a
@@ -17,6 +17,8 @@ sizes alone.
 
 Declines where a block would not stay near, where little is handed over, and where a kernel would read again and again
 what all blocks share, without doing much with it.
+
+What nobody outside a group touches is as large as one block, and each thread has its own.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ from itertools import combinations
 from math import prod
 from typing import Any
 
-from ..language.expression import Index, fresh_index
+from ..language.expression import Element, Expr, Index, fresh_index, transform
+from ..language.integers import normalize
 from ..language.notes import Note, note
 from ..language.steps import Strand, Strands
 from ..language.system import System, reads
@@ -43,36 +46,47 @@ NEAR = 1 << 18  # elements of a block, which a core keeps near
 SMALL = 1 << 15  # elements that all blocks may read
 OFTEN = 128  # operations with an element that pay for reading it once more
 HANDED = 1 << 18  # elements handed from one kernel to another: fewer stay near anyway
+Borders = Mapping[str, tuple[tuple[int, int], ...]]
 AHEAD = 24  # kernels passed by in search of the next one
 
 
 def groups(
-    parts: Sequence[Any], system: System, notes: list[Note] | None = None
-) -> tuple[Any, ...]:
-    """The program with its kernels in groups where that keeps rows near."""
-    finder = _Finder(system)
+    parts: Sequence[Any], system: System, borders: Borders, notes: list[Note] | None = None
+) -> tuple[tuple[Any, ...], dict[str, tuple[int, ...]]]:
+    """The program with its kernels in groups where that keeps rows near, and the shapes of what lies in one block."""
+    finder = _Finder(system, parts)
+    free = {
+        n for n in system.names("local") if not any(side for axis in borders[n] for side in axis)
+    }
     rest, found = list(parts), []
+    own: dict[str, tuple[int, ...]] = {}
     while rest:
         group = finder.best(rest)
         if group is None:
             found.append(rest.pop(0))
             continue
+        group.own = {n: group.block(n) for n in group.inside(finder.users) if n in free}
+        own |= group.own
         found += [*group.before, group.strands()]
         rest = group.after
         blocks = " of ".join(str(group.count(k)) for k in range(len(group.levels)))
         name = group.members[0].fusion.equations[0].target
         note(notes, "groups", name, f"{len(group.members)} kernels in {blocks} blocks")
-    return tuple(found)
+    return tuple(found), own
 
 
 class _Finder:
     """What is known of the kernels of a program."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, parts: Sequence[Any]) -> None:
         self.shapes = {t.name: t.shape for t in system.tensors}
         self.states = {new for _, new in system.updates}  # their places are asked of single kernels
         self.works: dict[int, Work] = {}
         self.names: dict[int, tuple[set[str], set[str]]] = {}
+        self.users: dict[str, set[int]] = {}
+        for part in parts:
+            for name in set().union(*self.touched(part)):
+                self.users.setdefault(name, set()).add(id(part))
 
     def work(self, fusion: Fusion) -> Work:
         if id(fusion) not in self.works:
@@ -90,7 +104,7 @@ class _Finder:
 
     def best(self, parts: Sequence[Any]) -> _Group | None:
         """The group that begins with the first part and hands over most."""
-        if not isinstance(parts[0], Fusion):
+        if not isinstance(parts[0], Fusion) or self.touched(parts[0])[0] & self.states:
             return None
         first, best = self.work(parts[0]), None
         for rows in _choices(first.extents):
@@ -159,6 +173,7 @@ class _Group:
     defined: dict[str, None] = field(default_factory=dict)
     received: dict[str, None] = field(default_factory=dict)
     volume: int = 0  # elements of a unit
+    own: dict[str, tuple[int, ...]] = field(default_factory=dict)
     before: list[Any] = field(default_factory=list)
     after: list[Any] = field(default_factory=list)
 
@@ -199,16 +214,20 @@ class _Group:
         if units < (2 if level.in_order else FEWEST):
             return None
         axes = dict(level.axes)
-        checked = range(len(rows) - 1 if units == level.units else 0, len(rows))
-        for k in checked:
-            work, own = self.members[k], rows[k]
+        for place in self.members[-1].places:
+            if place.tensor not in axes:
+                axis = place.axis(
+                    self.shapes[place.tensor], row, self.members[-1].extents[row], units
+                )
+                if axis is not None:
+                    axes[place.tensor] = axis
+        for work, own in zip(self.members, rows, strict=True):
+            known = units == level.units and work is not self.members[-1]
             for place in work.places:
-                shape, size = self.shapes[place.tensor], work.extents[own]
-                if place.tensor not in axes:
-                    axis = place.axis(shape, own, size, units)
-                    if axis is not None:
-                        axes[place.tensor] = axis
-                elif not place.keeps(axes[place.tensor], shape, own, size, units):
+                axis = axes.get(place.tensor)
+                if axis is None or (known and place.tensor in level.axes):
+                    continue
+                if not place.keeps(axis, self.shapes[place.tensor], own, work.extents[own], units):
                     del axes[place.tensor]
         apart = [p for work in self.members for p in work.places if p.tensor not in axes]
         if any(p.tensor in self.defined and not (level.in_order and p.is_added) for p in apart):
@@ -266,6 +285,43 @@ class _Group:
     def count(self, k: int) -> int:
         return self.levels[k].units // self.units(k)
 
+    def inside(self, users: Mapping[str, set[int]]) -> list[str]:
+        """What only members touch, each block by itself."""
+        members = {id(work.fusion) for work in self.members}
+        found = (n for n in self.received if all(n in level.axes for level in self.levels))
+        return [n for n in found if users[n] <= members and prod(self.shapes[n]) >= SMALL]
+
+    def places(self, name: str, k: int) -> int:
+        """How many places along the axis of a level a block has, the last one aside."""
+        level = self.levels[k]
+        return self.units(k) * (self.shapes[name][level.axes[name]] // level.units)
+
+    def block(self, name: str) -> tuple[int, ...]:
+        """The shape of the largest block of a tensor."""
+        shape = list(self.shapes[name])
+        for k, level in enumerate(self.levels):
+            shape[level.axes[name]] -= (self.count(k) - 1) * self.places(name, k)
+        return tuple(shape)
+
+    def moved(self, kernel: Fusion, k: int, index: Index) -> Fusion:
+        """A kernel whose own tensors begin with the block."""
+
+        def place(e: Expr) -> Expr:
+            if not isinstance(e, Element) or e.tensor not in self.own:
+                return e
+            subscripts = list(e.subscripts)
+            axis = self.levels[k].axes[e.tensor]
+            subscripts[axis] = normalize(subscripts[axis] - index * self.places(e.tensor, k))
+            return Element(e.tensor, tuple(subscripts))
+
+        equations = []
+        for equation in kernel.equations:
+            target = place(Element(equation.target, equation.subscripts))
+            assert isinstance(target, Element)
+            value = transform(equation.value, place)
+            equations.append(replace(equation, subscripts=target.subscripts, value=value))
+        return replace(kernel, equations=tuple(equations))
+
     def strands(self) -> Strands:
         """The blocks as strands, those of the second level inside those of the first."""
         taken = {i: None for work in self.members for i in work.extents}
@@ -284,7 +340,7 @@ class _Group:
         strands = []
         for start, stop, lengths in pieces:
             own: Sequence[Any] = [
-                only(kernel, row, index * step, length)
+                self.moved(only(kernel, row, index * step, length), k, index)
                 for kernel, row, step, length in zip(
                     kernels, level.rows, steps, lengths, strict=True
                 )

@@ -8,7 +8,7 @@ so (or read just the element that they replace); otherwise it is copied at the e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,34 +17,44 @@ from ..language.system import Equation, System, Tensor
 from .loops import Kernel, Loop, statements
 from .lower import Storage
 
-__all__ = ["ITEM", "Plan", "copies", "in_place", "plan", "with_own_values"]
+__all__ = ["ITEM", "OWN", "Plan", "copies", "in_place", "plan", "with_own_values"]
 
 ALIGNMENT = 64
+OWN = -1
 ITEM = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "bool": 1}
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Place of each tensor: (slot, offset in bytes); the slot after the last is the arena."""
+    """Place of each tensor: (slot, offset in bytes); the slot after the last is the arena, `OWN` each thread's own."""
 
     slots: tuple[Tensor, ...]
     places: Mapping[str, tuple[int, int]]
     sizes: Mapping[str, int]  # in bytes, borders included
     arena: int
+    own: int
     zeros: tuple[tuple[int, int], ...]
 
     def __str__(self) -> str:
         lines = [f"arena of {self.arena} bytes"]
         for name, (slot, offset) in self.places.items():
-            where = "arena" if slot == len(self.slots) else self.slots[slot].name
+            names = [*(t.name for t in self.slots), "arena", "own"]
+            where = names[slot]
             lines.append(f"{name}: {where} + {offset}")
         return "\n".join(lines)
 
 
 def plan(
-    parts: Sequence[Any], storages: Mapping[str, Storage], system: System, shared: Mapping[str, str]
+    parts: Sequence[Any],
+    storages: Mapping[str, Storage],
+    system: System,
+    shared: Mapping[str, str],
+    own: Iterable[str] = (),
 ) -> Plan:
-    """Places for all tensors that the kernels touch; ``shared`` gives new values the place of their state."""
+    """Places for all tensors that the kernels touch.
+
+    ``shared`` gives new values the place of their state; of what is ``own`` each thread has a block to itself.
+    """
     slots = tuple(t for t in system.tensors if t.role != "local")
     places = {t.name: (k, 0) for k, t in enumerate(slots)}
     places |= {new: places[state] for new, state in shared.items()}
@@ -53,6 +63,11 @@ def plan(
         for name in (t for kernel in _kernels([part]) for t in kernel.tensors):
             if name not in places:
                 lives[name] = (lives.get(name, (time, time))[0], time)
+    ends: dict[int, int] = {}  # of what each part has for itself
+    for name in own:
+        time, _ = lives.pop(name)
+        places[name] = (OWN, ends.get(time, 0))
+        ends[time] = ends.get(time, 0) + _bytes(storages[name])
     taken: list[tuple[int, int, int, int]] = []  # offset, end, first use, last use
     zeros = []
     for name in sorted(lives, key=lambda n: -_bytes(storages[n])):  # the largest first
@@ -66,7 +81,8 @@ def plan(
         if (first, last) == (0, len(parts)):
             zeros.append((offset, size))
     sizes = {name: _bytes(storages[name]) for name in places}
-    return Plan(slots, places, sizes, max((end for _, end, _, _ in taken), default=0), tuple(zeros))
+    arena = max((end for _, end, _, _ in taken), default=0)
+    return Plan(slots, places, sizes, arena, max(ends.values(), default=0), tuple(zeros))
 
 
 def _bytes(storage: Storage) -> int:

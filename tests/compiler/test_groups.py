@@ -16,7 +16,7 @@ from compiler.pipeline import stages
 from compiler.scheduling import groups
 
 from ..systems import random_case
-from .build import element, equation, reduction, tensor
+from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
 
 N, H, W = Index("n"), Index("h"), Index("w")
 
@@ -24,7 +24,7 @@ N, H, W = Index("n"), Index("h"), Index("w")
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever may be done together is, however small."""
-    for name, value in {"HANDED": 0, "FEWEST": 2, "OFTEN": 0, "COUNT": 3}.items():
+    for name, value in {"HANDED": 0, "FEWEST": 2, "OFTEN": 0, "COUNT": 3, "SMALL": 0}.items():
         monkeypatch.setattr(groups, name, value)
 
 
@@ -150,6 +150,14 @@ def test_row_operations_run_block_by_block() -> None:
     _agree(system)
 
 
+def test_what_a_group_has_for_itself_is_one_block() -> None:
+    """Each thread has its own block of what nobody else reads; the arena has none of it."""
+    text = _text(_row_operation(128, 4000), "plan")
+    assert "e: own" in text
+    assert int(text.split()[2]) < 128 * 4000
+    assert "d: own" in _text(_window(16, 20, 24, 16), "plan")
+
+
 @pytest.mark.parametrize("rows", [37, 64, 131])
 def test_any_number_of_rows(rows: int) -> None:
     """Rows that the number of blocks does not divide are in the last one."""
@@ -174,6 +182,45 @@ def test_blocks_inside_blocks(extra: int, monkeypatch: pytest.MonkeyPatch) -> No
     system = _window(4, 6, 8, 16, extra)
     assert "for block in range" in _text(system)
     _agree(system)
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_row_read_with_its_neighbour() -> None:
+    """One kernel that reads its own row and the next one needs both: it stays outside."""
+    system = _system(
+        equation(element("e", "n", "i"), element("x", "n", "i") * 2, n=32, i=24),
+        equation(
+            element("y", "n"),
+            reduction("sum", element("e", N + 1, "i") * element("e", "n", "i"), i=24),
+            n=31,
+        ),
+        x=(32, 24),
+        e=(32, 24),
+        y=(31,),
+    )
+    assert "strand" not in _text(system)
+    _agree(system)
+
+
+@pytest.mark.usefixtures("eager")
+def test_new_values_of_states_stay_outside() -> None:
+    """Whether a state may be overwritten is asked of kernels by themselves; its value is needed whole."""
+    rows, length = 16, 16
+    new = equation(element("new", "n", "i"), element("w", "n", "i") - 1, n=rows, i=length)
+    total = equation(
+        element("y", "n"), reduction("max", element("new", "n", "i"), i=length), n=rows
+    )
+    system = System(
+        (
+            tensor("w", rows, length, role="parameter"),
+            tensor("new", rows, length, role="local"),
+            tensor("y", rows, role="output"),
+        ),
+        (new, total),
+        (("w", "new"),),
+    )
+    assert "strand" not in _text(system)
+    assert_compiled_is_interpreted(system)
 
 
 @pytest.mark.parametrize("seed", range(40))
