@@ -11,9 +11,9 @@ After:    16 strands:
 
 Threads share the blocks and do not wait for one another before the end. Where one index leaves too much in a block, a
 second one cuts it further; these blocks come one after the other, so that a sum over them can be added up on the way.
-A kernel joins a group if it touches what the others define only in its own block (see `regions`), and may be done
-after all that they need: what does not join is done before the group, or after it. Into how many blocks is decided by
-sizes alone.
+A kernel joins a group if it touches what the others define only in its own block (see `regions`), of large tensors
+whole lines, and may be done after all that they need: what does not join is done before the group, or after it. Into
+how many blocks is decided by sizes alone.
 
 Declines where a block would not stay near, where little is handed over, and where a kernel would read again and again
 what all blocks share, without doing much with it.
@@ -191,6 +191,9 @@ class _Group:
             rows = [row for row in found if row is not None]
             if len(set(rows)) < len(self.levels):
                 return False
+        large = [p for p in work.places if prod(self.shapes[p.tensor]) > SMALL]
+        if any(place.is_along(row) for place in large for row in rows):
+            return False
         new = replace(self, members=[*self.members, work], defined=self.defined | work.written)
         new.levels, new.volume = [], 0
         for level, row in zip(self.levels, rows, strict=True):

@@ -63,6 +63,11 @@ class Place:
         axes = range(len(self.axes))
         return next((a for a in axes if self.keeps(a, shape, row, size, units)), None)
 
+    def is_along(self, row: Index) -> bool:
+        """Does ``row`` move from one neighbour in a line to the next?"""
+        last = self.axes[-1] if len(self.axes) > 1 else None
+        return last is not None and last.factor(row) == 1
+
     def volume(self, shape: Sequence[int], lengths: Sizes) -> int:
         """Elements touched while some indices run over their first few values only."""
         total = 1

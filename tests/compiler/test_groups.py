@@ -158,6 +158,38 @@ def test_what_a_group_has_for_itself_is_one_block() -> None:
     assert "d: own" in _text(_window(16, 20, 24, 16), "plan")
 
 
+def test_lines_are_left_whole() -> None:
+    """Sums of columns and what is done with them stay apart: blocks of columns would be pieces of vectors."""
+    rows, columns = 4000, 128
+    far = element("x", "n", "i") - element("s", "i")
+    system = System(
+        (
+            tensor("x", rows, columns),
+            tensor("s", columns, role="local"),
+            tensor("z", rows, columns, role="local"),
+            tensor("v", columns, role="output"),
+            tensor("y", rows, columns, role="output"),
+        ),
+        (
+            equation(
+                element("s", "i"), reduction("max", element("x", "n", "i"), n=rows), i=columns
+            ),
+            equation(element("z", "n", "i"), Call("exp", (far,)), n=rows, i=columns),
+            equation(
+                element("v", "i"), reduction("max", element("z", "n", "i"), n=rows), i=columns
+            ),
+            equation(
+                element("y", "n", "i"),
+                element("z", "n", "i") / element("v", "i"),
+                n=rows,
+                i=columns,
+            ),
+        ),
+    )
+    assert "strand" not in _text(system)
+    _agree(system)
+
+
 @pytest.mark.parametrize("rows", [37, 64, 131])
 def test_any_number_of_rows(rows: int) -> None:
     """Rows that the number of blocks does not divide are in the last one."""
