@@ -278,9 +278,13 @@ class _Decoder:
         if number not in self.layers:
             layer = SavedLayer(record.text("name"), record.text("kind"), record.flag("trainable"))
             learnt = {self.a(Parameter, record, node) for node in record.items("learnt")}
-            for node in record.items("weights"):
-                weight = self.a(Parameter, record, node)
+            weights = [self.a(Parameter, record, node) for node in record.items("weights")]
+            for weight in weights:
                 layer.adopt(weight, weight in learnt)
+            names = record.texts("names")
+            if len({*weights}) != len(names):
+                raise record.wrong("names", "one for each weight")
+            layer.names = dict(zip(weights, names, strict=True))
             self.layers[number] = layer
         return self.layers[number]
 

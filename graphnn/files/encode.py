@@ -25,7 +25,7 @@ from ..layers.base import Layer, LayerCall
 from ..optimizers import Optimizer
 from ..training.loop import Position
 from .saved import Measure, Saved, Template, Training
-from .weights import PRIVATE, unique
+from .weights import PRIVATE, names_within, unique
 
 __all__ = ["VERSION", "encode"]
 
@@ -179,7 +179,8 @@ class _Encoder:
             "name": layer.name,
             "kind": layer.kind,
             "trainable": layer.trainable,
-            "weights": self.nodes(layer.weights),
+            "weights": self.nodes(list(names_within(layer))),
+            "names": list(names_within(layer).values()),
             "learnt": self.nodes(layer.learnt),
         }
         return self.entry("layers", layer, described)

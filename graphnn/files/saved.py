@@ -80,20 +80,16 @@ class SavedLayer(Layer):
         self.built = True
         self.uses: list[tuple[tuple[Node, ...], Node]] = []  # inputs and output
         self._kind = kind
-        self._all: list[Parameter] = []
+        self.names: dict[Parameter, str] = {}  # in files
 
     @property
     def kind(self) -> str:
         return self._kind
 
-    def adopt(self, parameter: Parameter, trainable: bool = True) -> None:
-        super().adopt(parameter, trainable)
-        self._all.append(parameter)
-
     @property
     def weights(self) -> list[Parameter]:
         """In the order of the layer that was saved, which may have been a whole model."""
-        return list(self._all)
+        return list(self.names)
 
     def call(self, *inputs: Node) -> Node:
         """The formulas of its first use, on other inputs."""

@@ -24,11 +24,12 @@ from ..layers.base import Layer, assign_all, snake_case
 from .container import pack, read_container
 from .limits import DEFAULT, Limits
 from .replace import replace_file
+from .saved import SavedLayer
 
 if TYPE_CHECKING:
     from ..model import Model
 
-__all__ = ["PRIVATE", "load_weights", "save_weights", "unique", "weight_names"]
+__all__ = ["PRIVATE", "load_weights", "names_within", "save_weights", "unique", "weight_names"]
 
 _LONGEST_HEADER = 10_000
 _HEADER = re.compile(  # what numpy writes, and no more: a header is not evaluated
@@ -70,9 +71,18 @@ def weight_names(layers: Sequence[Layer], weights: Sequence[Parameter]) -> dict[
     for weight in weights:
         name = weight.name
         if owner := owners.get(id(weight)):
-            name = names[owner] + name.removeprefix(owner.name)
+            name = f"{names[owner]}.{names_within(owner)[weight]}"
         found[unique(name, found)] = weight
     return found
+
+
+def names_within(layer: Layer) -> dict[Parameter, str]:
+    """The names of a layer's weights in it; those of a model are what they are in a file of its own."""
+    if layer.layers:
+        return {p: name for name, p in weight_names(layer.layers, layer.weights).items()}
+    if isinstance(layer, SavedLayer):
+        return layer.names
+    return {p: p.name.removeprefix(f"{layer.name}.") for p in layer.weights}
 
 
 def _layer_names(layers: Sequence[Layer]) -> dict[Layer, str]:

@@ -13,6 +13,7 @@ _GROUPS = {
     "layer": "Layers",
     "activation": "Activations",
     "loss": "Losses",
+    "regularizer": "Regularizers",
     "optimizer": "Optimizers",
     "schedule": "Schedules of the learning rate",
     "metric": "Metrics",

@@ -171,6 +171,11 @@ class Layer(ABC):
         return [*self._learnt, *self._kept]
 
     @property
+    def layers(self) -> list[Layer]:
+        """Of a model those that it consists of."""
+        return []
+
+    @property
     def parameters(self) -> list[Parameter]:
         """The same as `weights`; of a model those that are trained."""
         return self.weights

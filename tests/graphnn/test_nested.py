@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from graphnn.files.weights import weight_names
 from graphnn.layers import LSTM, BatchNormalization, Concatenate, Dense, Dropout, Embedding
 
 rng = np.random.default_rng(0)
@@ -93,6 +94,30 @@ def test_it_is_in_prints_and_files(tmp_path):
     x = gn.Input((None, 4))
     again = gn.Model(x, loaded([x, x]))
     assert np.array_equal(again.predict(X), loaded.predict([X, X]))
+
+
+@pytest.mark.parametrize("name", ["w.safetensors", "w.npz"])
+def test_weights_have_the_same_names_in_every_process(name, tmp_path):
+    """Whatever was built before, and after loading: a model's within that of the model it is a part of."""
+    model = twins()
+    loaded_from = tmp_path / "model"
+    model.save(loaded_from)
+    Dense(1)(gn.Input((None, 1)))  # numbers of names go on
+    others = [twins(), gn.load_model(loaded_from)]
+    for writer in (model, others[1]):
+        writer.save_weights(tmp_path / name)
+        for other in others:
+            other.set_weights([0 * w for w in other.get_weights()])
+            other.load_weights(tmp_path / name)
+            assert all(map(np.array_equal, other.get_weights(), model.get_weights()))
+    names = [*weight_names(model.layers, model.weights)]
+    assert [*weight_names(others[1].layers, others[1].weights)] == names
+    assert names[:3] == [
+        "other.encoder.dense.kernel",
+        "other.encoder.dense.bias",
+        "other.encoder.batch_normalization.gamma",
+    ]
+    assert names[-1] == "top.bias"
 
 
 def test_each_use_draws_masks_of_its_own():
