@@ -218,7 +218,7 @@ def _pointwise(facts: _Facts, tile: Tile) -> Tile:
     """No folds: a few vectors at a time; where a load jumps, rows along the index in which it is contiguous."""
     assert tile.vector is not None
     count = math.ceil(facts.extents[tile.vector] / tile.width)
-    most = 4 if facts.work < 8 else 2 if facts.work < 40 else 1
+    most = 4 if facts.work < 8 else 2
     rows = {tile.vector: min(count, most)}
     beside = next((i for i in reversed(list(facts.extents)) if i != tile.vector), None)
     if count < most and beside is not None:
