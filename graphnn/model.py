@@ -74,6 +74,8 @@ class Model(Layer):
         line[n, o] = sum[i](x[n, i]*line_kernel[i, o]) + line_bias[o]
     """
 
+    hint = " (arrays are for predict)"
+
     def __init__(
         self,
         inputs: Node | Sequence[Node],

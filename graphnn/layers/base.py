@@ -50,6 +50,7 @@ class Layer(ABC):
     """Base of all layers. ``name`` is unique unless given; ``trainable`` False freezes the parameters."""
 
     input_dtype = "float32"  # of the input that a Sequential model makes for its first layer
+    hint = ""  # for who calls it on what is no node
 
     def __new__(cls, *_: object, **options: object) -> Self:
         if options:
@@ -84,9 +85,7 @@ class Layer(ABC):
         """The output of `call` with its options, in the name of the layer, which is built before its first use."""
         if not isinstance(training, (bool, type(None))):
             raise GraphnnError(f"{self.name}: training is True, False or None, got {training!r}")
-        nodes = tuple(
-            require_node(n, f"each input of {self.name} (arrays are for predict)") for n in inputs
-        )
+        nodes = tuple(require_node(n, f"each input of {self.name}{self.hint}") for n in inputs)
         with layer_scope(self.name, LayerCall(self, nodes), training):
             if not self.built:
                 floats = [node.dtype for node in nodes if node.dtype.startswith("float")]
