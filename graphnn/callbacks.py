@@ -36,6 +36,12 @@ __all__ = [
 _GREATER = ("acc", "precision", "recall", "top_k")
 
 
+def _comes_later(name: str, logs: Logs, params: Mapping[str, Any]) -> bool:
+    """Is it what validation gives, of which these logs have only what training gives?"""
+    validated = name.startswith("val_") and bool(params.get("validates"))
+    return validated and name.removeprefix("val_") in logs
+
+
 class Monitor:
     """The best value so far of one of the logs, and whether another is better by more than ``min_delta``."""
 
@@ -48,11 +54,11 @@ class Monitor:
 
     def value(self, logs: Logs, params: Mapping[str, Any]) -> float | None:
         """None after an epoch that was not validated; raises `GraphnnError` where the name is never logged."""
-        if self.name not in logs:
-            if self.name.startswith("val_") and params.get("validates"):
-                return None
-            raise GraphnnError(f"{self.name} is not among what is logged: {', '.join(logs)}")
-        return logs[self.name]
+        if self.name in logs:
+            return logs[self.name]
+        if _comes_later(self.name, logs, params):
+            return None
+        raise GraphnnError(f"{self.name} is not among what is logged: {', '.join(logs)}")
 
     def is_better(self, value: float, than: float | None) -> bool:
         return than is None or self.sign * (value - than) > self.min_delta
@@ -121,8 +127,9 @@ class EarlyStopping(Callback):
 class ModelCheckpoint(Callback):
     """Saves the model, or its weights, after each epoch (or number of batches) or when ``monitor`` improves.
 
-    ``filepath`` may name the epoch and the logs: ``"run-{epoch:02d}-{val_loss:.2f}.gn"``. A file is
-    replaced as a whole or not at all.
+    ``filepath`` may name the epoch and the logs: ``"run-{epoch:02d}-{val_loss:.2f}.gn"``. Where it names what
+    validation gives, or ``monitor`` does, epochs without validation are not saved. A file is replaced as a
+    whole or not at all.
     """
 
     def __init__(
@@ -161,13 +168,16 @@ class ModelCheckpoint(Callback):
             self._save(logs)
 
     def _save(self, logs: Logs) -> None:
+        params = self.params if self.save_freq == "epoch" else {}  # no batch is validated
         if self.save_best_only:
-            value = self.watched.value(logs, self.params)
+            value = self.watched.value(logs, params)
             if value is None or not self.watched.improves(value):
                 return
         try:
             path = Path(self.filepath.format(epoch=self.epoch + 1, **logs))
         except KeyError as error:
+            if _comes_later(error.args[0], logs, params):
+                return
             raise GraphnnError(
                 f"{self.filepath} names {error}, which is not logged: {', '.join(logs)}"
             ) from None

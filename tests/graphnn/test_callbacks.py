@@ -100,6 +100,28 @@ def test_what_is_not_logged_cannot_be_monitored():
         EarlyStopping(mode="least")
 
 
+@pytest.mark.parametrize("watching", [EarlyStopping, ReduceLROnPlateau])
+def test_a_mistyped_name_is_found_where_anything_validates(watching):
+    """What validation never gives is told from what it gives later."""
+    with pytest.raises(gn.GraphnnError, match="val_losss is not among what is logged"):
+        line().fit(X, Y, validation_data=(X, Y), callbacks=watching("val_losss"), verbose=0)
+
+
+def test_checkpoints_named_by_validation_wait_for_it(tmp_path):
+    """Epochs without it are not saved; what is never logged is an error, and so is a batch's validation."""
+    checked = {"validation_data": (X, Y), "epochs": 4, "validation_freq": 2, "verbose": 0}
+    line().fit(X, Y, callbacks=ModelCheckpoint(tmp_path / "{epoch}-{val_loss:.2f}"), **checked)
+    assert sorted(path.name[:2] for path in tmp_path.iterdir()) == ["2-", "4-"]
+    best = {"save_best_only": True}
+    for mistaken in (
+        ModelCheckpoint(tmp_path / "a", "val_acc", **best),
+        ModelCheckpoint(tmp_path / "a", save_freq=1, **best),
+        ModelCheckpoint(tmp_path / "{val_acc}"),
+    ):
+        with pytest.raises(gn.GraphnnError, match="logged: loss"):
+            line().fit(X, Y, callbacks=mistaken, **checked)
+
+
 def test_checkpoints_are_models_or_weights(tmp_path):
     """One for each epoch by its name, or the best; either can be loaded."""
     model = line()
