@@ -23,7 +23,7 @@ from .errors import DtypeError, GraphnnError, ShapeError
 from .graph.application import Result
 from .graph.node import Node, require_node, unique_name
 from .graph.operation import Operation, op
-from .reduction import reduced
+from .reduction import check_reduction, reduced, reduction_of
 
 __all__ = [
     "ALIASES",
@@ -266,6 +266,7 @@ def options_of(function: Callable[..., Any]) -> Callable[..., Callable[..., Any]
             given = inspect.signature(function).bind(None, None, *options, **named).arguments
         except TypeError as error:
             raise TypeError(f"{function.__name__}: {error}") from None
+        check_reduction(given.get("reduction"))
         return configured(function, dict(list(given.items())[2:]), name)
 
     build.__doc__ = f"`{function.__name__}` with these options."
@@ -330,6 +331,7 @@ def get(loss: str | Loss) -> Loss:
         return _BY_NAME[loss]
     if not callable(loss):
         raise GraphnnError(f"a loss is a name or a function (y_true, y_pred) -> node, got {loss!r}")
+    reduction_of(loss)
     return loss
 
 

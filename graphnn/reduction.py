@@ -16,7 +16,15 @@ from .errors import GraphnnError
 from .functions import mean, sum
 from .graph.node import Node, unique_name
 
-__all__ = ["averaged", "reduced", "reduction_of", "sample_values", "values_by"]
+__all__ = [
+    "averaged",
+    "check_reduction",
+    "reduced",
+    "reduction_of",
+    "sample_values",
+    "unwrapped",
+    "values_by",
+]
 
 P = ParamSpec("P")
 Function = Callable[..., Node]
@@ -81,21 +89,34 @@ def check_reduction(reduction: object) -> None:
         raise GraphnnError(f"reduction is one of {', '.join(map(repr, _ALL))}, got {reduction!r}")
 
 
+def unwrapped(function: Function) -> tuple[Function, tuple[Any, ...], dict[str, Any]]:
+    """What a `partial`, of another one as well, calls in the end, with which arguments and options."""
+    args: tuple[Any, ...] = ()
+    options: dict[str, Any] = {}
+    while isinstance(function, partial):
+        args, options = (*function.args, *args), function.keywords | options
+        function = function.func
+    return function, args, options
+
+
 def values_by(function: Function) -> Function:
     """The function that gives a value for each sample, where this one gives their mean; else itself."""
-    if isinstance(function, partial):
-        options = {k: v for k, v in function.keywords.items() if k != "reduction"}
-        return partial(values_by(function.func), *function.args, **options)
-    return _VALUES.get(function, function)
+    plain, args, options = unwrapped(function)
+    if plain not in _VALUES:
+        return function
+    options.pop("reduction", None)
+    return partial(_VALUES[plain], *args, **options)
 
 
 def reduction_of(function: Function) -> str | None:
-    """What a loss was told to make of its values."""
-    options = function.keywords if isinstance(function, partial) else {}
-    return options.get("reduction", "sum_over_batch_size")
+    """What a loss was told to make of its values; raises `GraphnnError` for what it cannot make."""
+    plain, _, options = unwrapped(function)
+    reduction = options.get("reduction", "sum_over_batch_size") if plain in _VALUES else None
+    check_reduction(reduction)
+    return reduction
 
 
 def sample_values(function: Function, values: Node) -> Node:
     """Of a loss that has values for features, their mean for each sample."""
-    plain = function.func if isinstance(function, partial) else function
+    plain, _, _ = unwrapped(function)
     return mean(values, axis=-1) if plain in _BY_ELEMENT and values.ndim > 1 else values

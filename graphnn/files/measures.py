@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from .. import metrics
 from ..errors import FormatError, GraphnnError
 from ..graph.node import Input, Node
 from ..losses import configured
+from ..reduction import unwrapped
 from .saved import Measure, SavedMeasure, Template
 
 __all__ = ["Lookup", "described_measure", "measure_function", "metric"]
@@ -22,11 +22,9 @@ def described_measure(
     label: str, function: Function, lookup: Lookup, output: Node, truths: Sequence[Input]
 ) -> Measure:
     """``function`` by its name and options if ``lookup`` knows it, else what it gives for an output and its truths."""
-    plain, options = function, {}
-    if isinstance(function, partial) and not function.args:
-        plain, options = function.func, function.keywords
+    plain, args, options = unwrapped(function)
     name = getattr(plain, "__name__", "")
-    if _is_known(name, plain, lookup) and all(map(_is_plain, options.values())):
+    if not args and _is_known(name, plain, lookup) and all(map(_is_plain, options.values())):
         return Measure(label, name, options)
     if isinstance(function, SavedMeasure):
         return Measure(label, templates=function.templates)

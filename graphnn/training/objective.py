@@ -216,7 +216,8 @@ def _scalar(
         value = _node(function(truth, output), what)
         return mean(value) if value.ndim else value
     values = _node(values_by(function)(truth, output), what)
-    if what == "loss" and reduction_of(function) in _KINDS:
+    kind = _KINDS.get(reduction_of(function) or "", "loss" if what == "loss" else "ratio")
+    if reduction_of(function) in _KINDS:
         values = sample_values(function, values)
     if weight.ndim not in _WEIGHTED or weight.dims != values.dims[: weight.ndim]:
         raise ShapeError(
@@ -224,10 +225,9 @@ def _scalar(
             " there is no value for each weight"
         )
     counted = counted_of(values)
-    given = {"v": values} if counted is None else {"hits": values, "counted": counted}
-    kind = "ratio" if counted is None else "share"
-    if what == "loss":
-        kind = _KINDS.get(reduction_of(function) or "", "loss")
+    given = {"v": values}
+    if counted is not None:
+        kind, given = "share", {"hits": values, "counted": counted}
     operation = _WEIGHTED[weight.ndim][kind]
     return operation.apply({"w": weight, **given}, name=unique_name("weighted")).result("y")
 

@@ -1,5 +1,7 @@
 """Reductions: what a loss makes of the values it has for each sample."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -57,3 +59,32 @@ def test_a_sum_is_trained_and_saved(tmp_path):
     assert all(np.allclose(a, b, atol=1e-6) for a, b in zip(*after, strict=True))
     with pytest.raises(gn.GraphnnError, match="reduction is one of .*, got 'avg'"):
         gn.losses.mean_squared_error(model.outputs[0], model.outputs[0], reduction="avg")
+    with pytest.raises(gn.GraphnnError, match="reduction is one of .*, got 'avg'"):
+        gn.losses.MeanSquaredError(reduction="avg")
+    with pytest.raises(gn.GraphnnError, match="reduction is one of .*, got 'avg'"):
+        model.compile("sgd", partial(gn.losses.mean_squared_error, reduction="avg"))
+
+
+def test_a_sum_is_one_with_and_without_weights(tmp_path):
+    """Of a loss within partials, before and after saving, and as a metric; weights of 1 change nothing."""
+    model = gn.Sequential([gn.Input((None, 4)), Dense(3)])
+    wrapped = partial(gn.losses.MeanSquaredError(reduction="sum", name="own"))
+    sums = [gn.losses.MeanSquaredError(reduction="sum", name="total")]
+    model.compile("sgd", wrapped, weighted_metrics=sums)
+    model.test_on_batch(X, LOGITS)
+    model.save(tmp_path / "model")
+    expected = float(((model.predict(X) - LOGITS) ** 2).mean(axis=1).sum())
+    for each in (model, gn.load_model(tmp_path / "model")):
+        for factor in (None, 1.0, 2.0):
+            weights = None if factor is None else np.full(7, factor)
+            found = each.test_on_batch(X, LOGITS, sample_weight=weights)
+            assert found == pytest.approx([expected * (factor or 1)] * 2, rel=1e-5)
+
+
+def test_an_option_of_ones_own_function_is_its_own():
+    """Whatever it is called."""
+    x = gn.Input((None, 3), "x")
+    model = gn.Model(x, 1.0 * x)
+    model.compile("sgd", partial(lambda t, p, reduction: reduction * gn.mean(p - t), reduction=3))
+    values = np.ones((2, 3), "float32")
+    assert model.test_on_batch(values, 0 * values) == 3
