@@ -12,14 +12,14 @@ import pytest
 
 from compiler.machine import drive
 
-from .oracles import jax, keras, torch
+from .oracles import floatx, jax, keras, torch
 
 # Tests run side by side, one for each processor: a step takes one, unless a test asks for more.
 os.environ.setdefault("GRAPHNN_THREADS", "1")
 # Expressions are trees, and there are millions: to look for cycles among them takes a tenth of the time.
 gc.set_threshold(50_000)
 
-__all__ = ["golden", "jax", "keras", "torch"]
+__all__ = ["floatx", "golden", "jax", "keras", "torch"]
 
 GOLDEN = Path(__file__).parent / "golden"
 ORACLES = {"jax", "keras", "torch"}

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Callable, Iterator
 from types import ModuleType
 
 import pytest
 
-__all__ = ["jax", "keras", "torch"]
+__all__ = ["floatx", "jax", "keras", "torch"]
 
 
 def _load(name: str) -> ModuleType:
@@ -33,10 +34,11 @@ def torch() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def jax() -> ModuleType:
-    """JAX on the CPU, with float64 available."""
+    """JAX on the CPU, with float64 available; its programs run a few times, so they are compiled in a hurry."""
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
     module = _load("jax")
     module.config.update("jax_enable_x64", True)
+    module.config.update("jax_disable_most_optimizations", True)
     return module
 
 
@@ -49,3 +51,16 @@ def keras(jax: ModuleType) -> ModuleType:
 
     dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
     return module
+
+
+@pytest.fixture
+def floatx(keras: ModuleType) -> Iterator[Callable[[str], None]]:
+    """``floatx("float64")``: Keras's own precision during a test, of rates, states and layers alike."""
+
+    def take(dtype: str) -> None:
+        keras.config.set_floatx(dtype)
+        keras.config.set_dtype_policy(dtype)
+
+    before = keras.config.floatx()
+    yield take
+    take(before)

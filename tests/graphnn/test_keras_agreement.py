@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from itertools import cycle
 from types import ModuleType
 from typing import Any
@@ -72,15 +74,20 @@ def test_losses_and_their_gradients(
         mine = getattr(gn.losses, kind)(**options)
         node = mine(t, x)
         theirs = getattr(keras.losses, kind)(**options, dtype=dtype)
+        broad = weights.reshape(-1, *[1] * (len(shape) - 2))  # Keras does not do so by itself
+
+        def both(given: Any) -> Any:
+            return theirs(truth, given), theirs(truth, given, sample_weight=broad)  # noqa: B023
+
+        slope = jax.jit(jax.value_and_grad(both, has_aux=True))
+        (expected, weighted), gradient = slope(p)
         found = gn.function([x, t], [node, gn.compute_gradients(node, [x])[x]])(p, truth)
-        expected = jax.value_and_grad(lambda given: theirs(truth, given))(p)  # noqa: B023
-        for one, other in zip(found, expected, strict=True):
+        for one, other in zip(found, (expected, gradient), strict=True):
             assert largest_error(one, other) <= TOLERANCES[dtype], shape
         model = gn.Model(x, 1.0 * x)
         model.compile("sgd", mine)
         value = model.test_on_batch(p, truth, sample_weight=weights)
-        weights = weights.reshape(-1, *[1] * (len(shape) - 2))  # Keras does not do so by itself
-        assert largest_error(value, theirs(truth, p, sample_weight=weights)) <= TOLERANCES[dtype]
+        assert largest_error(value, weighted) <= TOLERANCES[dtype], shape
 
 
 # --- optimizers -----------------------------------------------------------------------------------
@@ -100,6 +107,17 @@ OPTIMIZERS: list[tuple[str, dict[str, Any]]] = [
 ]
 
 
+@cache
+def slope_by(jax: ModuleType) -> Callable[..., Any]:
+    """The gradients of the model below, compiled once for all optimizers."""
+
+    def loss(weights: Any, inputs: Any, truth: Any) -> Any:
+        a, b, c, d = weights
+        return ((jax.numpy.tanh(inputs @ a + b) @ c + d - truth) ** 2).mean()
+
+    return jax.jit(jax.grad(loss))  # type: ignore[no-any-return]
+
+
 @pytest.mark.parametrize(("kind", "options", "dtype"), alternately(OPTIMIZERS), ids=str)
 def test_weights_after_twenty_steps(
     keras: ModuleType, jax: ModuleType, kind: str, options: dict[str, Any], dtype: str
@@ -111,21 +129,17 @@ def test_weights_after_twenty_steps(
     model.compile(getattr(gn.optimizers, kind)(**RATE, **options), "mse")
     variables = [keras.Variable(w, dtype=dtype) for w in model.get_weights()]
     theirs = getattr(keras.optimizers, kind)(**RATE, **options)
-
-    def loss(weights: Any, inputs: Any, truth: Any) -> Any:
-        a, b, c, d = weights
-        return ((jax.numpy.tanh(inputs @ a + b) @ c + d - truth) ** 2).mean()
-
-    slope = jax.jit(jax.grad(loss))
+    theirs.build(variables)
+    slope, step = slope_by(jax), jax.jit(theirs.stateless_apply)
+    weights, states = [v.value for v in variables], [v.value for v in theirs.variables]
     numbers = np.random.default_rng(1)
-    for step in range(20):
-        rows = (3, 8, 1)[step % 3]
+    for rows in [3, 1] * 10:
         inputs = numbers.normal(size=(rows, 5)).astype(dtype)
         truth = numbers.normal(size=(rows, 1)).astype(dtype)
         model.train_on_batch(inputs, truth)
-        theirs.apply(slope([v.value for v in variables], inputs, truth), variables)
-    for mine, other in zip(model.get_weights(), variables, strict=True):
-        assert largest_error(mine, other.value) <= TOLERANCES[dtype]
+        weights, states = step(states, slope(weights, inputs, truth), weights)
+    for mine, other in zip(model.get_weights(), weights, strict=True):
+        assert largest_error(mine, other) <= TOLERANCES[dtype]
 
 
 # --- metrics --------------------------------------------------------------------------------------

@@ -92,16 +92,38 @@ def test_steps_are_those_of_the_paper(kind, options, defaults, dtype, tolerance)
         assert np.abs(w.value - wanted).max() <= tolerance * np.abs(wanted).max()
 
 
+def assert_steps_are_kerass(keras, floatx, kind, rate, options):
+    """``rate`` as a number or a schedule's name and arguments: the same two weights after twenty steps."""
+    for dtype, tolerance in (("float64", 1e-9), ("float32", 2e-5)):
+        floatx(dtype)
+        ours, theirs = (
+            getattr(own, kind)(
+                rate if np.isscalar(rate) else getattr(rates, rate[0])(*rate[1], **rate[2]),
+                **options,
+            )
+            for own, rates in (
+                (gn.optimizers, schedules),
+                (keras.optimizers, keras.optimizers.schedules),
+            )
+        )
+        *found, step = two_weights(ours, dtype)
+        variables = [keras.Variable(np.zeros(w.value.shape), dtype=dtype) for w in found]
+        targets = TARGET.astype(dtype), np.full(4, 0.1, dtype)
+        for _ in range(STEPS):
+            pairs = zip(variables, targets, strict=True)
+            theirs.apply([2 * (np.asarray(v) - t) for v, t in pairs], variables)
+            step()
+        for mine, other in zip(found, variables, strict=True):
+            assert (
+                np.abs(mine.value - np.asarray(other)).max() <= tolerance * np.abs(mine.value).max()
+            )
+
+
 @pytest.mark.parametrize(("kind", "options", "_defaults"), CASES, ids=str)
-def test_steps_are_those_of_keras(keras, kind, options, _defaults):
-    """The same weights after twenty steps."""
-    optimizer = getattr(keras.optimizers, kind.__name__)(**options)
-    variable = keras.Variable(np.zeros((2, 3)), dtype="float32")
-    w, step, _ = trainer(kind(**options), "float32")
-    for _ in range(STEPS):
-        optimizer.apply([2 * (np.asarray(variable) - TARGET.astype("float32"))], [variable])
-        step()
-    assert np.abs(w.value - np.asarray(variable)).max() <= 1e-4 * np.abs(w.value).max()
+def test_steps_are_those_of_keras(keras, floatx, kind, options, _defaults):
+    """By each optimizer, with each of its options."""
+    more = {k: v for k, v in options.items() if k != "learning_rate"}
+    assert_steps_are_kerass(keras, floatx, kind.__name__, options["learning_rate"], more)
 
 
 def test_defaults_are_those_of_keras():
@@ -255,12 +277,14 @@ SCHEDULES = [
 
 
 @pytest.mark.parametrize(("name", "given", "options"), SCHEDULES, ids=str)
-def test_schedules_are_those_of_keras(keras, name, given, options):
-    """The rate of every step, beyond the end, too."""
+def test_schedules_are_those_of_keras(keras, floatx, name, given, options):
+    """The rate of every step, beyond the end, too; and what momentum makes of it in twenty steps."""
+    floatx("float64")
     ours = getattr(schedules, name)(*given, **options)
     theirs = getattr(keras.optimizers.schedules, name)(*given, **options)
     for step in range(35):
-        assert ours(step) == pytest.approx(float(theirs(step)), rel=1e-5, abs=1e-8)
+        assert ours(step) == pytest.approx(float(theirs(step)), rel=1e-9, abs=1e-15)
+    assert_steps_are_kerass(keras, floatx, "SGD", (name, given, options), {"momentum": 0.5})
 
 
 @pytest.mark.parametrize(("name", "given", "options"), SCHEDULES, ids=str)
@@ -326,19 +350,10 @@ def test_gradients_are_clipped(options):
 
 
 @pytest.mark.parametrize("options", CLIPPINGS, ids=str)
-def test_clipped_steps_are_those_of_keras(keras, options):
+def test_clipped_steps_are_those_of_keras(keras, floatx, options):
     """The same weights after twenty clipped steps with decay on a schedule."""
-    rate = keras.optimizers.schedules.CosineDecay(0.1, 15)
-    theirs = keras.optimizers.Adam(rate, weight_decay=0.1, **options)
-    x, y = (keras.Variable(np.zeros(shape), dtype="float32") for shape in ((2, 3), (4,)))
-    ours = Adam(schedules.CosineDecay(0.1, 15), weight_decay=0.1, **options)
-    a, b, step = two_weights(ours)
-    for _ in range(STEPS):
-        gradients = [2 * (np.asarray(x) - TARGET.astype("float32")), 2 * (np.asarray(y) - 0.1)]
-        theirs.apply([g.astype("float32") for g in gradients], [x, y])
-        step()
-    for mine, other in ((a, x), (b, y)):
-        assert np.abs(mine.value - np.asarray(other)).max() <= 1e-4 * np.abs(mine.value).max()
+    rate = ("CosineDecay", (0.1, 15), {})
+    assert_steps_are_kerass(keras, floatx, "Adam", rate, {"weight_decay": 0.1, **options})
 
 
 def test_global_clipping_joins_weights_of_both_dtypes():

@@ -290,29 +290,36 @@ def test_layers_are_those_of_torch(torch, kind, shape):
     assert largest_error(trial.run(), expected) < 1e-9
 
 
+TWINS = [
+    ((3, 5, 4, 7), {}),
+    ((1, 1, 1, 1), {"start": True}),
+    ((1, 3, 2, 1), {"go_backwards": True, "return_sequences": True}),
+    ((2, 1, 3, 17), {"activation": "relu", "start": True}),
+    ((5, 13, 17, 33), {"go_backwards": True, "return_sequences": True, "start": True}),
+]
+
+
 @cells
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize(
-    "more", [{}, {"go_backwards": True, "return_sequences": True}, {"activation": "relu"}], ids=str
-)
-def test_layers_are_those_of_keras(keras, jax, kind, options, shape, more):
-    """Outputs and all gradients in float32 to 2e-5 of the largest."""
-    trial = Trial(kind, shape, dtype="float32", **options, **more)
-    other = getattr(keras.layers, kind.__name__)(shape[-1], **options, **more)
+@pytest.mark.parametrize(("shape", "more"), TWINS, ids=str)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 2e-5)])
+def test_layers_are_those_of_keras(keras, jax, kind, options, shape, more, dtype, tolerance):
+    """Outputs and all gradients, to a share of the largest; the initial state's, too, where it is given."""
+    trial = Trial(kind, shape, dtype=dtype, **options, **more)
+    own = {key: value for key, value in more.items() if key != "start"}
+    other = getattr(keras.layers, kind.__name__)(shape[-1], dtype=dtype, **options, **own)
     other.build(shape[:-1])
     other.set_weights(trial.layer.get_weights())
-    x, g = trial.arrays
+    *given, g = trial.arrays
+    kept = [v.value for v in other.non_trainable_variables]
 
-    def loss(weights, x):
-        pairs = list(zip(other.trainable_variables, weights, strict=True))
-        with keras.StatelessScope(state_mapping=pairs):
-            y = other(x)
+    def loss(weights, x, *start):
+        y, _ = other.stateless_call(weights, kept, x, initial_state=list(start) or None)
         return (y * g).sum(), y
 
     weights = [v.value for v in other.trainable_variables]
-    both = jax.value_and_grad(loss, argnums=(0, 1), has_aux=True)
-    (_, y), (by_weights, by_x) = both(weights, jax.numpy.asarray(x))
-    assert largest_error(trial.run(), [y, by_x, *by_weights]) < 2e-5
+    slopes = jax.jit(jax.grad(loss, argnums=range(1 + len(given)), has_aux=True))
+    (by_weights, *by_given), y = slopes(weights, *given)
+    assert largest_error(trial.run(), [y, *by_given, *by_weights]) < tolerance
 
 
 # --- learning ---------------------------------------------------------------------------------------------------
