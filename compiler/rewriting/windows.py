@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from ..language.expression import Call, Element, Expr, Index, Number, Reduce, walk
 from ..language.integers import polynomial
-from ..language.system import Equation, System
+from ..language.match import covers
+from ..language.system import Equation, Tensor
 
 __all__ = ["LENGTH", "Window", "Windows", "windows"]
 
@@ -47,22 +48,24 @@ class Windows:
     to_window: bool
 
 
-def windows(equation: Equation, system: System) -> Windows | None:
-    """The sum over windows in an equation, if there is one and all of its indices have a role."""
+def windows(equation: Equation, tensors: Mapping[str, Tensor]) -> Windows | None:
+    """The sum over windows in an equation, if there is one and all of its indices have a role.
+
+    The equation covers its target: what is computed beyond its last place must be nobody else's."""
     sums = [e for e in walk(equation.value) if isinstance(e, Reduce)]
-    if len(sums) != 1 or sums[0].kind != "sum" or not equation.is_plain:
+    if len(sums) != 1 or sums[0].kind != "sum" or not covers(equation, tensors[equation.target]):
         return None
     match sums[0].body:
         case Call("*", (Element() as one, Element() as two)) if one.tensor != two.tensor:
             found = (
-                _windows(equation, sums[0], *pair, system) for pair in ((one, two), (two, one))
+                _windows(equation, sums[0], *pair, tensors) for pair in ((one, two), (two, one))
             )
             return next((each for each in found if each is not None), None)
     return None
 
 
 def _windows(
-    equation: Equation, sum_: Reduce, data: Element, other: Element, system: System
+    equation: Equation, sum_: Reduce, data: Element, other: Element, tensors: Mapping[str, Tensor]
 ) -> Windows | None:
     free = equation.extents
     bound = {b.index: int(b.size.value) for b in sum_.binders if isinstance(b.size, Number)}
@@ -98,7 +101,7 @@ def _windows(
         return None
     (to_window,) = steps
     rows, channels = (shared, own) if to_window else (own, shared)
-    shape = system.by_name[other.tensor].shape
+    shape = tensors[other.tensor].shape
     extents = {**free, **bound}
     if to_window and any(shape[other.subscripts.index(w.place)] != extents[w.place] for w in found):
         return None  # what lies behind the last place would count too

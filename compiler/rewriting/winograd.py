@@ -97,14 +97,15 @@ def winograd(system: System, policy: str, notes: list[Note] | None = None) -> Sy
         return system
     cyclic = {e.target for cycle in cycles(system) for e in cycle}
     states = {new for _, new in system.updates}
+    tensors = system.by_name
 
     def found(equation: Equation) -> Tiling | str | None:
-        product = None if equation.target in cyclic else windows(equation, system)
+        product = None if equation.target in cyclic else windows(equation, tensors)
         if product is None:
             return None
         if equation.target in states:
             return "declined: it replaces a state"
-        dtype = system.by_name[equation.target].dtype
+        dtype = tensors[equation.target].dtype
         if dtype != "float32" and (policy == "auto" or not dtype.startswith("float")):
             return f"declined: {dtype} is added up as it is written"
         return tiling(product, policy == "auto")
@@ -123,8 +124,8 @@ def winograd(system: System, policy: str, notes: list[Note] | None = None) -> Sy
             writer.equations.append(equation)
         if tiles is not None:
             note(notes, "winograd", equation.target, str(tiles))
-    tensors = tuple(writer.tensors.values())
-    return replace(system, tensors=tensors, equations=tuple(writer.equations))
+    left = tuple(writer.tensors.values())
+    return replace(system, tensors=left, equations=tuple(writer.equations))
 
 
 # --- equations ---------------------------------------------------------------------------------------------------

@@ -120,10 +120,11 @@ class _Finder:
     def grow(self, group: _Group, parts: Sequence[Any]) -> None:
         """Take in what may follow, in order; the rest is done before the group or after it."""
         passed: set[str] = set()  # what is defined after the group
+        awaited: set[str] = set()  # what is read after it
         count = 0
         for k, part in enumerate(parts):
             written, needed = self.touched(part)
-            free = not (written | needed) & passed and not written & self.states
+            free = not (written | needed) & passed and not written & (awaited | self.states)
             if free and isinstance(part, Fusion) and group.joins(self.work(part)):
                 count = 0
                 continue
@@ -131,11 +132,12 @@ class _Finder:
             if count > AHEAD:
                 group.after += parts[k:]
                 return
-            if free and not needed & group.defined.keys():
+            if free and not needed & group.defined.keys() and not written & group.touched:
                 group.before.append(part)
             else:
                 group.after.append(part)
                 passed |= written
+                awaited |= needed
 
 
 def _choices(extents: Mapping[Index, int]) -> Iterator[tuple[Index, ...]]:
@@ -176,6 +178,11 @@ class _Group:
     own: dict[str, tuple[int, ...]] = field(default_factory=dict)
     before: list[Any] = field(default_factory=list)
     after: list[Any] = field(default_factory=list)
+
+    @property
+    def touched(self) -> set[str]:
+        """What the members define or read."""
+        return {place.tensor for work in self.members for place in work.places}
 
     @property
     def handed(self) -> int:

@@ -13,7 +13,7 @@ from compiler import Options, System
 from compiler.language.expression import Call, Expr, Index
 from compiler.language.system import Equation
 from compiler.pipeline import stages
-from compiler.scheduling import groups
+from compiler.scheduling import groups, together
 
 from ..systems import random_case
 from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
@@ -330,3 +330,24 @@ def test_declines_when_all_rows_share_much() -> None:
         y=(rows, columns),
     )
     assert "strand" not in _text(system)
+
+
+def test_zeros_come_before_what_fills_in(eager: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Zeros that join a group stay before the kernels that define parts of the same tensor outside of it."""
+    limits = together.BLOCKS._replace(far=0, near=4000)
+    monkeypatch.setattr(together, "BLOCKS", limits)
+    hidden = Call(
+        "exp", (reduction("sum", element("x", "n", "t", "i") * element("w", "i", "j"), i=3),)
+    )
+    product = reduction("sum", element("z", "n", "t", "j") * element("v", "j", "o"), j=16)
+    largest = reduction("max", element("y", "n", "t", "o"), o=8)
+    system = _system(
+        equation(element("z", "n", "t", "j"), hidden, n=96, t=24, j=16),
+        equation(element("y", "n", Index("t") + 1, "o"), product, n=96, t=24, o=8),
+        equation(element("m", "n", "t"), largest, n=96, t=25),
+        equation(element("r", "n", "t", "o"), element("y", "n", "t", "o") - element("m", "n", "t"), n=96, t=25, o=8),
+        x=(96, 24, 3), w=(3, 16), z=(96, 24, 16), v=(16, 8), y=(96, 25, 8), m=(96, 25), r=(96, 25, 8),
+    )  # fmt: skip
+    text = _text(system)
+    assert "together" in text and text.index("] = 0") < text.index("together")
+    _agree(system)

@@ -16,7 +16,7 @@ from compiler.rewriting.interpolation import combined, interpolation
 from compiler.rewriting.windows import LENGTH, windows
 from compiler.rewriting.winograd import winograd
 
-from .build import element, equation, reduction, tensor
+from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
 
 KINDS = ("places", "backward", "window")
 
@@ -237,8 +237,33 @@ def test_windows_move_by_single_steps(subscripts: tuple[object, ...]) -> None:
         (tensor("x", 20, 4), tensor("k", LENGTH, 4, 4), target),
         (equation(element("y", "h", "o"), sum_, h=8, o=4),),
     )
-    assert windows(system.equations[0], system) is None
+    assert windows(system.equations[0], system.by_name) is None
     assert winograd(system, "winograd") == system
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_parts_of_a_target_are_left_alone(order: tuple[int, int]) -> None:
+    """Tiles reach over the end, where another equation's part of the target may begin."""
+    body = element("x", "n", Index("h") + Index("i"), "c") * element("k", "i", "c", "o")
+    parts = (
+        equation(
+            element("y", "n", "h", "o"), reduction("sum", body, i=LENGTH, c=32), n=4, h=70, o=48
+        ),
+        equation(
+            element("y", "n", Index("h") + 70, "o"), element("a", "n", "h", "o"), n=4, h=5, o=48
+        ),
+    )
+    system = System(
+        (
+            tensor("x", 4, 72, 32),
+            tensor("k", LENGTH, 32, 48),
+            tensor("a", 4, 5, 48),
+            tensor("y", 4, 75, 48, role="output"),
+        ),
+        tuple(parts[k] for k in order),
+    )
+    assert winograd(system, "winograd") == system
+    assert_compiled_is_interpreted(system)
 
 
 def test_options_know_their_words() -> None:
