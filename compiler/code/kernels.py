@@ -3,11 +3,15 @@
 Before a loop begins, what does not change in it is computed. Addresses that move with the innermost loop
 of a fold become pointers that step along, its accumulators stay in registers from turn to turn; those of a
 fold around it wait on the stack.
+
+Memory that the processor would not foresee is asked for while there is other work: lines far apart some
+turns before they are read, and what is read when a fold is done before the fold begins.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +29,7 @@ from ..scheduling.loops import (
     Register,
     Statement,
     Store,
+    loads,
     statements,
     values,
 )
@@ -40,6 +45,8 @@ __all__ = ["kernel_function", "shared_turns"]
 
 _MEMORY = {"float32": "float", "float64": "double", "int32": "i32", "int64": "i64", "bool": "i8"}
 _FEW = 8  # accumulators around another fold that may stay in registers
+_LINE = 64  # bytes that come together; the next line comes by itself
+_AHEAD = 32  # turns of a fold in which a line comes from afar
 
 States = Callable[[], Sequence[str]]  # accumulators as they stand, asked for when they are needed
 Turn = Callable[[States], list[str]]
@@ -103,11 +110,12 @@ class _Writer:
         self.nodes = Nodes(kernel.body)
         self.lanes = Lanes(self.a, [index for index, _ in kernel.outer])
         self.values = Values(self.a, self.lanes, self.nodes, memory)
+        self.panels = {panel.name for panel in kernel.panels}
         self.defined: set[str] = set()  # registers
 
     def run(self, body: Sequence[Statement]) -> None:
         """Statements in order."""
-        for statement in body:
+        for k, statement in enumerate(body):
             match statement:
                 case Loop(range_, inner):
                     self.hoist(inner, {range_.index})
@@ -124,6 +132,8 @@ class _Writer:
                 case Store():
                     self.values.store(statement)
                 case Fold():
+                    if math.prod(r.turns for r in statement.ranges) >= _AHEAD:
+                        self.ask(body[k + 1 :])
                     self.fold(statement)
 
     def let(self, register: Register, node: Node) -> None:
@@ -149,6 +159,17 @@ class _Writer:
             return
         for lane in self.lanes.over(node.indices):
             self.values.value(node, lane)
+
+    def ask(self, following: Sequence[Statement]) -> None:
+        """Let the vectors that some statements read come near."""
+        for load in dict.fromkeys(load for s in following for load in loads(s)):
+            address, node = load.address, self.nodes.of(load)
+            known = load.condition is None and not address.others
+            if not known or load.tensor in self.panels or not self.lanes.is_wide(node):
+                continue
+            if address.coefficient(self.lanes.vector or "") == 1:
+                for lane in self.lanes.over(node.indices):
+                    self.a.ask(self.values.pointer(node, load.tensor, address, lane))
 
     # --- folds ---------------------------------------------------------------------------------------------------
 
@@ -254,6 +275,7 @@ class _Writer:
 
             return self.lanes.loop(first, carried, inside)
         streams = self._streams(fold, first)
+        far = [stream for stream in streams if self._is_far(stream, first)]
 
         def stepping(states: Sequence[str]) -> list[str]:
             own, pointers = states[: len(carried)], states[len(carried) :]
@@ -261,6 +283,8 @@ class _Writer:
             for stream, pointer in zip(streams, pointers, strict=True):
                 self.lanes.keep(self._pointer_key(stream.load), pointer)
                 stepped.append(self.a.offset(pointer, stream.step))
+                if stream in far:
+                    self.a.ask(pointer, _AHEAD * stream.step)
             return [*turn(lambda: own), *stepped]
 
         all_carried = [*carried, *(("ptr", stream.start) for stream in streams)]
@@ -288,6 +312,17 @@ class _Writer:
                     base = self.a.offset(base, begin * factor * bytes_)
                 found[key] = _Stream(load, factor * range_.advance * bytes_, base)
         return list(found.values())
+
+    def _is_far(self, stream: _Stream, range_: Range) -> bool:
+        """Does every turn read another line that the processor does not foresee?
+
+        What runs in vectors does not count: where it lies apart, it has been copied into a panel.
+        """
+        tensor, address = stream.load.tensor, stream.load.address
+        wide = self.lanes.vector is not None and address.coefficient(self.lanes.vector)
+        return (
+            abs(stream.step) > _LINE and range_.span == 1 and not wide and tensor not in self.panels
+        )
 
     def _pointer_key(self, load: Load) -> object:
         """What `pointer` looks for."""

@@ -98,6 +98,30 @@ def test_contractions_spill_nothing(system: System) -> None:
     assert hot == []
 
 
+def test_lines_far_apart_are_asked_for_ahead() -> None:
+    """A sum down a column reads another line in every turn, asked for some turns before; one along rows does not."""
+    assert "prefetch" in _hottest(_stage(_window_gradient(), "assembly"))
+    assert "prefetch" not in _stage(matrix_product(64, 64, 64), "assembly")
+
+
+@pytest.mark.parametrize(("terms", "is_asked"), [(64, True), (8, False)])
+def test_what_a_sum_is_added_to_is_asked_for_before(terms: int, is_asked: bool) -> None:
+    """What is read when a sum is done comes near while it runs, if it runs long enough."""
+    total = reduction("sum", element("A", "i", "k") * element("B", "k", "j"), k=terms)
+    system = System(
+        (
+            tensor("A", 64, terms),
+            tensor("B", terms, 64),
+            tensor("r", 64, 64),
+            tensor("C", 64, 64, role="output"),
+        ),
+        (equation(element("C", "i", "j"), total + element("r", "i", "j"), i=64, j=64),),
+    )
+    assembly = _stage(system, "assembly")
+    assert ("prefetch" in assembly) == is_asked
+    assert "prefetch" not in _hottest(assembly)
+
+
 def test_equal_kernels_are_written_once() -> None:
     """Twenty layers of one size need the code of one."""
     names = ["x", *(f"z{k}" for k in range(20)), "y"]
