@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 
@@ -93,18 +93,19 @@ class Function:
         self.training = bool(self.updates) if training is None else training
         self.options = compiler.Options(ftz=ftz, windows=windows)
         self.graph = Graph([*self.outputs, *self.updates.values()], self.training)
-        if self.updates:
-            self._add_changes()
+        self._add_changes("changes" if self.updates else "draws")
         for node in self.graph.inputs:
             if node not in self.inputs:
                 raise GraphnnError(f"the outputs need {node!r}, which is not among the inputs")
         self._compiled: dict[tuple[tuple[int, ...], ...], _Compiled] = {}
         self.lock = Lock()  # updates of several batch sizes write to the same parameters
 
-    def _add_changes(self) -> None:
-        """Statistics and counters move with every training step; they may bring in others."""
-        while not set(self.graph.changes) <= set(self.updates):
-            self.updates = {**self.graph.changes, **self.updates}
+    def _add_changes(self, which: Literal["changes", "draws"]) -> None:
+        """Statistics and counters move with every training step; without updates only the counters of
+        dropout move that is told to work always. They may bring in others.
+        """
+        while not set(changes := getattr(self.graph, which)) <= set(self.updates):
+            self.updates = {**changes, **self.updates}
             self.graph = Graph([*self.outputs, *self.updates.values()], self.training)
 
     def __call__(self, *given: object) -> np.ndarray | list[np.ndarray]:

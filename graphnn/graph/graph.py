@@ -7,7 +7,7 @@ special case.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -37,7 +37,7 @@ class Graph:
         self.training = training
         self.outputs = tuple(dict.fromkeys(outputs))
         self.nodes, choices = self._topological()
-        self.choices = [c for c in choices if training and c.trains(True)]
+        self.choices = [c for c in choices if c.trains(training)]
         self._taken: set[str] = set()
         self.symbols = {node: self._unique(node.name) for node in self.nodes}
         self.symbols |= {choice: self.symbols[self.chosen(choice)] for choice in choices}
@@ -64,11 +64,25 @@ class Graph:
 
     @cached_property
     def changes(self) -> dict[Parameter, Node]:
-        """The new value of each parameter that a choice changes; of several changes each starts from the one before."""
+        """The new value of each parameter that a step changes by the way; of several changes each starts from
+        the one before. In inference nothing is learnt: there, it is `draws` alone.
+        """
+        return (
+            self._changed([(c, c.changes) for c in self.choices]) if self.training else self.draws
+        )
+
+    @cached_property
+    def draws(self) -> dict[Parameter, Node]:
+        """Those of the random streams that are drawn from whatever the graph is made for: their counters."""
+        return self._changed([(c, c.own_changes) for c in self.choices if c.always])
+
+    def _changed(
+        self, given: Iterable[tuple[Choice, Mapping[Parameter, Node]]]
+    ) -> dict[Parameter, Node]:
         found: dict[Parameter, Node] = {}
         place = {node: k for k, node in enumerate(self.nodes)}
-        for choice in sorted(self.choices, key=lambda c: place[self.chosen(c)]):
-            for parameter, new in choice.changes.items():
+        for _, changes in sorted(given, key=lambda each: place[self.chosen(each[0])]):
+            for parameter, new in changes.items():
                 before = found.get(parameter)
                 found[parameter] = new if before is None else _starting_from(before, parameter, new)
         return found

@@ -77,7 +77,8 @@ class Layer(ABC):
         """The output node (of some layers several). Raises `ShapeError` where an input does not fit.
 
         ``training`` True has the layer always work as it does in training, False as in inference, None as the
-        graph says that it is a part of; so for all layers within it that are not told otherwise.
+        graph says that it is a part of; so for all layers within it that are not told otherwise. Dropout that
+        is told True draws another mask at every call of `predict`, too, and for each batch of it.
         """
         return self.use(_flat(inputs), training)
 
