@@ -23,7 +23,7 @@ from .errors import DtypeError, GraphnnError, ShapeError
 from .functions import identity
 from .graph.application import Result
 from .graph.graph import Graph
-from .graph.lower import lower
+from .graph.lower import lower, lower_graph
 from .graph.node import Constant, Input, Node, Parameter, require_node
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Function:
         self.updates = dict(updates.new_values) if updates is not None else {}
         self.training = bool(self.updates) if training is None else training
         self.options = compiler.Options(ftz=ftz, windows=windows)
-        self.graph = Graph([*self.outputs, *self.updates.values()], self.training)
+        self.graph = self._graph()
         self._add_changes("changes" if self.updates else "draws")
         for node in self.graph.inputs:
             if node not in self.inputs:
@@ -106,7 +106,10 @@ class Function:
         """
         while not set(changes := getattr(self.graph, which)) <= set(self.updates):
             self.updates = {**changes, **self.updates}
-            self.graph = Graph([*self.outputs, *self.updates.values()], self.training)
+            self.graph = self._graph()
+
+    def _graph(self) -> Graph:
+        return Graph([*self.outputs, *self.updates.values(), *self.updates], self.training)
 
     def __call__(self, *given: object) -> np.ndarray | list[np.ndarray]:
         """Fresh arrays for the outputs; parameters take their new values if there are updates.
@@ -159,7 +162,7 @@ class Function:
             compiled.executable.check(name, arrays[k])
 
     def _compile(self, sizes: Mapping[Symbol, int]) -> _Compiled:
-        lowered = lower(self.outputs, self.updates, sizes, self.training)
+        lowered = lower_graph(self.graph, self.outputs, self.updates, sizes)
         executable = compiler.compile(lowered.system, self.options)
         for name, node in lowered.leaves.items():
             if isinstance(node, (Parameter, Constant)):

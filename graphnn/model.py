@@ -53,7 +53,8 @@ from .training.objective import (
     per_output,
 )
 from .training.progress import shown, text, write
-from .training.steps import Steps, batch_values, plain
+from .training.steps import Steps, batch_values, kind_of, plain
+from .training.trained import Trained, noted
 from .updates import Updates
 
 __all__ = ["Model"]
@@ -74,8 +75,6 @@ class Model(Layer):
         line[n, o] = sum[i](x[n, i]*line_kernel[i, o]) + line_bias[o]
     """
 
-    hint = " (arrays are for predict)"
-
     def __init__(
         self,
         inputs: Node | Sequence[Node],
@@ -86,6 +85,7 @@ class Model(Layer):
         self.built = True  # with its graph
         self.stop_training = False
         self.settings: Settings | None = None
+        self._trained = Trained()
         self.random = Source()
         self.position: Position | None = None
         self._define(inputs, outputs)
@@ -190,6 +190,7 @@ class Model(Layer):
             ftz,
             windows,
         )
+        self._trained = noted(self.layers, self.weights, self.graph)
         self.position = None
         self._steps = {}
         self._inference = None
@@ -327,7 +328,8 @@ class Model(Layer):
         """From inputs to outputs, writing no weight."""
         if self._inference is None:
             how = self.settings.options if self.settings else {}
-            self._inference = Function(self.inputs, self.outputs, training=False, **how)
+            with self._trained.held():
+                self._inference = Function(self.inputs, self.outputs, training=False, **how)
         return self._inference
 
     # --- files ---------------------------------------------------------------------------------
@@ -375,10 +377,7 @@ class Model(Layer):
 
     def steps_for(self, truth: Sequence[np.ndarray], weights: Sequence[np.ndarray | None]) -> Steps:
         """The steps for labels and weights of this kind, made when they are first met."""
-        key = (
-            tuple((a.dtype.kind, a.dtype.itemsize, *a.shape[1:]) for a in truth),
-            tuple(None if w is None else w.shape[1:] for w in weights),
-        )
+        key = kind_of(truth, weights)
         if key not in self._steps:
             pairs = zip(weights, self.outputs, strict=True)
             self._steps[key] = self._new_steps(
@@ -396,5 +395,6 @@ class Model(Layer):
 
     def _new_steps(self, truths: list[Input], weights: list[Input | None]) -> Steps:
         settings = self.compiled()
-        goal = objective(settings, self.outputs, truths, weights, self.losses)
-        return Steps(self.inputs, goal, settings.optimizer, settings.options)
+        with self._trained.held():
+            goal = objective(settings, self.outputs, truths, weights, self.losses)
+        return Steps(self.inputs, goal, settings.optimizer, settings.options, self._trained)

@@ -36,11 +36,12 @@ class Graph:
     def __init__(self, outputs: Iterable[Node], training: bool = False) -> None:
         self.training = training
         self.outputs = tuple(dict.fromkeys(outputs))
-        self.nodes, choices = self._topological()
-        self.choices = [c for c in choices if c.trains(training)]
+        self._sides: dict[Choice, Node] = {}  # what layers are frozen later changes nothing here
+        self.nodes = self._topological()
+        self.choices = [c for c in self._sides if c.trains(training)]
         self._taken: set[str] = set()
         self.symbols = {node: self._unique(node.name) for node in self.nodes}
-        self.symbols |= {choice: self.symbols[self.chosen(choice)] for choice in choices}
+        self.symbols |= {choice: self.symbols[self.chosen(choice)] for choice in self._sides}
         self.names = {a: self._tensor_names(a) for a in self.applications}
 
     def chosen(self, node: Node) -> Node:
@@ -48,7 +49,7 @@ class Graph:
         made for.
         """
         while isinstance(node, Choice):
-            node = node.side(self.training)
+            node = self._sides.get(node) or node.side(self.training)
         return node
 
     @cached_property
@@ -87,18 +88,14 @@ class Graph:
                 found[parameter] = new if before is None else _starting_from(before, parameter, new)
         return found
 
-    def _topological(self) -> tuple[tuple[Node, ...], list[Choice]]:
-        """Nodes, operands before their readers, and the choices met; iterative, so that depth is no
-        limit.
-        """
+    def _topological(self) -> tuple[Node, ...]:
+        """Nodes, operands before their readers; the choices met are made. Iterative, so that depth is no limit."""
         done: dict[Node, None] = {}
-        choices: dict[Choice, None] = {}
         stack: list[tuple[Node, bool]] = [(node, False) for node in reversed(self.outputs)]
         while stack:
             node, ready = stack.pop()
             while isinstance(node, Choice):
-                choices[node] = None
-                node = node.side(self.training)
+                node = self._sides.setdefault(node, node.side(self.training))
             if node in done:
                 continue
             if ready:
@@ -106,7 +103,7 @@ class Graph:
                 continue
             stack.append((node, True))
             stack.extend((source, False) for source in reversed(node.inputs) if source not in done)
-        return tuple(done), list(choices)
+        return tuple(done)
 
     def _unique(self, base: str) -> str:
         suffix = ".new" if base.endswith(".new") else ""

@@ -18,7 +18,7 @@ from .graph import Graph
 from .node import Constant, Input, Node, Parameter
 from .operation import resolve_cached
 
-__all__ = ["Lowered", "lower"]
+__all__ = ["Lowered", "lower", "lower_graph"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,16 @@ def lower(
     """
     changes = dict(updates or {})
     graph = Graph([*outputs, *changes.values(), *changes], training)
+    return lower_graph(graph, outputs, changes, sizes)
+
+
+def lower_graph(
+    graph: Graph,
+    outputs: Sequence[Node],
+    changes: Mapping[Parameter, Node],
+    sizes: Mapping[Symbol, int] | None = None,
+) -> Lowered:
+    """The same for a graph of ``outputs``, changes and what these change."""
     numbers: dict[Expr, Expr] = {k: Number(Fraction(n)) for k, n in (sizes or {}).items()}
     writer = _Lowering(graph, numbers, {graph.chosen(node) for node in outputs})
     for node in graph.nodes:

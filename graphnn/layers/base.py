@@ -50,7 +50,6 @@ class Layer(ABC):
     """Base of all layers. ``name`` is unique unless given; ``trainable`` False freezes the parameters."""
 
     input_dtype = "float32"  # of the input that a Sequential model makes for its first layer
-    hint = ""  # for who calls it on what is no node
 
     def __new__(cls, *_: object, **options: object) -> Self:
         if options:
@@ -86,7 +85,8 @@ class Layer(ABC):
         """The output of `call` with its options, in the name of the layer, which is built before its first use."""
         if not isinstance(training, (bool, type(None))):
             raise GraphnnError(f"{self.name}: training is True, False or None, got {training!r}")
-        nodes = tuple(require_node(n, f"each input of {self.name}{self.hint}") for n in inputs)
+        advice = " (arrays are for predict)" if hasattr(self, "predict") else ""
+        nodes = tuple(require_node(n, f"each input of {self.name}{advice}") for n in inputs)
         with layer_scope(self.name, LayerCall(self, nodes), training):
             if not self.built:
                 floats = [node.dtype for node in nodes if node.dtype.startswith("float")]
@@ -192,7 +192,7 @@ class Layer(ABC):
 
     @property
     def trainable(self) -> bool:
-        """May be set; a model that is compiled already trains as it did before."""
+        """May be set; it counts from a model's next `compile` on, which until then trains as it did."""
         return self._trainable
 
     @trainable.setter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,8 +16,9 @@ from ..optimizers import Optimizer
 from ..updates import Updates
 from .data import Samples
 from .objective import Objective
+from .trained import Trained
 
-__all__ = ["Steps", "batch_values", "plain"]
+__all__ = ["Steps", "batch_values", "kind_of", "plain"]
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Steps:
     objective: Objective
     optimizer: Optimizer
     options: Mapping[str, Any] = field(default_factory=dict)  # of `Function`
+    trained: Trained = field(default_factory=Trained)
 
     @property
     def inputs(self) -> list[Input]:
@@ -37,17 +39,32 @@ class Steps:
 
     @cached_property
     def updates(self) -> Updates:
-        return self.optimizer.apply_gradients(compute_gradients(self.objective.loss))
+        with self.trained.held():
+            return self.optimizer.apply_gradients(compute_gradients(self.objective.loss))
 
     @cached_property
     def train(self) -> Function:
-        return Function(
-            self.inputs, self.objective.nodes, self.updates, training=True, **self.options
-        )
+        return self._function(True, self.updates)
 
     @cached_property
     def test(self) -> Function:
-        return Function(self.inputs, self.objective.nodes, training=False, **self.options)
+        return self._function(False)
+
+    def _function(self, training: bool, updates: Updates | None = None) -> Function:
+        with self.trained.held():
+            return Function(
+                self.inputs, self.objective.nodes, updates, training=training, **self.options
+            )
+
+
+def kind_of(
+    truth: Sequence[np.ndarray], weights: Sequence[np.ndarray | None]
+) -> tuple[object, ...]:
+    """Equal for labels and weights that the same steps are for."""
+    return (
+        tuple((a.dtype.kind, a.dtype.itemsize, *a.shape[1:]) for a in truth),
+        tuple(None if w is None else w.shape[1:] for w in weights),
+    )
 
 
 def batch_values(steps: Steps, results: list[np.ndarray], samples: Samples, as_dict: bool) -> Any:

@@ -240,3 +240,60 @@ def test_dropout_that_always_works_draws_anew_in_predict_too():
     assert len({part.tobytes() for part in (*np.split(first, 2), *np.split(second, 2))}) == 4
     assert not np.array_equal(whole(ones), whole(ones))
     assert all(map(np.array_equal, before, normal.get_weights()))
+
+
+# --- what is trained ------------------------------------------------------------------------------
+
+
+def test_a_compiled_model_trains_what_it_did_when_it_was_compiled():
+    """Before and after the first step, for every kind of batch, statistics of normalizations and penalties included."""
+    gn.set_seed(1)
+    first = Dense(5, kernel_regularizer="l2")
+    norm, last = BatchNormalization(), Dense(2)
+    x = gn.Input((None, 4))
+    one, head = gn.Model(x, norm(first(x))), gn.Input((None, 4))
+    model = gn.Model(head, last(one(head)))
+    model.compile("sgd", "mse")
+    learnt = [p.name for p in model.parameters]
+    one.trainable = False
+    for batch in (24, 12):
+        for weights in (None, np.ones(batch, "float32")):
+            before = model.get_weights()
+            model.train_on_batch(X[:batch], T[:batch], sample_weight=weights)
+            assert not any(map(np.array_equal, model.get_weights(), before))
+    assert model.test_on_batch(X, T) > np.mean((model.predict(X) - T) ** 2) + 1e-3
+    assert [p.name for p in model.updates.new_values if p in model.weights] == learnt
+    assert not one.trainable and len(model.parameters) == 2
+
+
+def test_a_part_of_another_model_is_trained_by_itself():
+    """A critic that is frozen within a second model, as adversarial networks are trained."""
+    gn.set_seed(2)
+    critic = gn.Sequential([gn.Input((None, 2)), Dense(3, "tanh"), Dense(1, "sigmoid")])
+    critic.compile("adam", "binary_crossentropy")
+    critic.trainable = False
+    maker = gn.Sequential([gn.Input((None, 4)), Dense(2)])
+    noise = gn.Input((None, 4))
+    both = gn.Model(noise, critic(maker(noise)))
+    both.compile("adam", "binary_crossentropy")
+    for model, still, moving in [(critic, maker, critic), (both, critic, maker)]:
+        before = [each.get_weights() for each in (still, moving)]
+        model.train_on_batch(X[:, : model.inputs[0].shape[1]], T[:, :1] > 0)
+        assert all(map(np.array_equal, still.get_weights(), before[0]))
+        assert not any(map(np.array_equal, moving.get_weights(), before[1]))
+
+
+def test_a_model_without_input_keeps_what_is_trained_until_it_is_built():
+    """Compiled first and frozen then, it is trained as it was compiled; compiled again, no more."""
+    model = gn.Sequential([Dense(3), BatchNormalization(), Dense(2)])
+    model.compile("sgd", "mse")
+    model.layers[0].trainable = model.layers[1].trainable = False
+    model.train_on_batch(X, T)
+    before = model.get_weights()
+    model.train_on_batch(X, T)
+    assert not any(map(np.array_equal, model.get_weights(), before))
+    model.compile("sgd", "mse")
+    before = model.get_weights()
+    model.train_on_batch(X, T)
+    same = list(map(np.array_equal, model.get_weights(), before))
+    assert same == [True] * 6 + [False] * 2
