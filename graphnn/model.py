@@ -31,7 +31,7 @@ from .nested import as_list, check_nodes, outputs_for
 from .optimizers import Optimizer
 from .random import Source
 from .summary import model_text, summary_text
-from .training.callbacks import Callback, History
+from .training.callbacks import Callback, History, listeners
 from .training.data import arrays_of, truth_input, weight_input
 from .training.feed import ArrayFeed, Feed
 from .training.feeding import (
@@ -249,10 +249,10 @@ class Model(Layer):
         positive(epochs, "epochs")
         validation: Feed | None = None
         if validation_data is not None:
-            size = validation_batch_size or batch_size
+            size = batch_size if validation_batch_size is None else validation_batch_size
             validation = validation_feed(self, validation_data, size, validation_steps)
         elif validation_split:
-            plain_feed = feed_of(self, x, y, sample_weight, None, batch_size, steps_per_epoch)
+            plain_feed = feed_of(self, x, y, sample_weight, None, batch_size, validation_steps)
             feed, _ = split_feed(feed, validation_split)
             _, validation = split_feed(plain_feed, validation_split, validation_batch_size)
         for each in (feed, validation):
@@ -262,11 +262,11 @@ class Model(Layer):
             self,
             feed,
             epochs=epochs,
+            callbacks=listeners(callbacks),
             shuffle=shuffle and isinstance(feed, ArrayFeed),
             position=start_of(self, feed, resume, initial_epoch),
             validate=partial(run, validation) if validation is not None else None,
             validation_freq=validation_freq,
-            callbacks=[callbacks] if isinstance(callbacks, Callback) else list(callbacks or ()),
             style=style,
         )
 

@@ -84,7 +84,11 @@ class Optimizer:
         clipnorm: float | None = None,
         clipvalue: float | None = None,
         global_clipnorm: float | None = None,
+        **others: object,
     ) -> None:
+        if others:
+            every = ", ".join(["learning_rate", *Common.__annotations__])
+            raise TypeError(f"{type(self).__name__} takes no {', '.join(others)}; all take {every}")
         self.update = update if isinstance(update, Operation) else _own_update(update)
         self.step_size = step_size
         self.clipping = rules.clipping(

@@ -7,6 +7,8 @@ layers.Dense(10, kernel_regularizer=gn.op("y = 0.01*sum[...](w[...]**4)"))
 
 from __future__ import annotations
 
+import numpy as np
+
 from .catalogue import define, with_attributes
 from .errors import GraphnnError
 from .graph.operation import Operation
@@ -63,6 +65,8 @@ L1, L2, L1L2 = l1, l2, l1_l2  # Keras has both names
 
 
 def _factor(name: str, value: float) -> float:
+    if isinstance(value, np.number):
+        value = float(str(value))  # 0.1, not the binary fraction next to it
     if not isinstance(value, (int, float)) or not 0 <= value < float("inf"):
         raise GraphnnError(f"{name} must be a number from 0 on, got {value!r}")
     return value

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from ..errors import GraphnnError
+
 if TYPE_CHECKING:
     from ..model import Model
 
-__all__ = ["Callback", "History"]
+__all__ = ["Callback", "History", "listeners"]
 
 Logs = Mapping[str, float]
 
@@ -55,6 +57,15 @@ class Callback:
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
         """After a batch."""
+
+
+def listeners(given: Callback | Iterable[Callback] | None) -> list[Callback]:
+    """One callback or several, or none. Raises `GraphnnError` for what hears of nothing."""
+    found = list(given) if isinstance(given, Iterable) else [] if given is None else [given]
+    for each in found:
+        if isinstance(each, type) or not hasattr(each, "on_train_begin"):
+            raise GraphnnError(f"expected a callback, an object of gn.Callback, got {each!r}")
+    return found
 
 
 _SILENT = (Callback.on_train_batch_begin, Callback.on_train_batch_end)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import GraphnnError
+from ..graph.node import is_integer
 from ..layers.base import positive
 from .data import Samples, arrays_of, check_numbers, fitting, weights_of
 from .feed import ArrayFeed, Feed, StreamFeed, batches, is_arrays, unpacked
@@ -41,8 +42,7 @@ def feed_of(
 ) -> Feed:
     """The batches, found to fit if they are in memory."""
     if y is not None:
-        if limit is not None:
-            raise GraphnnError("a number of steps goes with an iterable of batches, not arrays")
+        _check_limit(limit, arrays=True)
         size = batch_size_of(batch_size)
         return ArrayFeed(*samples_of(model, x, y, sample_weight, class_weight, size), size)
     model.compiled()
@@ -50,14 +50,21 @@ def feed_of(
         raise GraphnnError(f"{model.name}: y is missing; without it x gives batches (x, y)")
     if batch_size is not None or sample_weight is not None:
         raise GraphnnError("batches of an iterable bring their own size and sample_weight")
-    if limit is not None:
-        positive(limit, "the number of steps")
+    _check_limit(limit)
 
     def ready(batch: object) -> tuple[Steps, list[np.ndarray]]:
         steps, samples = samples_of(model, *unpacked(batch), class_weight)
         return steps, list(samples.arrays)
 
     return StreamFeed(x, ready, limit)
+
+
+def _check_limit(limit: int | None, arrays: bool = False) -> None:
+    """A number of steps is one of batches that something gives."""
+    if limit is not None and arrays:
+        raise GraphnnError("a number of steps goes with an iterable of batches, not arrays")
+    if limit is not None:
+        positive(limit, "the number of steps")
 
 
 def samples_of(
@@ -85,6 +92,7 @@ def predictions(
     model: Model, x: object, batch_size: int | None, limit: int | None
 ) -> list[np.ndarray]:
     """The outputs for arrays, or for the batches of an iterable, first entries of tuples, one after the other."""
+    _check_limit(limit, is_arrays(x))
     if is_arrays(x):
         found = list(_outputs(model, x, batch_size_of(batch_size)))
     else:
@@ -118,6 +126,8 @@ def _outputs(model: Model, x: object, batch_size: int | None) -> Iterator[list[n
 
 def start_of(model: Model, feed: Feed, resume: bool, initial_epoch: int = 0) -> Position:
     """Where training begins; `position` says from then on how far it is, on arrays."""
+    if not is_integer(initial_epoch) or initial_epoch < 0:
+        raise GraphnnError(f"initial_epoch is a whole number from 0 on, got {initial_epoch!r}")
     if resume and initial_epoch:
         raise GraphnnError("resume knows its epoch: initial_epoch cannot be given, too")
     if not isinstance(feed, ArrayFeed):
@@ -158,6 +168,5 @@ def split_feed(feed: Feed, share: float, size: int | None = None) -> tuple[Feed,
     if not isinstance(feed, ArrayFeed):
         raise GraphnnError("validation_split takes the last of arrays, not of an iterable")
     first, last = feed.samples.split(share)
-    return replace(feed, samples=first), replace(
-        feed, samples=last, size=batch_size_of(size or feed.size)
-    )
+    size = feed.size if size is None else batch_size_of(size)
+    return replace(feed, samples=first), replace(feed, samples=last, size=size)

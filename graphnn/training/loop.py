@@ -136,7 +136,9 @@ def train(
 
 def _due(frequency: int | Container[int]) -> Callable[[int], bool]:
     """Of an epoch: is it one of every so many, or one of these numbers, counted from 1?"""
-    if isinstance(frequency, Container):
+    if isinstance(frequency, Container) and not isinstance(frequency, str):
+        for each in frequency if isinstance(frequency, Iterable) else ():
+            positive(each, "each epoch of validation_freq")
         return lambda epoch: epoch + 1 in frequency
     every = positive(frequency, "validation_freq")
     return lambda epoch: (epoch + 1) % every == 0

@@ -335,3 +335,36 @@ def test_a_label_or_token_out_of_range_changes_nothing():
         with pytest.raises(IndexError):
             model.fit([given], verbose=0)
     assert all(np.array_equal(a, p.value) for a, p in zip(kept, parameters(model), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"validation_freq": "2"}, "validation_freq must be a whole number above 0, got '2'"),
+        ({"validation_freq": {"a"}}, "each epoch of validation_freq must be .* above 0, got 'a'"),
+        ({"initial_epoch": -3}, "initial_epoch is a whole number from 0 on, got -3"),
+        ({"initial_epoch": 1.5}, "initial_epoch is a whole number from 0 on, got 1.5"),
+        ({"validation_batch_size": 0}, "batch_size must be a whole number above 0, got 0"),
+        ({"validation_steps": 1}, "a number of steps goes with an iterable of batches"),
+        ({"callbacks": [gn.callbacks.EarlyStopping]}, "expected a callback, .* got <class"),
+        ({"callbacks": gn.callbacks.EarlyStopping}, "expected a callback, .* got <class"),
+        ({"callbacks": [1]}, "expected a callback, .* got 1"),
+    ],
+)
+def test_options_are_checked_before_anything_is_trained(options, message):
+    """Whether validation data are given or split off."""
+    model = classifier()
+    before = model.get_weights()
+    for data in ({"validation_split": 0.5}, {"validation_data": (X, LABELS)}):
+        with pytest.raises(gn.GraphnnError, match=message):
+            model.fit(X, LABELS, epochs=2, **FIT, **data, **options)
+    assert all(map(np.array_equal, before, model.get_weights()))
+    with pytest.raises(gn.GraphnnError, match="a number of steps goes with an iterable"):
+        model.predict(X, steps=1)
+
+
+def test_numbers_of_numpy_are_numbers():
+    """As regularizers' factors they are what they print; an option that no optimizer has is named."""
+    assert str(gn.regularizers.L2(np.float32(0.1))) == str(gn.regularizers.L2(0.1))
+    with pytest.raises(TypeError, match="Adam takes no lr; all take learning_rate"):
+        gn.optimizers.Adam(lr=1)
