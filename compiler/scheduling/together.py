@@ -156,9 +156,14 @@ class _Groups:
                     stack += self.after[k]
         return True
 
+    def within(self, members: Members) -> list[str]:
+        """What one of them hands to another one."""
+        own = {*members}
+        return [n for n, (one, other) in self.handed.items() if one in own and other in own]
+
     def around(self, members: Members) -> Loops:
         """The loops around some kernels, the fewest that leave little enough inside; none if that cannot be."""
-        handed = [n for n, ends in self.handed.items() if {*ends} <= {*members}]
+        handed = self.within(members)
         inside = {
             n
             for k in members
@@ -276,7 +281,7 @@ class _Groups:
                     moved[index] = fresh_index(index.name, taken)
                     taken[moved[index]] = None
             steps.append(_inside(self.parts[k], moved, names))
-        handed = tuple(n for n, ends in self.handed.items() if {*ends} <= {*members})
+        handed = self.within(members)
         axes = {n: self.axes(n, loops) for n in handed}
         turns = prod(int(n.value) for _, n in binders if isinstance(n, Number))
         sizes = {n: self.sizes[n] // turns for n in handed}
