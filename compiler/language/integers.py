@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from .expression import Call, Expr, Index, Number, Size, Symbol, expr, rebuild
 
@@ -124,6 +125,7 @@ def _single(atom: Expr) -> Polynomial:
     return Polynomial((((atom,), 1),))
 
 
+@lru_cache(1 << 14)  # each stage asks for the same subscripts
 def polynomial(e: Expr) -> Polynomial:
     """Normal form; whatever is not ``+ - * neg`` or division by a number is an atom.
 
