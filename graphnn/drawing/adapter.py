@@ -58,12 +58,9 @@ def _readers(graph: Graph) -> dict[Node, set[tuple[str, ...]]]:
 
 def _leaf(graph: Graph, node: Node, readers: Mapping[Node, set[tuple[str, ...]]]) -> Box:
     kind = next(word for cls, word in _LEAVES if isinstance(node, cls))
-    # a weight of a model that was called on nodes is drawn within that model
-    homes = readers.get(node, set())
-    within = (
-        len(homes) == 1 and node.scope and all(h[-len(node.scope) :] == node.scope for h in homes)
-    )
-    (place,) = homes if within else (node.scope,)
+    # a weight of a model that was called on nodes is drawn within that model, whoever else reads it
+    own = [h for h in readers.get(node, ()) if node.scope and h[-len(node.scope) :] == node.scope]
+    place = own[0] if len(own) == 1 else node.scope
     return Box(graph.symbols[node], node.name, node.type, (), kind, place, repr(node))
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ..errors import GraphnnError
 from ..gradients import compute_gradients
 from ..graph.graph import Graph
-from ..graph.node import Node
+from ..graph.node import Node, is_integer
 from .adapter import picture
 from .drawing import Drawing
 
@@ -28,6 +28,8 @@ def draw(
     """
     if graph not in GRAPHS:
         raise GraphnnError(f"graph is one of {', '.join(GRAPHS)}, got {graph!r}")
+    if depth is not None and (not is_integer(depth) or depth < 0):
+        raise GraphnnError(f"depth is a whole number from 0 on, or None, got {depth!r}")
     nodes, loss, title = _subject(what, graph)
     if graph == "gradient" and loss is not None:
         nodes = [loss, *compute_gradients(loss).values()]

@@ -69,3 +69,15 @@ def test_a_step_of_training_shows_its_updates(pictures):
     updates = [f for box in boxes if box.kind == "update" for f in box.formulas]
     assert sum(formula.startswith(r"w^{\mathrm{new}}") for formula in updates) == 4
     assert any(box.kind == "gradient" for box in boxes)
+
+
+def test_a_weight_with_a_penalty_stays_in_its_model():
+    """The penalty reads it from outside; a depth that is none is refused at once."""
+    x, y = gn.Input((None, 6)), gn.Input((None, 6))
+    inner = gn.Model(x, layers.Dense(3, name="h", kernel_regularizer="l2")(x), name="inner")
+    model = gn.Model(y, inner(y))
+    model.compile("sgd", "mse")
+    assert named(gn.draw(model, graph="train").picture, "h.kernel").cluster == ("inner", "h")
+    for depth in (-1, 1.5, "x"):
+        with pytest.raises(gn.GraphnnError, match=f"depth is a whole number .* got {depth!r}"):
+            gn.draw(model, depth=depth)
