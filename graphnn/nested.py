@@ -9,12 +9,20 @@ from .functions import identity
 from .graph.node import Input, Node
 from .graph.rebuild import fresh_counters, rebuilt
 
-__all__ = ["as_list", "check_nodes", "outputs_for"]
+__all__ = ["as_list", "check_nodes", "outputs_for", "require_built"]
 
 
 def as_list(nodes: Node | Sequence[Node]) -> list[Node]:
     """One node as a list of it."""
     return [nodes] if isinstance(nodes, Node) else list(nodes)
+
+
+def require_built(name: str, outputs: Sequence[Node]) -> None:
+    """Raise `GraphnnError` for a model that has no input yet, and so neither graph nor weights."""
+    if not outputs:
+        raise GraphnnError(
+            f"{name} is not built yet: begin with gn.Input((None, ...)), or call build(input_shape)"
+        )
 
 
 def check_nodes(name: str, inputs: Sequence[Input], given: Sequence[Node]) -> None:

@@ -20,11 +20,12 @@ def summary_text(model: Model) -> str:
     """One line for each input and layer, then the totals."""
     rows = [("Layer (type)", "Output shape", "Parameters")]
     rows += [(f"{n.name} (Input)", _shape_text(n), "0") for n in model.inputs]
-    for what in ordered_layers(model.outputs):
+    missing = "unused" if model.outputs else "not built"
+    for what in ordered_layers(model.outputs) or model.layers:
         kind = what.kind if isinstance(what, Layer) else what.operation.name
         own = what.weights if isinstance(what, Layer) else []
         last = _last_node(model, what)
-        shape = "unused" if last is None else _shape_text(last)
+        shape = missing if last is None else _shape_text(last)
         rows.append((f"{what.name} ({kind})", shape, f"{_count(own):,}"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     line = "-" * (sum(widths) + 4)
@@ -37,7 +38,7 @@ def summary_text(model: Model) -> str:
 def model_text(model: Model) -> str:
     """The inputs, the outputs, and the equations of each layer."""
     ends = (", ".join(f"{n.name} {n.type}" for n in ends) for ends in (model.inputs, model.outputs))
-    parts = [f"{model.name}: {' -> '.join(ends)}"]
+    parts = [f"{model.name}: {' -> '.join(ends)}" if model.outputs else f"{model.name}: not built"]
     heading = ""
     for application in model.graph.applications:
         owner = next(iter(application.results.values())).owner

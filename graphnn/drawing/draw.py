@@ -8,6 +8,7 @@ from ..errors import GraphnnError
 from ..gradients import compute_gradients
 from ..graph.graph import Graph
 from ..graph.node import Node, is_integer
+from ..nested import require_built
 from .adapter import picture
 from .drawing import Drawing
 
@@ -50,6 +51,7 @@ def _subject(what: object, graph: str) -> tuple[list[Node], Node | None, str]:
         return list(what.new_values.values()), None, "updates"
     if hasattr(what, "outputs"):
         title = getattr(what, "name", "") or ""
+        require_built(title, what.outputs)
         if graph == "forward":
             return list(what.outputs), None, title
         loss: Node = getattr(what, "loss_node")  # of a model that is compiled; else it says so  # noqa: B009

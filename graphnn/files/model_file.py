@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .. import losses
-from ..errors import FormatError, GraphnnError
+from ..errors import FormatError
 from ..losses import Loss
+from ..nested import require_built
 from ..training.objective import guessed_truth
 from .container import pack, parse_json, read_container
 from .decode import decode
@@ -37,8 +38,7 @@ _GRAPH = "graph"
 
 def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     """Write the model to a file, which is replaced as a whole or not at all. Raises OSError."""
-    if not model.outputs:
-        raise GraphnnError(f"{model.name} has no layers yet: there is nothing to save")
+    require_built(model.name, model.outputs)
     saved = Saved(
         model.name,
         model.inputs,

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 
 __all__ = ["check_options", "refuse_options"]
 
-_DTYPE = "the dtype follows from the inputs, gn.Input(..., dtype='float64')"
+_DTYPE = "leave it out: the dtype follows from the inputs, gn.Input(..., dtype='float64')"
 _INPUT = "begin with gn.Input((None, ...)), or let the first data say it"
 _CONSTRAINT = "change weights after a batch in a callback, with set_weights"
 _STATE = "return_state=True gives the states, initial_state= takes them"
@@ -19,7 +19,8 @@ _INSTEAD = {
     "batch_size": _INPUT,
     "beta_constraint": _CONSTRAINT,
     "bias_constraint": _CONSTRAINT,
-    "data_format": "images are (batch, height, width, channels): gn.transpose(x, (0, 2, 3, 1))",
+    "data_format": "images are (batch, height, width, channels), 'channels_last' is left out;"
+    " of 'channels_first' gn.transpose(x, (0, 2, 3, 1)) makes such",
     "dropout": _DROPOUT,
     "dtype": _DTYPE,
     "embeddings_constraint": _CONSTRAINT,

@@ -325,6 +325,18 @@ def test_sequential_takes_its_shape_from_the_data():
         other.build((None, 7))
 
 
+def test_sequential_says_that_it_is_not_built(tmp_path, capsys):
+    """Its layers are listed; where a graph is needed, the message says how to get one."""
+    model = gn.Sequential([Dense(3, name="first"), Dense(2, name="last")], name="row")
+    for needs in (lambda: model.save(tmp_path / "row"), lambda: gn.draw(model)):
+        with pytest.raises(gn.GraphnnError, match="row is not built yet: .* build"):
+            needs()
+    assert str(model) == "row: not built"
+    model.summary()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines if "not built" in line] == ["first", "last"]
+
+
 def test_sequential_refuses_what_is_no_layer():
     """Numbers, a second Input, and an empty chain."""
     with pytest.raises(gn.GraphnnError, match="expected a layer, got 3"):

@@ -203,7 +203,7 @@ def test_constants_keep_their_values(tmp_path):
 def test_sequential_comes_back_as_a_model(tmp_path):
     """One that is not built yet has nothing to save and says so."""
     model = gn.Sequential([Dense(3, "relu"), Dense(2)])
-    with pytest.raises(gn.GraphnnError, match="no layers yet"):
+    with pytest.raises(gn.GraphnnError, match="not built yet"):
         model.save(tmp_path / "model")
     model.build((None, 4))
     loaded = again(model, tmp_path / "model")
