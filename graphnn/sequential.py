@@ -37,7 +37,11 @@ class Sequential(Model):
             self.add(layer)
 
     def add(self, layer: Input | Step) -> None:
-        """Append a layer."""
+        """Append a layer. Raises `GraphnnError` once the model is a part of others, which would not change with it."""
+        if self.calls:
+            raise GraphnnError(
+                f"{self.name} has been called on nodes: add layers to it before that"
+            )
         if isinstance(layer, Input):
             if self._chain or self.inputs:
                 raise GraphnnError(f"{self.name}: an Input comes first, and there is one of it")

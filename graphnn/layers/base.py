@@ -95,13 +95,18 @@ class Layer(ABC):
                 self.built = True
             output = self.call(*nodes, **options)
         self._calls += 1
-        sides = (
-            (output, output.training, output.inference) if isinstance(output, Choice) else (output,)
-        )
-        for node in sides:
-            if isinstance(node, (Choice, Result)) and node not in nodes:
-                node.name = self.name if self._calls == 1 else f"{self.name}.call_{self._calls}"
+        self._name(output, nodes)
         return output
+
+    def _name(self, output: Any, inputs: Sequence[Node]) -> None:
+        """One output is called as the layer is, several keep their names; from the second use on with its number."""
+        several = isinstance(output, (list, tuple))
+        suffix = "" if self._calls == 1 else f".call_{self._calls}"
+        for node in dict.fromkeys(output) if several else (output,):
+            sides = (node, node.training, node.inference) if isinstance(node, Choice) else (node,)
+            for side in sides:
+                if isinstance(side, (Choice, Result)) and side not in inputs:
+                    side.name = f"{side.name if several else self.name}{suffix}"
 
     def apply(self, operation: Operation, *operands: Node | None) -> Result:
         """The operation's one result, in the name of the layer; operands that are None are left out."""

@@ -159,7 +159,7 @@ def objective(
         function = settings.losses[place]
         if function is not None:
             loss = _scalar(function, truth, output, weight, "loss")
-            losses[f"{prefix}loss"] = loss
+            losses[_free(f"{prefix}loss", losses)] = loss
             factor = settings.loss_weights[place]
             parts.append(loss if factor == 1 else multiply(loss, factor))
         wanted: list[tuple[str, Metric, Input | None]] = [
@@ -175,7 +175,7 @@ def objective(
     return Objective(tuple(truths), tuple(weights), reduce(add, parts), reported, counts)
 
 
-def _free(label: str, taken: Container[str], prefix: str) -> str:
+def _free(label: str, taken: Container[str], prefix: str = "") -> str:
     """A label that is not taken yet."""
     if label in taken:
         label = prefix + label
@@ -186,8 +186,10 @@ def _free(label: str, taken: Container[str], prefix: str) -> str:
 def per_output(given: Any, outputs: Sequence[str], what: str) -> list[Any]:
     """One entry for each output, from a list of them, a dict by their names, or from one for all."""
     if isinstance(given, Mapping):
+        names = ", ".join(outputs)
+        if len(set(outputs)) < len(outputs):
+            raise GraphnnError(f"{what}: outputs have the same name ({names}): give a list")
         if sorted(given) != sorted(outputs):
-            names = ", ".join(outputs)
             raise GraphnnError(f"{what}: expected entries for {names}; got {', '.join(given)}")
         return [given[name] for name in outputs]
     if not isinstance(given, (list, tuple)):

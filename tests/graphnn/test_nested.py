@@ -297,3 +297,51 @@ def test_a_model_without_input_keeps_what_is_trained_until_it_is_built():
     model.train_on_batch(X, T)
     same = list(map(np.array_equal, model.get_weights(), before))
     assert same == [True] * 6 + [False] * 2
+
+
+# --- several outputs, more layers -----------------------------------------------------------------
+
+
+def test_outputs_of_each_use_have_names_of_their_own(tmp_path):
+    """Of a model with several outputs, and of a layer: each has its loss, by its name."""
+    x = gn.Input((None, 4))
+    h = Dense(2, name="h")(x)
+    inner = gn.Model(x, [h, Dense(1, name="o")(h)], name="inner")
+    a, b = gn.Input((None, 4), "a"), gn.Input((None, 4), "b")
+    model = gn.Model([a, b], [*inner(a), *inner(b)])
+    names = [node.name for node in model.outputs]
+    assert names == ["h", "o", "h.call_2", "o.call_2"]
+    model.compile("sgd", dict.fromkeys(names, "mse"))
+    truth = dict(zip(names, [T, T[:, :1], 2 * T, T[:, 1:]], strict=True))
+    model.save(tmp_path / "model")
+    for each in (model, gn.load_model(tmp_path / "model")):
+        logs = each.evaluate([X, X], truth, verbose=0, return_dict=True)
+        assert list(logs) == ["loss", *(f"{name}_loss" for name in names)]
+        assert logs["loss"] == pytest.approx(sum(logs[f"{name}_loss"] for name in names))
+    cell, steps = LSTM(2, return_state=True, name="cell"), gn.Input((None, 3, 4))
+    states = [*cell(steps), *cell(steps)]
+    assert len({node.name for node in states}) == len({*states}) == 4
+
+
+def test_outputs_of_one_name_report_a_loss_each():
+    """They are told apart by numbers, and by their places where losses are given."""
+    x = gn.Input((None, 4))
+    y = Dense(2, name="y")(x)
+    model = gn.Model(x, [y, y])
+    with pytest.raises(gn.GraphnnError, match=r"loss: outputs have the same name \(y, y\)"):
+        model.compile("sgd", {"y": "mse"})
+    model.compile("sgd", ["mse", "mae"])
+    logs = model.evaluate(X, [T, T], verbose=0, return_dict=True)
+    assert list(logs) == ["loss", "y_loss", "y_loss_1"]
+    assert logs["loss"] == pytest.approx(logs["y_loss"] + logs["y_loss_1"])
+
+
+def test_a_model_that_is_part_of_another_takes_no_more_layers():
+    """The other would count weights and penalties that it does not compute."""
+    part = gn.Sequential([gn.Input((None, 4)), Dense(2)], name="part")
+    k = gn.Input((None, 4))
+    whole = gn.Model(k, part(k))
+    with pytest.raises(gn.GraphnnError, match="part has been called on nodes: add layers to it"):
+        part.add(Dense(2, kernel_regularizer="l2"))
+    assert len(part.weights) == len(whole.weights) == 2
+    assert not whole.losses
