@@ -35,7 +35,7 @@ from compiler.language.integers import normalize
 from compiler.language.text import expression_text
 
 from .binding import bind, opened
-from .conditions import conjuncts, is_integer, joined, negate
+from .conditions import conjuncts, is_integer, is_total, joined, negate
 
 __all__ = [
     "ONE",
@@ -236,8 +236,13 @@ def _single(total: Sum) -> Term:
 
 
 def shared(total: Sequence[Term], denominators: bool) -> Term:
-    """The greatest common factor; with ``denominators`` also every divisor of any term."""
+    """The greatest common factor; with ``denominators`` also every divisor of any term.
+
+    A divisor, or a factor that need not be finite, leaves no guard: some term has it under the shared conditions alone.
+    """
     first = total[0]
+    conditions = [c for c in first.conditions if all(c in t.conditions for t in total)]
+    guards = len(conditions)
     sizes = [abs(t.coefficient) for t in total]
     coefficient = Fraction(1)
     if denominators or all(s.denominator == 1 for s in sizes):
@@ -247,17 +252,18 @@ def shared(total: Sequence[Term], denominators: bool) -> Term:
         coefficient = sizes[0]
     if first.coefficient < 0:
         coefficient = -coefficient
-    tables = [dict(t.factors) for t in total]
-    bases = {b: None for table in tables for b in table} if denominators else dict(first.factors)
+    bases = {b: None for t in total for b, _ in t.factors} if denominators else dict(first.factors)
     factors = []
     for base in bases:
-        exponents = [table.get(base, Fraction(0)) for table in tables]
-        low = min(exponents)
-        if max(exponents) < 0 and not denominators:
-            low = max(exponents)
+        exponents = [dict(t.factors).get(base, Fraction(0)) for t in total]
+        bare = [q for q, t in zip(exponents, total, strict=True) if len(t.conditions) == guards]
+        low = max(exponents) if max(exponents) < 0 and not denominators else min(exponents)
+        if low < 0:
+            low = max(low, min(bare, default=Fraction(0)))
+        elif not bare and not (low.denominator == 1 and is_total(base)):
+            continue
         if low and (denominators or all(e * low > 0 for e in exponents)):
             factors.append((base, low))
-    conditions = [c for c in first.conditions if all(c in t.conditions for t in total)]
     return Term(coefficient, tuple(sorted(factors, key=lambda f: _key(f[0]))), tuple(conditions))
 
 

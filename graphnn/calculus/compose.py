@@ -29,13 +29,14 @@ from compiler.language.system import Equation
 
 from .algebra import ZERO
 from .binding import bind, opened
-from .conditions import conjuncts, excess, joined
+from .conditions import conjuncts, excess, is_total, joined
 from .laws import Scope
 from .measure import cost
 
-__all__ = ["inlined", "pruned", "unguarded"]
+__all__ = ["inlined", "is_zero_read", "pruned", "unguarded"]
 
 Shapes = Mapping[str, tuple[Expr, ...]]
+IsZero = Callable[[Element, Expr], bool]
 
 
 # ---- inline
@@ -121,49 +122,43 @@ def _put(e: Expr, source: Equation, scope: Scope) -> Expr:
 # ---- zero reads
 
 
-def unguarded(e: Expr, shapes: Shapes) -> Expr:
-    """``e`` without the conditions that zero reads imply."""
-    e = rebuild(e, lambda child: unguarded(child, shapes))
+def unguarded(e: Expr, is_zero: IsZero) -> Expr:
+    """``e`` without the conditions but for which a factor is zero: ``is_zero(element, condition)`` says of which."""
+    e = rebuild(e, lambda child: unguarded(child, is_zero))
     match e:
-        case Call("where", (c, a, Number(value))) if value == 0 and _is_total(a):
-            left = [x for x in conjuncts(c) if not _vanishes(a, x, shapes)]
+        case Call("where", (c, a, Number(value))) if value == 0 and is_total(a):
+            left = [x for x in conjuncts(c) if not _vanishes(a, x, is_zero)]
             return Call("where", (joined(left), a, ZERO)) if left else a
     return e
 
 
-def _vanishes(e: Expr, c: Expr, shapes: Shapes) -> bool:
-    """Is ``e`` zero wherever ``c`` fails, because it reads out of range there?"""
-    match e:
-        case Element(tensor, subscripts):
-            need = excess(c)
-            if need is None or len(need) != 1:
-                return False
-            for at, size in zip(subscripts, shapes[tensor], strict=True):
-                for room in (at, size - 1 - at):
-                    distance = integer_difference(need[0], room)
-                    if distance is not None and distance >= 0:
-                        return True
-            return False
-        case Call("*", (a, b)):
-            return _vanishes(a, c, shapes) or _vanishes(b, c, shapes)
-        case Call("+" | "-", (a, b)) | Call("where", (_, a, b)):
-            return all(x == ZERO or _vanishes(x, c, shapes) for x in (a, b))
-        case Call("/", (a, _)) | Call("neg", (a,)):
-            return _vanishes(a, c, shapes)
-        case Reduce("sum", body, _):
-            return _vanishes(body, c, shapes)
+def is_zero_read(element: Element, c: Expr, shapes: Shapes) -> bool:
+    """Is it read out of range wherever ``c`` fails?"""
+    need = excess(c)
+    if need is None or len(need) != 1:
+        return False
+    for at, size in zip(element.subscripts, shapes[element.tensor], strict=True):
+        for room in (at, size - 1 - at):
+            distance = integer_difference(need[0], room)
+            if distance is not None and distance >= 0:
+                return True
     return False
 
 
-def _is_total(e: Expr) -> bool:
-    """Is ``e`` finite for all finite elements? Only then is zero times it zero."""
-    for node in walk(e):
-        match node:
-            case Call("/" | "**", (_, b)) if any(isinstance(n, (Element, Reduce)) for n in walk(b)):
-                return False
-            case Call("log" | "sqrt" | "log1p", (a,)) if any(elements(a)):
-                return False
-    return True
+def _vanishes(e: Expr, c: Expr, is_zero: IsZero) -> bool:
+    """Is ``e`` zero wherever ``c`` fails?"""
+    match e:
+        case Element():
+            return is_zero(e, c)
+        case Call("*", (a, b)):
+            return _vanishes(a, c, is_zero) or _vanishes(b, c, is_zero)
+        case Call("+" | "-", (a, b)) | Call("where", (_, a, b)):
+            return all(x == ZERO or _vanishes(x, c, is_zero) for x in (a, b))
+        case Call("/", (a, _)) | Call("neg", (a,)):
+            return _vanishes(a, c, is_zero)
+        case Reduce("sum", body, _):
+            return _vanishes(body, c, is_zero)
+    return False
 
 
 # ---- prune

@@ -1,13 +1,24 @@
-"""Conditions: joined, split, turned round, and as inequalities between whole numbers."""
+"""Conditions: joined, split, turned round, as inequalities between whole numbers; what needs none."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
 
-from compiler.language.expression import Call, Expr, Index, Number, Size, Symbol
+from compiler.language.expression import (
+    Call,
+    Element,
+    Expr,
+    Index,
+    Number,
+    Reduce,
+    Size,
+    Symbol,
+    elements,
+    walk,
+)
 
-__all__ = ["conjuncts", "excess", "is_equality", "is_integer", "joined", "negate"]
+__all__ = ["conjuncts", "excess", "is_equality", "is_integer", "is_total", "joined", "negate"]
 
 _NEGATED = {"<": ">=", ">=": "<", ">": "<=", "<=": ">", "==": "!=", "!=": "=="}
 
@@ -72,3 +83,14 @@ def excess(c: Expr) -> tuple[Expr, ...] | None:
         case "==":
             return a - b, b - a
     return None
+
+
+def is_total(e: Expr) -> bool:
+    """Is ``e`` finite for all finite elements? Only then is zero times it zero, whatever guards it."""
+    for node in walk(e):
+        match node:
+            case Call("/" | "**", (_, b)) if any(isinstance(n, (Element, Reduce)) for n in walk(b)):
+                return False
+            case Call("log" | "sqrt" | "log1p", (a,)) if any(elements(a)):
+                return False
+    return True

@@ -38,7 +38,8 @@ from compiler.language.system import Equation
 from ..notation.formula import Resolved
 from .algebra import ZERO, Term, divided, expression, multiply, normal, product, shared, terms
 from .binding import fresh
-from .compose import inlined, pruned, unguarded
+from .compose import inlined, is_zero_read, pruned, unguarded
+from .conventions import unless_both_zero, zero_times_log
 from .laws import Scope, simplify, summation
 from .measure import cost
 from .naming import gradient_name, readable, seed_name, unused_name
@@ -123,6 +124,7 @@ class _Derivation:
             step = Equation(label, part.element.subscripts, part.loops, normal(part.slope))
             self.steps.record(step, "differentiate")
             slope = through(part.slope, self.rules, scope.bind(part.loops))
+            slope = normal(unguarded(slope, self.needs))
             self.steps.record(replace(step, value=slope))
             found.append(replace(part, slope=slope))
         arriving = self.adjoint(equation)
@@ -137,7 +139,7 @@ class _Derivation:
             )
             value: Expr = expression(rest) * arriving
             if equation.value == Call("log", (part.element,)):  # what arrives weighs the logarithm
-                value = _unless_both_zero(arriving, part.element, value)
+                value = unless_both_zero(arriving, part.element, value)
             self.parts[part.element.tensor].append(replace(part, slope=value))
 
     def adjoint(self, equation: Equation) -> Element:
@@ -266,6 +268,14 @@ class _Derivation:
     def tidied(self, e: Equation) -> Equation:
         return replace(e, value=tidied(e.value, self.rules, self.scope(e)))
 
+    def needs(self, element: Element, condition: Expr) -> bool:
+        """Is it a result that is zero, by its own equation, where the condition fails?"""
+        return any(rule.vanishes(element, condition) for rule in self.rules)
+
+    def vanishes(self, element: Element, condition: Expr) -> bool:
+        """Is it zero where the condition fails, as such a result or as a read out of range?"""
+        return self.needs(element, condition) or is_zero_read(element, condition, self.shapes)
+
     def scope(self, e: Equation) -> Scope:
         return Scope(e.sizes, (), self.data, self.steps.note)
 
@@ -285,7 +295,8 @@ class _Derivation:
                 self.steps.record(equation, "substitute")
         final = []
         for equation in neat:
-            final.append(replace(equation, value=unguarded(equation.value, self.shapes)))
+            value = unguarded(equation.value, self.vanishes)
+            final.append(replace(equation, value=value))
             if final[-1] != equation:
                 self.steps.record(final[-1], "zero read")
         named = readable(final, self.resolved, self.shapes)
@@ -304,38 +315,8 @@ class _Derivation:
 
 def _prepared(equation: Equation, given: Collection[str]) -> Equation:
     """The value in normal form, bound indices named apart, 0*log(0) said to be 0."""
-    value = transform(equation.value, lambda e: _zero_times_log(e, given))
+    value = transform(equation.value, lambda e: zero_times_log(e, given))
     return replace(equation, value=simplify(value, Scope(equation.sizes)))
-
-
-def _zero_times_log(e: Expr, given: Collection[str]) -> Expr:
-    """``t*log(p)`` is 0 where t and p are, and so are its slopes; p is `_given`."""
-    match e:
-        case Call("*", (t, Call("log", (p,)))) if _given(p, given) and any(elements(t)):
-            return _unless_both_zero(t, p, e)
-    return e
-
-
-def _unless_both_zero(t: Expr, p: Expr, value: Expr) -> Expr:
-    return Call("where", (Call("and", (_is_zero(t), _is_zero(p))), ZERO, value))
-
-
-def _is_zero(e: Expr) -> Expr:
-    """``1 - p == 0`` as ``p == 1``."""
-    match e:
-        case Call("-", (Number() as number, u)):
-            return Call("==", (u, number))
-    return Call("==", (e, ZERO))
-
-
-def _given(p: Expr, given: Collection[str]) -> bool:
-    """Is it an element of an operand, or ``1 - p`` of one? Not a quotient of exponentials, which is never 0."""
-    match p:
-        case Call("-", (Number(), u)):
-            return _given(u, given)
-        case Element(name):
-            return name in given
-    return False
 
 
 def _closed(names: Iterable[str], more: Callable[[set[str]], Iterable[str]]) -> set[str]:

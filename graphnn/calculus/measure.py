@@ -1,14 +1,17 @@
-"""What an expression costs, and what it divides by: the two measures by which forms are chosen."""
+"""What an expression costs, and what it divides by where: the two measures by which forms are chosen."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import lru_cache
 
-from compiler.language.expression import COMPARISONS, Call, Expr, Number, Reduce, children, walk
+from compiler.language.expression import COMPARISONS, Call, Expr, Number, Reduce, children
 
 from .algebra import normal, terms
+from .conditions import conjuncts, negate
 
-__all__ = ["cost", "divisors"]
+__all__ = ["Divisor", "cost", "divisors"]
 
 
 @lru_cache(maxsize=1 << 14)
@@ -31,18 +34,38 @@ def cost(e: Expr) -> int:
     return 1
 
 
-def divisors(e: Expr) -> dict[Expr, None]:
-    """Everything that ``e`` divides by, or takes the logarithm of."""
-    found: dict[Expr, None] = {}
-    for node in walk(e):
-        match node:
-            case Call("/", (_, b)):
-                for t in terms(b):
-                    found |= {base: None for base, q in t.factors if q > 0}
-                    if len(terms(b)) > 1:
-                        found[normal(b)] = None
-            case Call("**", (a, b)) if not isinstance(b, Number) or b.value < 0:
-                found[a] = None
-            case Call("log", (a,)):
-                found[a] = None
+@dataclass(frozen=True, slots=True)
+class Divisor:
+    """What is divided by, or a logarithm that is taken, and the conditions under which."""
+
+    value: Expr
+    given: frozenset[Expr] = frozenset()
+
+
+def divisors(e: Expr, given: frozenset[Expr] = frozenset()) -> dict[Divisor, None]:
+    """Everything that ``e`` divides by, every logarithm that it takes: what need not be finite."""
+    if isinstance(e, Call) and e.function == "where":
+        condition, a, b = e.arguments
+        chosen, other = conjuncts(condition), conjuncts(negate(condition))
+        return {
+            **divisors(condition, given),
+            **divisors(a, given.union(chosen)),
+            **divisors(b, given.union(other)),
+        }
+    found = dict.fromkeys(Divisor(value, given) for value in _own_divisors(e))
+    for child in children(e):
+        found |= divisors(child, given)
     return found
+
+
+def _own_divisors(e: Expr) -> Iterator[Expr]:
+    match e:
+        case Call("/", (_, b)):
+            for t in terms(b):
+                yield from (base for base, q in t.factors if q > 0)
+            if len(terms(b)) > 1:
+                yield normal(b)
+        case Call("**", (a, b)) if not isinstance(b, Number) or b.value < 0:
+            yield a
+        case Call("log", _):
+            yield e

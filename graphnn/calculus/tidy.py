@@ -8,7 +8,7 @@ A rewrite is kept only if it costs less to read and compute and divides by nothi
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -41,7 +41,7 @@ from .algebra import (
 )
 from .binding import bind, opened
 from .laws import Scope, simplify, summation
-from .measure import cost, divisors
+from .measure import Divisor, cost, divisors
 from .scalar import defined
 
 __all__ = ["Rule", "conserved", "rules_of", "through", "tidied"]
@@ -63,6 +63,18 @@ class Rule:
     conditions: tuple[Expr, ...] = ()
     same: bool = False
     law: str = "through the output"
+
+    @property
+    def free(self) -> dict[Index, Expr]:
+        """The indices with a size, each with it: an instance of the rule has other expressions in their places."""
+        return {i: n for i, n in self.indices if n is not None}
+
+    def vanishes(self, e: Element, condition: Expr) -> bool:
+        """Is ``e`` the rule's name at a place where it is zero if the condition fails?"""
+        found: dict[Index, Expr] = {}
+        return _matched(self.name, e, self.free, found) and any(
+            substitute(c, dict(found)) == condition for c in self.conditions
+        )
 
     @staticmethod
     def of_fact(fact: Fact) -> Rule:
@@ -184,15 +196,13 @@ def _matched(pattern: Expr, e: Expr, free: Mapping[Index, Expr], found: dict[Ind
 
 def _applied(rule: Rule, total: Sum, scope: Scope) -> Sum:
     """Every instance of the rule's expressions replaced, where its indices are certain to be in range."""
-    free = {i: n for i, n in rule.indices if n is not None}
+    free = rule.free
     result: list[Term] = []
     for t in total:
         parts: list[Sum] = []
-        implied: list[Expr] = []
         for base, q in t.factors:
-            parts.append(_factor(rule, base, q, free, t.conditions, implied, scope))
-        left = tuple(c for c in t.conditions if c not in implied)
-        result += product([(Term(t.coefficient, (), left),), *parts])
+            parts.append(_factor(rule, base, q, free, t.conditions, scope))
+        result += product([(t._replace(factors=()),), *parts])
     return collect(result)
 
 
@@ -202,10 +212,9 @@ def _factor(
     q: Fraction,
     free: Mapping[Index, Expr],
     holds: tuple[Expr, ...],
-    implied: list[Expr],
     scope: Scope,
 ) -> Sum:
-    """What ``base**q`` becomes under conditions that hold; notes those that a factor ``name`` then implies."""
+    """What ``base**q`` becomes under conditions that hold."""
     for pattern, p, answer in rule.pairs:
         found: dict[Index, Expr] = {}
         if (q / p).denominator != 1 or not _matched(pattern, base, free, found):
@@ -213,7 +222,6 @@ def _factor(
         given = [substitute(c, dict(found)) for c in rule.conditions]
         inside = all(i in found and scope.inside(found[i], n) for i, n in free.items())
         if inside and all(c in holds for c in given):
-            implied += given if q / p > 0 else []
             return power(terms(substitute(expression(answer), dict(found))), q / p)
     answers = {b for _, _, answer in rule.pairs for t in answer for b, _ in t.factors}
     match base:
@@ -272,18 +280,18 @@ def _better(e: Expr, rule: Rule, scope: Scope) -> Expr:
     new = cheapest(expression(after))
     if cost(new) >= cost(e):
         return e
-    allowed = divisors(e)
-    fresh = [d for d in divisors(new) if d not in allowed]
-    if rule.same:
-        fresh = [
-            d
-            for d in fresh
-            if not (isinstance(d, Element) and d.tensor == getattr(rule.name, "tensor", ""))
-        ]
-    if fresh:
+    if any(_is_fresh(d, divisors(e), rule) for d in divisors(new)):
         return e
     scope.note(rule.law)
     return new
+
+
+def _is_fresh(d: Divisor, known: Iterable[Divisor], rule: Rule) -> bool:
+    """Was it not divided by before, under fewer conditions or the same?"""
+    match d.value, rule.name:
+        case Element(value), Element(name) if rule.same and value == name:
+            return False
+    return not any(k.value == d.value and k.given <= d.given for k in known)
 
 
 def cheapest(e: Expr) -> Expr:

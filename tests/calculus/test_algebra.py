@@ -6,7 +6,7 @@ import pytest
 
 from compiler.language.expression import Expr
 from compiler.language.text import expression_text
-from graphnn.calculus.algebra import expand, expression, factored, normal, terms
+from graphnn.calculus.algebra import expand, expression, factored, normal, product, terms
 from graphnn.calculus.measure import cost, divisors
 from graphnn.notation import parse
 
@@ -79,9 +79,26 @@ def test_expanded() -> None:
 
 
 def test_divisors() -> None:
-    """Whatever an expression divides by or takes the logarithm of is found."""
-    found = [shown(d) for d in divisors(normal(read("log(x[...])/(z[...]*(1 + w[...]))")))]
-    assert set(found) >= {"x[...]", "z[...]", "1 + w[...]"}
+    """Whatever an expression divides by is found, and every logarithm, with what guards it."""
+    found = [shown(d.value) for d in divisors(normal(read("log(x[...])/(z[...]*(1 + w[...]))")))]
+    assert set(found) >= {"log(x[...])", "z[...]", "1 + w[...]"}
+    (guarded,) = divisors(normal(read("where(x[...] > 0, 1/x[...], w[...])")))
+    assert [shown(c) for c in guarded.given] == ["x[...] > 0"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "w[...] + where(x[...] > 0, z[...]/x[...], 0)",
+        "where(x[...] > 0, z[...]/x[...], 0) + where(w[...] > 0, 1/x[...], 0)",
+        "where(x[...] > 0, z[...]*log(x[...]), 0) + where(w[...] > x[...], log(x[...]), 0)",
+    ],
+)
+def test_no_divisor_leaves_its_guard(text: str) -> None:
+    """What need not be finite stays under its condition, whatever is shared or put over one denominator."""
+    total = terms(read(text))
+    for form in (factored(total), product([total]), total):
+        assert all(d.given for d in divisors(expression(form)))
 
 
 def test_cost_counts_a_sum_twice() -> None:

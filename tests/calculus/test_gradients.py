@@ -130,6 +130,40 @@ def test_unselected_branch_never_leaks() -> None:
     assert slope_at("y[i] = where(x[i] > 0, log(x[i]) + 1/x[i], 0)", [0.0, -1.0]) == [0, 0]
 
 
+@pytest.mark.parametrize(
+    ("formula", "slope"),
+    [
+        ("x[i]*log(x[i])", 2),
+        ("log(x[i])*x[i]", 2),
+        ("3*x[i]*log(x[i])", 6),
+        ("x[i]**2*log(x[i])", 2 * np.e + np.e),
+        ("sqrt(x[i])*log(x[i])", 1.5 / np.sqrt(np.e)),
+    ],
+)
+def test_zero_times_log_of_zero_has_slope_zero(formula: str, slope: float) -> None:
+    """By the convention, and not 0/0, also where both are one operand; at e it is the derivative."""
+    assert slope_at(f"y[i] = {formula}", [0.0, np.e]) == pytest.approx([0, slope])
+
+
+@pytest.mark.parametrize(
+    ("text", "slopes"),
+    [
+        ("y[i] = where(x[i] > 2, b[i]*(1 + exp(x[i])), 0)", [0, 0, 3 * np.e**3]),
+        (
+            "y[i] = where(x[i] > 2, exp(x[i])/(b[i] - 3 + x[i]), 0)",
+            [0, 0, np.e**3 * (1 / 3 - 1 / 9)],
+        ),
+        ("y[i] = where(x[i] == 0, 0, b[i]/x[i])", [0, -3, -1 / 3]),
+    ],
+)
+def test_slopes_by_way_of_results_keep_their_guards(text: str, slopes: list[float]) -> None:
+    """Where a result is 0 because its condition fails, nothing is inferred from it, nor divided by it."""
+    case = Case(text, {"x": (3,), "b": (3,)})
+    x, b = np.array([0.0, 1.0, 3.0]), np.full(3, 3.0)
+    found = gradients(case, {"x": x, "b": b}, {"g_y": np.ones(3)})
+    assert [float(v) for v in found["d_x"]] == pytest.approx(slopes)
+
+
 def test_recurrence_runs_backward() -> None:
     """The gradient of a recurrence is a recurrence over the steps in reverse."""
     text = "h[t, u] = tanh(x[t, u] + sum[k](h[t-1, k]*U[k, u]))"
