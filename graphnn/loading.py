@@ -16,16 +16,37 @@ from .model import Model
 from .random import Source
 from .training.loop import Position
 
-__all__ = ["load_model"]
+__all__ = ["NestedModel", "load_model"]
+
+
+class NestedModel(Model):
+    """A model within one that was read, under the kind it had: a `Sequential` is no list to add to any more."""
+
+    def __init__(
+        self,
+        inputs: Sequence[Node],
+        outputs: Node | Sequence[Node],
+        name: str,
+        kind: str,
+        calls: int,
+    ) -> None:
+        super().__init__(inputs, outputs, name)
+        self._kind, self._calls = kind, calls
+
+    @property
+    def kind(self) -> str:
+        return self._kind
 
 
 def load_model(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Model:
     """The model that `Model.save` wrote: it predicts, and goes on with training where it stopped.
 
+    It is a `Model`, and so are the models within it; their layers have the names, kinds, formulas and parameters of
+    those that were saved, and can be called and frozen, but are none of the Python classes that made them.
     Nothing in the file is run; ``limits`` bounds what it may ask for. Raises OSError if there is no
     such file, `FormatError` if it is damaged or of another kind.
     """
-    saved = read_model(path, limits)
+    saved = read_model(path, NestedModel, limits)
     try:
         outputs = saved.outputs[0] if saved.single_output else saved.outputs
         model = Model(saved.inputs, outputs, saved.name)

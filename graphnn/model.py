@@ -98,6 +98,7 @@ class Model(Layer):
         for node in self.graph.inputs:
             if node not in self.inputs:
                 raise GraphnnError(f"{self.name}: the outputs need {node!r}, which is not an input")
+        self.network_ends = self.inputs, outputs
         self._steps: dict[tuple[object, ...], Steps] = {}
         self._inference: Function | None = None
 
@@ -191,9 +192,8 @@ class Model(Layer):
             windows,
         )
         self._trained = noted(self.layers, self.weights, self.graph)
-        self.position = None
+        self.position = self._inference = None
         self._steps = {}
-        self._inference = None
 
     @property
     def optimizer(self) -> Optimizer:

@@ -40,11 +40,18 @@ def check_nodes(name: str, inputs: Sequence[Input], given: Sequence[Node]) -> No
 
 
 def outputs_for(
-    inputs: Sequence[Input], outputs: Sequence[Node], given: Sequence[Node], use: int
+    inputs: Sequence[Node],
+    outputs: Sequence[Node],
+    given: Sequence[Node],
+    use: int,
+    leaving: int = 0,
 ) -> list[Node]:
-    """The outputs computed from the nodes given; random numbers are other ones at each ``use``."""
+    """The outputs computed from the nodes given; random numbers are other ones at each ``use``.
+
+    For ``leaving``, the number of layers that the outputs no longer belong to, see `rebuilt`.
+    """
     others = fresh_counters(outputs, use) | dict(zip(inputs, given, strict=True))
-    found = rebuilt(outputs, others)
+    found = rebuilt(outputs, others, leaving)
     return [_renamable(new, old) for new, old in zip(found, outputs, strict=True)]
 
 

@@ -3,7 +3,8 @@
 nodes         input | parameter | constant | result | choice, each after those it depends on
 applications  an operation, its operands as numbers of nodes
 operations    the text of a formula, the values of its attributes
-layers        name, kind, parameters; calls: a layer, its inputs, its output
+layers        name, kind, parameters; of a model within the model its inputs and outputs instead
+calls         a layer, its inputs, its output: a node, a list of nodes, or null
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from ..graph.node import Choice, Constant, Input, Node, Parameter
 from ..graph.operation import Operation
 from ..graph.rebuild import exceptions
 from ..layers.base import Layer, LayerCall
+from ..nested import as_list
 from ..optimizers import Optimizer
 from ..training.loop import Position
 from .saved import Measure, Saved, Template, Training
-from .weights import PRIVATE, names_within, unique
+from .weights import PRIVATE, unique
 
 __all__ = ["VERSION", "encode"]
 
@@ -44,6 +46,7 @@ class _Encoder:
         self.array_names: dict[Node, str] = {p: name for name, p in weights.items()}
         self.arrays = {name: p.value for name, p in weights.items()}
         self.numbers: dict[Hashable, int] = {}
+        self.calls: list[LayerCall] = []
         self.tables: dict[str, list[Json]] = {
             name: [] for name in ("operations", "layers", "calls", "applications", "nodes")
         }
@@ -61,6 +64,7 @@ class _Encoder:
         }
         if saved.training is not None:
             described["training"] = self.training(saved.training)
+        self.outputs()
         return described | self.tables, self.arrays
 
     def entry(self, table: str, key: Hashable, described: Json) -> int:
@@ -108,7 +112,7 @@ class _Encoder:
                 }
                 if node.always is not None:
                     described["always"] = node.always
-                if isinstance(node.layer, Layer):
+                if isinstance(node.layer, Layer) and node.layer.network_ends is None:
                     described["layer"] = self.layer(node.layer)
                 return described | self.owner(node) | _scope(node)
             case Result():
@@ -158,7 +162,7 @@ class _Encoder:
         return self.entry("operations", key, described) if known is None else known
 
     def owner(self, node: Node) -> Json:
-        """The use of a layer that a node belongs to; the last such node is its output."""
+        """The use of a layer that a node belongs to."""
         call = node.owner
         if not isinstance(call, LayerCall):
             return {}
@@ -169,20 +173,34 @@ class _Encoder:
                 "inputs": self.nodes(call.inputs),
             }
             number = self.entry("calls", call, described)
+            self.calls.append(call)
         return {"call": number}
+
+    def outputs(self) -> None:
+        """Of each call of a layer, also those that nothing is made of; they may bring further calls."""
+        for described, call in zip(self.tables["calls"], self.calls, strict=True):
+            match call.output:
+                case _ if call.layer.network_ends:
+                    pass  # it knows what it gives
+                case Node():
+                    (described["output"],) = self.nodes([call.output])
+                case [*several] if several and all(isinstance(node, Node) for node in several):
+                    described["output"] = self.nodes(several)
 
     def layer(self, layer: Layer) -> int:
         known = self.numbers.get(("layers", layer))
         if known is not None:
             return known
-        described = {
-            "name": layer.name,
-            "kind": layer.kind,
-            "trainable": layer.trainable,
-            "weights": self.nodes(list(names_within(layer))),
-            "names": list(names_within(layer).values()),
-            "learnt": self.nodes(layer.learnt),
-        }
+        described: Json = {"name": layer.name, "kind": layer.kind, "calls": layer.calls}
+        if layer.network_ends:
+            inputs, outputs = layer.network_ends
+            described["inputs"] = self.nodes(inputs)
+            described["outputs"] = self.nodes(as_list(outputs))
+            described["single_output"] = isinstance(outputs, Node)
+        else:
+            described["trainable"] = layer.trainable
+            described["weights"] = self.nodes(layer.weights)
+            described["learnt"] = self.nodes(layer.learnt)
         return self.entry("layers", layer, described)
 
     def training(self, training: Training) -> Json:
@@ -248,16 +266,23 @@ class _Encoder:
 
 
 def _dependences(node: Node) -> list[Node]:
-    """What a node is made of; of a node in a layer also the layer's inputs and parameters."""
+    """What a node is made of; of a node in a layer also the layer's inputs and what it consists of."""
     sources = list(node.inputs)
     if isinstance(node, Choice):
         sources = [node.training, node.inference]
         for parameter, value in node.changes.items():
             sources += [parameter, value]
-        sources += node.layer.weights if isinstance(node.layer, Layer) else []
+        sources += _parts(node.layer) if isinstance(node.layer, Layer) else []
     if isinstance(node, (Choice, Result)) and isinstance(node.owner, LayerCall):
-        sources += [*node.owner.inputs, *node.owner.layer.weights]
+        sources += [*node.owner.inputs, *_parts(node.owner.layer)]
     return sources
+
+
+def _parts(layer: Layer) -> list[Node]:
+    if not layer.network_ends:
+        return list(layer.weights)
+    inputs, outputs = layer.network_ends
+    return [*inputs, *as_list(outputs)]
 
 
 def _dims(node: Node) -> list[int | str]:

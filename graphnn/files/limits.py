@@ -13,7 +13,8 @@ class Limits:
 
     ``header`` bytes of the header, ``values`` in it, ``tensors`` in the file, ``name`` characters of
     a name, ``rank`` of a tensor, ``size`` elements of any tensor of the graph, ``nodes`` of the
-    graph, ``text`` characters of all formulas together, each counted as often as it is used.
+    graph, ``models`` within the model, ``text`` characters of all formulas together, each counted as
+    often as it is used.
     """
 
     header: int = 16 << 20
@@ -23,6 +24,7 @@ class Limits:
     rank: int = 32
     size: int = 1 << 44
     nodes: int = 100_000
+    models: int = 100
     text: int = 1_000_000
 
 

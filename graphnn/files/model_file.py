@@ -18,6 +18,7 @@ from ..nested import require_built
 from ..training.objective import guessed_truth
 from .container import pack, parse_json, read_container
 from .decode import decode
+from .decode_graph import Nest
 from .encode import encode
 from .limits import DEFAULT, Limits
 from .measures import Lookup, described_measure, metric
@@ -53,8 +54,11 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     replace_file(path, pack(arrays, {"format": _FORMAT, _GRAPH: text}))
 
 
-def read_model(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Saved:
-    """What `save_model` wrote, in the same nodes. Raises OSError, `FormatError`."""
+def read_model(path: str | os.PathLike[str], nest: Nest, limits: Limits = DEFAULT) -> Saved:
+    """What `save_model` wrote, in the same nodes; models within it are made by ``nest``.
+
+    Raises OSError, `FormatError`.
+    """
     contents = read_container(path, limits)
     try:
         if contents.metadata.get("format") != _FORMAT:
@@ -62,7 +66,7 @@ def read_model(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Saved:
         if not contents.is_checked:
             raise FormatError("damaged: its digest is missing")
         graph = parse_json(contents.metadata.get(_GRAPH, ""), "the graph")
-        return decode(graph, contents.arrays, limits)
+        return decode(graph, contents.arrays, nest, limits)
     except FormatError as error:
         raise FormatError(f"{os.fspath(path)}: {error}") from None
 

@@ -1,18 +1,21 @@
 """What a model file holds, and what stands in a loaded model for the Python that is not in it.
 
 A layer is its nodes and parameters, a loss or metric of one's own the graph it gave: applied to
-other nodes, both are that graph again, with other operands (see `graph.rebuild`).
+other nodes, both are that graph again, with other operands (see `graph.rebuild`). A model within the
+model is a model again (see `loading`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..errors import GraphnnError
 from ..graph.node import Input, Node, Parameter
-from ..graph.rebuild import fresh_counters, rebuilt
-from ..layers.base import Layer
+from ..graph.rebuild import rebuilt
+from ..layers.base import Layer, LayerCall
+from ..nested import as_list, outputs_for
 from ..optimizers import Optimizer
 from ..random import Streams
 from ..training.loop import Position
@@ -73,14 +76,21 @@ class Saved:
 
 
 class SavedLayer(Layer):
-    """A layer from a file: formulas and parameters, under the name and kind it had."""
+    """A layer from a file: formulas and parameters, under the name and kind it had.
 
-    def __init__(self, name: str, kind: str, trainable: bool) -> None:
+    It is none of the Python class of that name, and has none of its options.
+    """
+
+    def __init__(
+        self, name: str, kind: str, calls: int, trainable: bool, weights: Mapping[Parameter, bool]
+    ) -> None:
         super().__init__(name=name, trainable=trainable)
         self.built = True
-        self.uses: list[tuple[tuple[Node, ...], Node]] = []  # inputs and output
-        self._kind = kind
-        self.names: dict[Parameter, str] = {}  # in files
+        self.uses: list[LayerCall] = []  # those of the model that was saved
+        self._kind, self._calls = kind, calls
+        self._weights = list(weights)
+        for weight, is_learnt in weights.items():
+            self.adopt(weight, is_learnt)
 
     @property
     def kind(self) -> str:
@@ -88,16 +98,37 @@ class SavedLayer(Layer):
 
     @property
     def weights(self) -> list[Parameter]:
-        """In the order of the layer that was saved, which may have been a whole model."""
-        return list(self.names)
+        """In the order of the layer that was saved."""
+        return list(self._weights)
 
-    def call(self, *inputs: Node) -> Node:
-        """The formulas of its first use, on other inputs."""
-        before, output = self.uses[0]
-        if len(inputs) != len(before):
-            raise GraphnnError(f"{self.name} takes {len(before)} inputs, got {len(inputs)}")
-        others = fresh_counters([output], self.calls)
-        return rebuilt([output], others | dict(zip(before, inputs, strict=True)), leaving=1)[0]
+    def call(self, *inputs: Node) -> Any:
+        """The formulas of its first use with such inputs, on these; as many outputs as that use had."""
+        use = self._use_like(inputs)
+        if use.output is None:
+            raise GraphnnError(f"{self.name} gave no nodes when it was saved: it cannot be called")
+        given = as_list(use.output)
+        nodes = outputs_for(use.inputs, given, inputs, self.calls + 1, leaving=1)
+        return nodes[0] if isinstance(use.output, Node) else nodes
+
+    def _use_like(self, inputs: Sequence[Node]) -> LayerCall:
+        """The first use with so many inputs, in which nodes were one only where they are one here."""
+        counts = dict.fromkeys(len(use.inputs) for use in self.uses)
+        if len(inputs) not in counts:
+            known = " or ".join(map(str, counts))
+            raise GraphnnError(f"{self.name} takes {known or 'no'} inputs, got {len(inputs)}")
+        for use in self.uses:
+            if len(use.inputs) == len(inputs) and _is_function(use.inputs, inputs):
+                return use
+        raise GraphnnError(
+            f"{self.name} was given one node as several of its inputs when it was saved, and can"
+            f" only be called so again; got {', '.join(node.name for node in inputs)}"
+        )
+
+
+def _is_function(before: Sequence[Node], after: Sequence[Node]) -> bool:
+    """Does each node of ``before`` stand where one and the same node of ``after`` does?"""
+    found: dict[Node, Node] = {}
+    return all(found.setdefault(a, b) is b for a, b in zip(before, after, strict=True))
 
 
 class SavedMeasure:

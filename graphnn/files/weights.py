@@ -24,7 +24,6 @@ from ..layers.base import Layer, assign_all, snake_case
 from .container import pack, read_container
 from .limits import DEFAULT, Limits
 from .replace import replace_file
-from .saved import SavedLayer
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -67,11 +66,12 @@ def weight_names(layers: Sequence[Layer], weights: Sequence[Parameter]) -> dict[
     """The weights by their names in files."""
     owners = {id(p): layer for layer in layers for p in layer.weights}
     names = _layer_names(layers)
+    within = {layer: names_within(layer) for layer in dict.fromkeys(owners.values())}
     found: dict[str, Parameter] = {}
     for weight in weights:
         name = weight.name
         if owner := owners.get(id(weight)):
-            name = f"{names[owner]}.{names_within(owner)[weight]}"
+            name = f"{names[owner]}.{within[owner][weight]}"
         found[unique(name, found)] = weight
     return found
 
@@ -80,8 +80,6 @@ def names_within(layer: Layer) -> dict[Parameter, str]:
     """The names of a layer's weights in it; those of a model are what they are in a file of its own."""
     if layer.layers:
         return {p: name for name, p in weight_names(layer.layers, layer.weights).items()}
-    if isinstance(layer, SavedLayer):
-        return layer.names
     return {p: p.name.removeprefix(f"{layer.name}.") for p in layer.weights}
 
 

@@ -38,18 +38,21 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, eq=False, slots=True)
+@dataclass(eq=False, slots=True)
 class LayerCall:
-    """One use of a layer: the ``owner`` of every node made in it."""
+    """One use of a layer: the ``owner`` of every node made in it. ``output`` is what it gave."""
 
     layer: Layer
     inputs: tuple[Node, ...]
+    output: Any = None
 
 
 class Layer(ABC):
     """Base of all layers. ``name`` is unique unless given; ``trainable`` False freezes the parameters."""
 
     input_dtype = "float32"  # of the input that a Sequential model makes for its first layer
+    # of a model its inputs and its outputs, one or several
+    network_ends: tuple[Sequence[Node], Node | Sequence[Node]] | None = None
 
     def __new__(cls, *_: object, **options: object) -> Self:
         if options:
@@ -87,13 +90,14 @@ class Layer(ABC):
             raise GraphnnError(f"{self.name}: training is True, False or None, got {training!r}")
         advice = " (arrays are for predict)" if hasattr(self, "predict") else ""
         nodes = tuple(require_node(n, f"each input of {self.name}{advice}") for n in inputs)
-        with layer_scope(self.name, LayerCall(self, nodes), training):
+        call = LayerCall(self, nodes)
+        with layer_scope(self.name, call, training):
             if not self.built:
                 floats = [node.dtype for node in nodes if node.dtype.startswith("float")]
                 self.parameter_dtype = floats[0] if floats else "float32"
                 self.build(*nodes)
                 self.built = True
-            output = self.call(*nodes, **options)
+            output = call.output = self.call(*nodes, **options)
         self._calls += 1
         self._name(output, nodes)
         return output

@@ -157,18 +157,23 @@ def test_limits_can_be_moved(tmp_path):
 @pytest.fixture
 def forge(tmp_path):
     """A file with a changed graph and a right digest, and what loading it says."""
-    classifier().save(tmp_path / "model")
-    contents = read_container(tmp_path / "model")
+    return forger(classifier(), tmp_path)
+
+
+def forger(model, folder):
+    """A function that changes the graph in the model's file, and loads it."""
+    model.save(folder / "model")
+    contents = read_container(folder / "model")
     text = contents.metadata["graph"]
 
-    def load(change):
+    def load(change, limits=DEFAULT):
         graph = json.loads(text)
         change(graph)
         metadata = contents.metadata | {"graph": json.dumps(graph), "sha256": DIGEST}
-        (tmp_path / "forged").write_bytes(b"".join(pack(contents.arrays, metadata)))
-        return gn.load_model(tmp_path / "forged")
+        (folder / "forged").write_bytes(b"".join(pack(contents.arrays, metadata)))
+        return gn.load_model(folder / "forged", limits)
 
-    assert load(lambda graph: None).name == "classifier"
+    assert load(lambda graph: None).name == model.name
     return load
 
 
@@ -211,6 +216,14 @@ CHANGES = {
         attributes={"a": "1e999999"}
     ),
     "a layer without end": lambda g: g["calls"][0].update(inputs=[len(g["nodes"]) - 1]),
+    "an output of a call that is no node": lambda g: g["calls"][0].update(output=999),
+    "an output of a call that is a truth": lambda g: g["calls"][0].update(output=True),
+    "no outputs of a call": lambda g: g["calls"][0].update(output=[]),
+    "outputs in outputs": lambda g: g["calls"][0].update(output=[[0]]),
+    "a negative number of calls": lambda g: g["layers"][0].update(calls=-1),
+    "no number of calls": lambda g: g["layers"][0].pop("calls"),
+    "a weight twice": lambda g: g["layers"][0]["weights"].append(g["layers"][0]["weights"][0]),
+    "a weight that is none": lambda g: g["layers"][0].update(weights=[0]),
     "an unknown loss": lambda g: g["training"]["losses"][0].update(function="os.system"),
     "an option of a loss": lambda g: g["training"]["losses"][0].update(options={"evil": 1}),
     "a list as option": lambda g: g["training"]["losses"][0].update(options={"from_logits": []}),
@@ -228,6 +241,37 @@ def test_hostile_graphs(name, forge):
     """A right digest makes no graph right: every reference, name and number is checked."""
     with pytest.raises(gn.FormatError):
         forge(CHANGES[name])
+
+
+def nested_layer(graph):
+    return next(layer for layer in graph["layers"] if "outputs" in layer)
+
+
+NESTED = {
+    "an output that stands behind": lambda g: nested_layer(g).update(outputs=g["outputs"]),
+    "no outputs": lambda g: nested_layer(g).update(outputs=[]),
+    "an input that is none": lambda g: nested_layer(g).update(inputs=nested_layer(g)["outputs"]),
+    "an input that is missing": lambda g: nested_layer(g).update(inputs=[]),
+    "one output of two": lambda g: nested_layer(g)["outputs"].append(0),
+    "a single output that is a number": lambda g: nested_layer(g).update(single_output=1),
+    "calls that are a text": lambda g: nested_layer(g).update(calls="2"),
+    "a kind that is a list": lambda g: nested_layer(g).update(kind=[]),
+    "a model as the layer of a choice": lambda g: [
+        node.update(layer=g["layers"].index(nested_layer(g)))
+        for node in g["nodes"]
+        if node["kind"] == "choice"
+    ],
+}
+
+
+def test_hostile_networks_within(tmp_path):
+    """A model within the model is checked as the model is; how many there are is bounded."""
+    load = forger(nested_model(), tmp_path)
+    for change in NESTED.values():
+        with pytest.raises(gn.FormatError):
+            load(change)
+    with pytest.raises(gn.FormatError, match="more than the limit of 0 in it"):
+        load(lambda graph: None, replace(DEFAULT, models=0))
 
 
 FORMULAS = {
