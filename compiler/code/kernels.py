@@ -165,6 +165,7 @@ class _Writer:
         for load in dict.fromkeys(load for s in following for load in loads(s)):
             address, node = load.address, self.nodes.of(load)
             known = load.condition is None and not address.others
+            known = known and all(index in self.lanes.starts for index in node.indices)
             if not known or load.tensor in self.panels or not self.lanes.is_wide(node):
                 continue
             if address.coefficient(self.lanes.vector or "") == 1:
