@@ -16,8 +16,8 @@ guide: $(VENV)/.guide ## the guide as a site, in out/guide
 test: $(VENV)/.test ## everything that needs no other framework
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
-quick: $(VENV)/.test ## every test, but of those with many cases two each: what to run while working
-	$(BIN)/python -m pytest -n auto --dist worksteal --sample 2 $(ARGS)
+quick: $(VENV)/.test ## every test, but of those with many cases one each: what to run while working
+	$(BIN)/python -m pytest -n auto --dist worksteal --sample 1 $(ARGS)
 
 oracles: $(VENV)/.test $(VENV)/.oracles ## the tests that compare with torch, jax and keras
 	$(BIN)/python -m pytest -n auto --dist worksteal -m oracle $(ARGS)
