@@ -25,7 +25,7 @@ def summary_text(model: Model) -> str:
         kind = what.kind if isinstance(what, Layer) else what.operation.name
         own = what.weights if isinstance(what, Layer) else []
         last = _last_node(model, what)
-        shape = missing if last is None else _shape_text(last)
+        shape = missing if last is None else _shapes_text(last)
         rows.append((f"{what.name} ({kind})", shape, f"{_count(own):,}"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     line = "-" * (sum(widths) + 4)
@@ -67,6 +67,13 @@ def _last_node(model: Model, what: Layer | Application) -> Node | None:
 
 def _count(parameters: Iterable[Parameter]) -> int:
     return sum(p.value.size for p in parameters)
+
+
+def _shapes_text(last: Node) -> str:
+    """The shapes of all that was given together with this node."""
+    given = last.owner.output if isinstance(last.owner, LayerCall) else last
+    nodes = [n for n in given if isinstance(n, Node)] if isinstance(given, (list, tuple)) else []
+    return ", ".join(map(_shape_text, nodes or [last]))
 
 
 def _shape_text(node: Node) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from compiler.language.expression import Call, walk
+
 from ..graph.application import Application, Result
 from ..graph.graph import Graph
 from ..graph.node import Choice, Node, Parameter
@@ -38,13 +40,25 @@ def ordered_layers(outputs: Sequence[Node]) -> list[Layer | Application]:
 
 
 def ordered_parameters(outputs: Sequence[Node]) -> list[Parameter]:
-    """The layers' weights in the layers' order, then those that belong to none."""
+    """The weights of layers in the order of these, then those of none; keys and counters of random streams are none."""
     parameters: dict[Parameter, None] = {}
     for what in ordered_layers(outputs):
         own = what.weights if isinstance(what, Layer) else what.operands.values()
         parameters |= {p: None for p in own if isinstance(p, Parameter)}
-    parameters |= dict.fromkeys(Graph(outputs).parameters)
+    graph = Graph(outputs)
+    streams = {p for application in graph.applications for p in _streams(application)}
+    parameters |= {p: None for p in graph.parameters if p not in streams}
     return list(parameters)
+
+
+def _streams(application: Application) -> Iterator[Parameter]:
+    """The whole numbers that a formula with random numbers reads."""
+    values = (equation.value for equation in application.resolved.equations)
+    called = {e.function for value in values for e in walk(value) if isinstance(e, Call)}
+    if "uniform" in called:
+        for operand in application.operands.values():
+            if isinstance(operand, Parameter) and operand.dtype.startswith("int"):
+                yield operand
 
 
 def _walk(outputs: Sequence[Node]) -> Iterator[tuple[bool, Use]]:

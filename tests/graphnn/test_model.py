@@ -248,6 +248,15 @@ def test_bare_parameters_belong_to_the_model():
     assert w.value.any()
 
 
+def test_summary_shows_all_outputs_of_a_layer():
+    """A model within another and an LSTM with its states: the shape of each."""
+    x = gn.Input((None, 6))
+    inner = gn.Model(x, [Dense(2)(x), Dense(3)(x)], name="inner")
+    lines = []
+    gn.Model(x, inner(x)).summary(print_fn=lines.append)
+    assert "inner (Model) (None, 2), (None, 3) 35" in " ".join(lines[0].split())
+
+
 def test_summary_prints_a_table_and_returns_nothing():
     """Layers with types, shapes and parameters, and the totals."""
     lines = []
