@@ -55,6 +55,7 @@ from .gradients import compute_gradients, derivation
 from .graph.graph import Graph
 from .graph.node import Input, Node, Parameter
 from .graph.operation import Operation, op
+from .graph.updates import Updates
 from .layers.base import Layer
 from .loading import load_model
 from .losses import (
@@ -65,7 +66,7 @@ from .losses import (
     sparse_categorical_crossentropy,
 )
 from .model import Model
-from .optimizers import Optimizer, Updates
+from .optimizers import Optimizer
 from .random import set_seed
 from .sequential import Sequential
 from .training.callbacks import Callback, History

@@ -27,7 +27,7 @@ from .graph.lower import lower, lower_graph
 from .graph.node import Constant, Input, Node, Parameter, require_node
 
 if TYPE_CHECKING:
-    from .updates import Updates
+    from .graph.updates import Updates
 
 __all__ = ["Function", "as_input", "evaluate", "explain", "function"]
 

@@ -18,8 +18,9 @@ from .errors import DtypeError, GraphnnError, ShapeError
 from .functions import add, in_groups
 from .graph.application import Application, Result
 from .graph.graph import Graph
-from .graph.node import Constant, Node, graph_role, index_names, require_node
+from .graph.node import Constant, Node, index_names, require_node
 from .graph.operation import Operation, op
+from .graph.surroundings import graph_role
 from .notation import Formula, expand, is_generic, reads_bundle, select, symbolic
 
 if TYPE_CHECKING:

@@ -21,8 +21,9 @@ from typing import Any
 from .catalogue import Domain, define, with_attributes
 from .errors import DtypeError, GraphnnError, ShapeError
 from .graph.application import Result
-from .graph.node import Node, require_node, unique_name
+from .graph.node import Node, require_node
 from .graph.operation import Operation, op
+from .graph.surroundings import unique_name
 from .reduction import check_reduction, reduced, reduction_of
 
 __all__ = [

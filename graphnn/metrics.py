@@ -16,8 +16,9 @@ from typing import Any
 from .catalogue import define, with_attributes
 from .errors import GraphnnError
 from .graph.application import Result
-from .graph.node import Node, unique_name
+from .graph.node import Node
 from .graph.operation import Operation
+from .graph.surroundings import unique_name
 from .losses import (
     ALIASES,
     LOSSES,

@@ -25,6 +25,7 @@ from .files.weights import load_weights, save_weights
 from .function import Function, as_input
 from .graph.graph import Graph
 from .graph.node import Input, Node, Parameter, require_node
+from .graph.updates import Updates
 from .layers.base import Layer, positive
 from .layers.order import ordered_layers, ordered_parameters
 from .nested import as_list, check_nodes, outputs_for
@@ -55,7 +56,6 @@ from .training.objective import (
 from .training.progress import shown, text, write
 from .training.steps import Steps, batch_values, kind_of, plain
 from .training.trained import Trained, noted
-from .updates import Updates
 
 __all__ = ["Model"]
 

@@ -14,7 +14,8 @@ from typing import Any, ParamSpec
 
 from .errors import GraphnnError
 from .functions import mean, sum
-from .graph.node import Node, unique_name
+from .graph.node import Node
+from .graph.surroundings import unique_name
 
 __all__ = [
     "averaged",

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from .errors import GraphnnError
-from .graph.node import Input, Node, outermost
+from .graph.node import Input, Node
+from .graph.surroundings import outermost
 from .layers.base import Layer
 from .model import Model
 from .training.data import first_array

@@ -11,8 +11,8 @@ from compiler.options import WINDOWS
 from ..errors import FormatError, GraphnnError
 from ..graph.node import Parameter
 from ..optimizers import Optimizer
+from ..optimizers.schedules import Schedule
 from ..random import Stream, Streams
-from ..schedules import Schedule
 from ..training.loop import Position
 from .decode_graph import GraphDecoder, Nest
 from .encode import VERSION

@@ -21,8 +21,9 @@ from compiler.language.system import DTYPES
 from .. import regularizers
 from ..errors import FormatError
 from ..graph.application import Application
-from ..graph.node import Choice, Constant, Input, Node, Parameter, graph_role
+from ..graph.node import Choice, Constant, Input, Node, Parameter
 from ..graph.operation import Operation
+from ..graph.surroundings import graph_role
 from ..layers.base import Layer, LayerCall
 from ..notation import parse, select
 from .limits import Limits

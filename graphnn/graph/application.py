@@ -14,7 +14,8 @@ from compiler.language.text import equation_text
 from ..notation import Formula, Resolved
 from ..notation.latex import equation_latex
 from .equations import named_equations, needed_equations
-from .node import Node, current_role, identifier
+from .node import Node, identifier
+from .surroundings import current_role
 
 if TYPE_CHECKING:
     from .operation import Operation

@@ -10,10 +10,8 @@ A shape holds ints and, where a size is not fixed yet, symbols: the batch is ``N
 
 from __future__ import annotations
 
-import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -26,6 +24,7 @@ from compiler.language.text import expression_text
 from compiler.machine.arrays import aligned_array
 
 from ..errors import DtypeError, GraphnnError, ShapeError
+from .surroundings import Trainable, current_owner, current_scope, innermost, unique_name
 
 if TYPE_CHECKING:
     from .operation import Operation
@@ -38,90 +37,14 @@ __all__ = [
     "Node",
     "Parameter",
     "check_dtype",
-    "current_role",
-    "current_scope",
     "dimension",
-    "fresh_names",
-    "graph_role",
     "identifier",
     "index_names",
     "is_integer",
-    "layer_scope",
-    "outermost",
     "require_node",
-    "unique_name",
 ]
 
 BATCH = Symbol("N")
-_counters: dict[str, itertools.count[int]] = {}
-_scopes: list[tuple[str, object, bool | None]] = []  # name, owner, training
-_roles: list[str] = ["forward"]
-
-
-def unique_name(base: str) -> str:
-    """``base``, then ``base_1``, ``base_2``, ... as Keras counts; inside a layer ``layer.base``."""
-    full = f"{_scopes[-1][0]}.{base}" if _scopes else base
-    number = next(_counters.setdefault(full, itertools.count()))
-    return full if number == 0 else f"{full}_{number}"
-
-
-@contextmanager
-def fresh_names() -> Iterator[None]:
-    """Names are counted from the start inside, and afterwards as if nothing had been."""
-    before = dict(_counters)
-    _counters.clear()
-    try:
-        yield
-    finally:
-        _counters.clear()
-        _counters.update(before)
-
-
-@contextmanager
-def layer_scope(name: str, owner: object = None, training: bool | None = None) -> Iterator[None]:
-    """Nodes made inside belong to the layer ``name`` (a cluster in pictures, a prefix of their
-    names); with ``training`` choices made inside stand for that side always, see `Choice`.
-    """
-    outer = _scopes[-1][2] if _scopes else None
-    _scopes.append((name, owner, outer if training is None else training))
-    try:
-        yield
-    finally:
-        _scopes.pop()
-
-
-@contextmanager
-def outermost() -> Iterator[None]:
-    """Nodes made inside belong to no layer, wherever this is."""
-    before = list(_scopes)
-    _scopes.clear()
-    try:
-        yield
-    finally:
-        _scopes[:] = before
-
-
-def current_scope() -> tuple[str, ...]:
-    return tuple(name for name, _, _ in _scopes)
-
-
-@contextmanager
-def graph_role(role: str) -> Iterator[None]:
-    """Nodes made inside play this role in a training step: "forward", "gradient" or "update"."""
-    _roles.append(role)
-    try:
-        yield
-    finally:
-        _roles.pop()
-
-
-def current_role() -> str:
-    return _roles[-1]
-
-
-def _current_owner() -> object:
-    """What the outermost layer says it is: the use of that layer."""
-    return _scopes[0][1] if _scopes else None
 
 
 def identifier(name: str) -> str:
@@ -146,7 +69,7 @@ class Node:
     dims: tuple[Expr, ...]
     dtype: str
     scope: tuple[str, ...] = field(default_factory=current_scope)
-    owner: object = field(default_factory=_current_owner, init=False)
+    owner: object = field(default_factory=current_owner, init=False)
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -202,7 +125,7 @@ class Input(Node):
         super().__init__(label, tuple(dims), dtype)
 
 
-class Parameter(Node):
+class Parameter(Trainable, Node):
     """A tensor that is kept between calls: a weight, a moment, a counter. ``value`` is its memory,
     trained in place. ``regularizer`` gives what a model's loss grows by for its value.
     """
@@ -280,8 +203,9 @@ class Choice(Node):
         super().__init__(training.name, training.dims, training.dtype)
         self.training, self.inference = training, inference
         self.changes = dict(changes or {})
-        _, maker, self.always = _scopes[-1] if _scopes else ("", None, None)
-        self.layer: object = getattr(maker, "layer", None)
+        scope = innermost()
+        self.always = scope.training
+        self.layer: object = getattr(scope.owner, "layer", None)
 
     @property
     def own_changes(self) -> dict[Parameter, Node]:

@@ -34,7 +34,8 @@ from ..notation import (
 )
 from .application import Application, Result
 from .dtypes import dtypes_of
-from .node import Constant, Node, check_dtype, current_scope, unique_name
+from .node import Constant, Node, check_dtype
+from .surroundings import current_scope, unique_name
 
 __all__ = ["Operation", "bound_text", "op", "resolve_cached"]
 

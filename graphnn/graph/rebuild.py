@@ -14,7 +14,8 @@ import numpy as np
 from .application import Application, Result
 from .dtypes import dtypes_of
 from .graph import Graph
-from .node import Choice, Node, Parameter, current_scope, graph_role
+from .node import Choice, Node, Parameter
+from .surroundings import current_scope, graph_role
 
 __all__ = ["exceptions", "fresh_counters", "rebuilt"]
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..graph.node import fresh_names
+from ..graph.surroundings import fresh_names
 from ..random import set_seed
 from .entry import Example, Subject
 

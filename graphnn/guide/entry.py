@@ -21,9 +21,9 @@ from types import ModuleType
 
 from ..drawing.drawing import Drawing
 from ..graph.node import Node
+from ..graph.updates import Updates
 from ..model import Model
 from ..training.callbacks import History
-from ..updates import Updates
 
 __all__ = ["Chapter", "Entry", "Example", "Figure", "Subject", "chapter", "entry"]
 

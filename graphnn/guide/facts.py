@@ -20,9 +20,9 @@ from ..graph.application import Application, Result
 from ..graph.graph import Graph
 from ..graph.node import Constant, Node, Parameter
 from ..graph.operation import Operation
+from ..graph.updates import Updates
 from ..model import Model
 from ..notation import symbolic
-from ..updates import Updates
 from .entry import Subject
 
 __all__ = [

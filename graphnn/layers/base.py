@@ -22,8 +22,9 @@ from .. import initializers, regularizers
 from ..activations import Activation
 from ..errors import GraphnnError, ShapeError
 from ..graph.application import Result
-from ..graph.node import Choice, Node, Parameter, layer_scope, require_node, unique_name
+from ..graph.node import Choice, Node, Parameter, require_node
 from ..graph.operation import Operation
+from ..graph.surroundings import Trainable, layer_scope, unique_name
 from ..initializers import Initializer
 from .options import check_options
 
@@ -47,7 +48,7 @@ class LayerCall:
     output: Any = None
 
 
-class Layer(ABC):
+class Layer(Trainable, ABC):
     """Base of all layers. ``name`` is unique unless given; ``trainable`` False freezes the parameters."""
 
     input_dtype = "float32"  # of the input that a Sequential model makes for its first layer
@@ -68,7 +69,7 @@ class Layer(ABC):
         self._trainable = trainable
         self._calls = 0
 
-    def build(self, *inputs: Node) -> None:  # noqa: B027 (most layers have no parameters)
+    def build(self, *inputs: Node) -> None:
         """Make the parameters, once the shapes of the inputs are known; called before the first `call`."""
 
     @abstractmethod
@@ -199,14 +200,8 @@ class Layer(ABC):
         """Those that are learnt unless the layer is frozen."""
         return list(self._learnt)
 
-    @property
-    def trainable(self) -> bool:
-        """May be set; it counts from a model's next `compile` on, which until then trains as it did."""
-        return self._trainable
-
-    @trainable.setter
-    def trainable(self, value: bool) -> None:
-        self._trainable = value
+    def _set_trainable(self, value: bool) -> None:
+        super()._set_trainable(value)
         for parameter in self._learnt:
             parameter.trainable = value
 

@@ -15,8 +15,9 @@ from compiler import Options
 from ..catalogue import define
 from ..errors import GraphnnError, ShapeError
 from ..functions import add, cast, mean, multiply
-from ..graph.node import Input, Node, unique_name
+from ..graph.node import Input, Node
 from ..graph.operation import Operation
+from ..graph.surroundings import unique_name
 from ..losses import Loss
 from ..metrics import Metric, count_of, counted_of
 from ..metrics import get as metric

@@ -12,8 +12,8 @@ import numpy as np
 from ..function import Function
 from ..gradients import compute_gradients
 from ..graph.node import Input
+from ..graph.updates import Updates
 from ..optimizers import Optimizer
-from ..updates import Updates
 from .data import Samples
 from .objective import Objective
 from .trained import Trained

@@ -6,11 +6,12 @@ So a network and another one that it is a part of may train different layers, ea
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from ..graph.graph import Graph
 from ..graph.node import Choice, Parameter
+from ..graph.surroundings import noted_as_trained
 from ..layers.base import Layer
 
 __all__ = ["Trained", "noted"]
@@ -23,33 +24,17 @@ class Trained:
     layers: Mapping[Layer, bool] = field(default_factory=dict)
     parameters: Mapping[Parameter, bool] = field(default_factory=dict)
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> AbstractContextManager[None]:
         """Graphs that are made in here are made as it was noted; parameters made since are as their layers."""
-        layers = list(self.layers)
-        own = [p for layer in layers for p in layer.weights]
-        before = _noted(layers, [*own, *self.parameters])
-        self._set()
-        try:
-            yield
-        finally:
-            before._set()
-
-    def _set(self) -> None:
-        for each in (self.layers, self.parameters):
-            for what, trained in each.items():
-                what.trainable = trained
+        own = {p: trained for layer, trained in self.layers.items() for p in layer.learnt}
+        return noted_as_trained({**own, **self.layers, **self.parameters})
 
 
 def noted(layers: Iterable[Layer], parameters: Iterable[Parameter], graph: Graph) -> Trained:
     """What is trained now, of layers and those that make choices in the graph, and of parameters."""
     choosing = [node.layer for node in graph.symbols if isinstance(node, Choice)]
     found = [*_all(layers), *(each for each in choosing if isinstance(each, Layer))]
-    return _noted(found, parameters)
-
-
-def _noted(layers: Iterable[Layer], parameters: Iterable[Parameter]) -> Trained:
-    return Trained({each: each.trainable for each in layers}, {p: p.trainable for p in parameters})
+    return Trained({each: each.trainable for each in found}, {p: p.trainable for p in parameters})
 
 
 def _all(layers: Iterable[Layer]) -> Iterator[Layer]:

@@ -1,5 +1,7 @@
 """Nodes and graphs: names, shapes, dtypes, order, printing, lowering."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -8,8 +10,10 @@ import graphnn as gn
 from compiler.machine.arrays import aligned_array
 from graphnn.graph.graph import Graph
 from graphnn.graph.lower import lower
-from graphnn.graph.node import BATCH, Constant, Parameter, layer_scope
+from graphnn.graph.node import BATCH, Constant, Parameter
+from graphnn.graph.surroundings import graph_role, layer_scope
 from graphnn.layers import Dense
+from graphnn.training.trained import Trained
 
 
 def test_shapes_show_what_is_open():
@@ -234,3 +238,21 @@ def test_float_dtypes_do_not_mix():
     choice = gn.op("y[i] = where(x[i] > 0, z[i], 0)")
     with pytest.raises(gn.DtypeError, match=r"float64 and float32 do not mix: .* gn\.cast"):
         choice(gn.Input((3,), dtype="float64"), gn.Input((3,)))
+
+
+def test_each_thread_builds_its_own_network():
+    """What is noted of a layer, its scope and a role in one thread do not reach nodes made in another."""
+    layer = Dense(2)
+    layer(gn.Input((3,)))
+    with (
+        ThreadPoolExecutor(1) as other,
+        layer_scope("here"),
+        graph_role("update"),
+        Trained({layer: False}).held(),
+    ):
+        assert not layer.trainable and not layer.kernel.trainable
+        there, trained = other.submit(lambda: (gn.Input((1,)) + 1, layer.trainable)).result()
+        here = gn.Input((1,)) + 1
+    assert (here.scope, here.application.role) == (("here",), "update")
+    assert (there.scope, there.application.role, trained) == ((), "forward", True)
+    assert layer.trainable and layer.kernel.trainable

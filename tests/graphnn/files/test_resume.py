@@ -15,7 +15,7 @@ OPTIMIZERS = {
     "rmsprop": lambda: gn.optimizers.RMSprop(0.01, momentum=0.5),
     "adamw, clipped": lambda: gn.optimizers.AdamW(0.01, clipnorm=0.1),
     "one's own": lambda: gn.Optimizer("w.new[...] = w[...] - a*sign(g[...])", 0.01),
-    "schedule": lambda: gn.optimizers.SGD(gn.schedules.ExponentialDecay(0.1, 2, 0.5)),
+    "schedule": lambda: gn.optimizers.SGD(gn.optimizers.schedules.ExponentialDecay(0.1, 2, 0.5)),
 }
 FIT = {"batch_size": 16, "verbose": 0, "validation_split": 0.2}  # 40 samples, 3 batches an epoch
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from .graph.graph import Graph
-from .graph.node import Node, Parameter
+from .graph import Graph
+from .node import Node, Parameter
 
 __all__ = ["Updates"]
 

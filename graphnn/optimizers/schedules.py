@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from .catalogue import define, with_attributes
-from .errors import GraphnnError
-from .function import evaluate
-from .graph.application import Result
-from .graph.node import Constant
-from .graph.operation import Operation, op
+from ..catalogue import define, with_attributes
+from ..errors import GraphnnError
+from ..function import evaluate
+from ..graph.application import Result
+from ..graph.node import Constant
+from ..graph.operation import Operation, op
 
 __all__ = [
     "CosineDecay",

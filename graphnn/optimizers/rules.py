@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .catalogue import define, with_attributes
-from .errors import GraphnnError
-from .graph.operation import Operation
+from ..catalogue import define, with_attributes
+from ..errors import GraphnnError
+from ..graph.operation import Operation
 
 __all__ = [
     "ADAGRAD",
