@@ -150,8 +150,10 @@ def _exp_parts(x: Value, low: Value | None = None) -> tuple[Value, Value]:
 
 
 def _exp(x: Value, low: Value | None = None) -> Value:
-    p, n = _exp_parts(x, low)
-    return _scaled(p + 1, n)
+    """Zero is chosen, not computed: processors are slow where a result is too small."""
+    is_zero = x.compare("olt", _range_of(x).exp_low)
+    p, n = _exp_parts(x.of(0).where(is_zero, x), low)
+    return x.of(0).where(is_zero, _scaled(p + 1, n))
 
 
 def _expm1(x: Value) -> Value:
