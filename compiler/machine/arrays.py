@@ -26,13 +26,17 @@ _HUGE = 2 << 20  # from here on memory comes in huge pages where the system has 
 def aligned(length: int) -> Array:
     """Zeroed bytes on a 64-byte boundary, their number rounded up to one."""
     length = max(-(-length // ALIGNMENT) * ALIGNMENT, ALIGNMENT)
-    if length >= _HUGE:
-        pages = mmap.mmap(-1, length)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            pages.madvise(mmap.MADV_HUGEPAGE)
-        return np.frombuffer(pages, np.uint8)
-    memory = np.zeros(length + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
+    if length < _HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):
+        return _from(np.zeros(length + ALIGNMENT, np.uint8), ALIGNMENT, length)
+    # Private memory: what processes share comes in huge pages nowhere, and a forked child would write to ours.
+    pages = mmap.mmap(-1, length + _HUGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    pages.madvise(mmap.MADV_HUGEPAGE)
+    return _from(np.frombuffer(pages, np.uint8), _HUGE, length)
+
+
+def _from(memory: Array, alignment: int, length: int) -> Array:
+    """So many bytes of it from the first address that is a multiple of ``alignment``."""
+    start = -memory.ctypes.data % alignment
     return memory[start : start + length]
 
 

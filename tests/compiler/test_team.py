@@ -14,6 +14,7 @@ import pytest
 import compiler
 from compiler import Executable, Options
 from compiler.machine import drive, team
+from compiler.machine.arrays import aligned
 from compiler.machine.jit import assembly
 from compiler.machine.native import native_text
 from compiler.target import NAMES, named
@@ -172,3 +173,17 @@ threading.Thread(target=go, daemon=True).start()
 def test_every_target_can_wait(target: str) -> None:
     """The barrier and the loop are machine code of every processor."""
     assert "drive" in assembly(native_text(named(target)), named(target))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("length", [64, 8 << 20])
+def test_a_forked_child_has_memory_of_its_own(length: int) -> None:
+    """What a child writes, into small or large arrays, its parent does not see."""
+    memory = aligned(length)
+    child = os.fork()
+    if child == 0:
+        memory[:] = 1
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert not memory.any()
