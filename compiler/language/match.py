@@ -50,6 +50,7 @@ class Definitions:
     def __init__(self, system: System) -> None:
         self.tensors = system.by_name
         self.equations: dict[str, Equation] = {}
+        self.asked: dict[str, None] = {}  # whose equations were asked for, see `Once`
         for name, equations in system.definitions().items():
             tensor = self.tensors[name]
             real = tensor.dtype.startswith("float")
@@ -57,9 +58,14 @@ class Definitions:
             if real and not itself and len(equations) == 1 and _defines_all(equations[0], tensor):
                 self.equations[name] = equations[0]
 
+    def of(self, name: str) -> Equation | None:
+        """The equation of a tensor."""
+        self.asked[name] = None
+        return self.equations.get(name)
+
     def open(self, element: Element, sizes: Sizes) -> Expr | None:
         """What an element is equal to; None where it may lie outside or has no definition."""
-        equation = self.equations.get(element.tensor)
+        equation = self.of(element.tensor)
         shape = self.tensors[element.tensor].shape
         if equation is None:
             return None
@@ -81,8 +87,8 @@ class Definitions:
 
     def form(self, e: Expr, depth: int = DEPTH) -> Expr:
         """What `through` may lead to, indices as they stand there: to be looked at, and cheap."""
-        while isinstance(e, Element) and depth > 0 and e.tensor in self.equations:
-            e, depth = self.equations[e.tensor].value, depth - 1
+        while isinstance(e, Element) and depth > 0 and (equation := self.of(e.tensor)):
+            e, depth = equation.value, depth - 1
         return e
 
     def _inside(self, subscript: Expr, size: int, sizes: Sizes) -> bool:

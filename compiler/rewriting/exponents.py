@@ -86,7 +86,7 @@ class Reach:
         self.equations = definitions.equations
         self.kinds: dict[str, str | None] = {}
         for name in self.equations:  # in order, so that each finds what it reads
-            self._tensor(name)
+            self.of(name)
 
     def __call__(self, e: Expr) -> bool:
         """False where `Powers` and sums of exponentials surely find none."""
@@ -95,7 +95,7 @@ class Reach:
     def _kind(self, e: Expr) -> str | None:
         match e:
             case Element(tensor):
-                return self._tensor(tensor)
+                return self.of(tensor)
             case Call("exp" | "sigmoid"):
                 return "exponential"
             case Call(function, arguments):
@@ -112,7 +112,8 @@ class Reach:
                 return "number"
         return None
 
-    def _tensor(self, name: str) -> str | None:
+    def of(self, name: str) -> str | None:
+        """What the elements of a tensor are."""
         if name not in self.kinds:
             self.kinds[name] = None  # what defines itself is not opened
             equation = self.equations.get(name)

@@ -23,6 +23,7 @@ exponentials are shifted by a maximum already, and where p may be zero.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -37,7 +38,8 @@ from ..language.expression import (
 )
 from ..language.match import DEPTH, Definitions, Sizes, inner_sizes, match, rename_apart
 from ..language.notes import Note, note
-from ..language.system import System
+from ..language.once import Once
+from ..language.system import Equation, System
 from .cancel import cancel, factors, is_positive, product
 from .differences import difference
 from .exponents import Power, Powers, Reach
@@ -55,15 +57,32 @@ def stabilize(system: System, notes: list[Note] | None = None) -> System:
     apart = [replace(q, value=rename_apart(q.value, q.sizes)) for q in system.equations]
     system = replace(system, equations=tuple(apart))
     for rules in (FUNCTIONS, RULES):
-        definitions = Definitions(system)
-        reach, norms = Reach(definitions), Norms(definitions)
-        equations = []
-        for equation in system.equations:
-            stabilizer = _Stabilizer(definitions, reach, norms, rules, equation.target, notes)
-            value = stabilizer.rewrite(equation.value, equation.sizes)
-            equations.append(replace(equation, value=value))
-        system = replace(system, equations=tuple(equations))
+        system = _stabilized(system, rules, notes)
     return system
+
+
+def _stabilized(system: System, rules: tuple[Rule, ...], notes: list[Note] | None) -> System:
+    """All equations by some rules."""
+    definitions = Definitions(system)
+    reach, norms = Reach(definitions), Norms(definitions)
+
+    def rewrite(equation: Equation) -> tuple[Expr, tuple[str, ...]]:
+        said: list[Note] = []
+        stabilizer = _Stabilizer(definitions, reach, norms, rules, equation.target, said)
+        value = stabilizer.rewrite(equation.value, equation.sizes)
+        return value, tuple(each.message for each in said)
+
+    def facts(name: str) -> Hashable:
+        tensor = definitions.tensors[name]
+        return tensor.shape, tensor.dtype, tensor.role, reach.of(name), name in norms.read
+
+    once, equations = Once(definitions, facts, rewrite), []
+    for equation in system.equations:
+        value, said = once(equation)
+        equations.append(replace(equation, value=value))
+        for message in said:
+            note(notes, "stabilize", equation.target, message)
+    return replace(system, equations=tuple(equations))
 
 
 @dataclass(frozen=True, slots=True)

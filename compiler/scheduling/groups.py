@@ -254,11 +254,10 @@ class _Group:
         most: dict[str, int] = {}
         ones = [1] * len(self.levels)
         for work, lengths in zip(self.members, self.lengths(*ones), strict=True):
-            for place in work.places:
-                if any(place.tensor in level.axes for level in self.levels):
-                    own = place.volume(self.shapes[place.tensor], lengths)
-                    most[place.tensor] = max(most.get(place.tensor, 0), own)
-        return sum(most.values())
+            for place, own in work.volumes(self.shapes, lengths):
+                most[place.tensor] = max(most.get(place.tensor, 0), own)
+        cut = {tensor for level in self.levels for tensor in level.axes}
+        return sum(own for tensor, own in most.items() if tensor in cut)
 
     def lengths(self, *units: int) -> Iterator[dict[Index, int]]:
         """How many values the rows of each member have, with so many units of each level."""
@@ -274,11 +273,9 @@ class _Group:
         blocks = prod(level.units // n for level, n in zip(self.levels, units, strict=True))
         for work, lengths in zip(self.members, self.lengths(*units), strict=True):
             again = 0
-            for place in work.places:
-                shape = self.shapes[place.tensor]
-                touched = 0 if place.is_written else place.volume(shape, lengths)
-                if touched > SMALL:
-                    again += max(0, blocks * touched - prod(shape))
+            for place, touched in work.volumes(self.shapes, lengths):
+                if touched > SMALL and not place.is_written:
+                    again += max(0, blocks * touched - prod(self.shapes[place.tensor]))
             if OFTEN * again > work.operations:
                 return False
         return True

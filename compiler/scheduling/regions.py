@@ -10,7 +10,7 @@ left over. The kernel keeps to its units if in each it touches only that unit of
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 from ..language.expression import Element, Expr, Index, Number, Reduce, children
@@ -85,6 +85,19 @@ class Work:
     extents: Sizes
     places: tuple[Place, ...]
     operations: int
+    known: dict[object, tuple[int, ...]] = field(default_factory=dict)
+
+    def volumes(
+        self, shapes: Mapping[str, Sequence[int]], lengths: Sizes
+    ) -> Iterator[tuple[Place, int]]:
+        """The places, and how many elements of each are touched while some indices run over a few values only.
+
+        A kernel that has joined others is asked again whenever a further one does.
+        """
+        key = tuple(lengths.items())
+        if key not in self.known:
+            self.known[key] = tuple(p.volume(shapes[p.tensor], lengths) for p in self.places)
+        return zip(self.places, self.known[key], strict=True)
 
     @property
     def written(self) -> dict[str, None]:

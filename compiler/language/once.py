@@ -1,0 +1,145 @@
+"""Once: what was found out about an equation holds for all that are alike.
+
+    y_3[n, o] = max(0, z_3[n, o])      where    z_3[n, o] = sum[i](y_2[n, i]*W_3[i, o])
+    y_4[n, o] = max(0, z_4[n, o])      where    z_4[n, o] = sum[i](y_3[n, i]*W_4[i, o])
+
+A rewriting sees an equation and, one after the other, the definitions that it asks for. Equations are alike if they
+are equal up to the names of tensors, and so is each definition that was asked for, one name standing for the same other
+one throughout. Of such an equation the rewriting would ask the same, hear the same, and come to the same result up to
+names: so this is the first one, renamed. Networks are made of equal blocks, and blocks of equal layers; what a
+rewriting costs goes by how many different ones there are.
+
+What has been asked is a tree: at each node a question (a tensor, by its number among the names met so far), a branch
+for each answer, at each leaf a result. This is exact, no hash stands for a formula; it holds for every rewriting that
+
+    asks for definitions only by `Definitions.of`
+    asks of tensors only what is among their ``facts`` and whether two are the same
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+from .expression import Call, Element, Expr, Reduce, children, rebuild
+from .match import Definitions
+from .system import Equation
+
+__all__ = ["Once"]
+
+Form = tuple[Hashable, tuple[str, ...]]  # without names, and these in order
+_Answer = tuple[Hashable, tuple[int, ...]]  # without names, and their numbers
+
+
+@dataclass(slots=True)
+class _Node:
+    """What is asked next, and what followed each answer; or a result, in these names (None: nothing has changed)."""
+
+    asked: int | None = None
+    branches: dict[_Answer, _Node] = field(default_factory=dict)
+    result: Expr | None = None
+    said: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+
+
+class Once:
+    """A rewriting of the values of equations, done once for those that are alike.
+
+    ``rewrite`` gives the new value, and what there is to say of it; ``facts`` all that it may ask of a tensor.
+    """
+
+    def __init__(
+        self,
+        definitions: Definitions,
+        facts: Callable[[str], Hashable],
+        rewrite: Callable[[Equation], tuple[Expr, tuple[str, ...]]],
+    ) -> None:
+        self.definitions, self.facts, self.rewrite = definitions, facts, rewrite
+        self.root = _Node()
+        self.forms: dict[str, Form] = {}  # of definitions that were asked for
+
+    def __call__(self, equation: Equation) -> tuple[Expr, tuple[str, ...]]:
+        """The new value, and what was said of it."""
+        first = self.form(equation)
+        numbers: dict[str, int] = {}
+        node = self.root.branches.get(_answer(first, numbers))
+        while node is not None and node.asked is not None:
+            answer = _answer(self.definition(list(numbers)[node.asked]), numbers)
+            node = node.branches.get(answer)
+        if node is None:
+            return self.learn(equation, first)
+        if node.result is None:
+            return equation.value, node.said
+        return _renamed(node.result, dict(zip(node.names, numbers, strict=True))), node.said
+
+    def learn(self, equation: Equation, first: Form) -> tuple[Expr, tuple[str, ...]]:
+        """Rewrite an equation that is like none before, and keep what it asked for."""
+        self.definitions.asked.clear()
+        result, said = self.rewrite(equation)
+        numbers: dict[str, int] = {}
+        node = self.root.branches.setdefault(_answer(first, numbers), _Node())
+        for name in list(self.definitions.asked):
+            asked = numbers[name]
+            assert not node.names, "it asks by names"
+            assert node.asked in (None, asked), "it asks by names"
+            node.asked = asked
+            answer = _answer(self.definition(name), numbers)
+            node = node.branches.setdefault(answer, _Node())
+        assert node.asked is None, "it asks by names"
+        node.result = None if result == equation.value else result
+        node.said, node.names = said, tuple(numbers)
+        return result, said
+
+    def definition(self, name: str) -> Form:
+        """What defines a tensor, without names."""
+        if name not in self.forms:
+            equation = self.definitions.equations.get(name)
+            self.forms[name] = (None, ()) if equation is None else self.form(equation)
+        return self.forms[name]
+
+    def form(self, equation: Equation) -> Form:
+        """The equation with numbers in the place of names, as a flat list that can be read in one way only."""
+        shape, names = _shape(equation)
+        return (shape, tuple(map(self.facts, names))), names
+
+
+@lru_cache(1 << 12)  # each rewriting asks again
+def _shape(equation: Equation) -> Form:
+    numbers = {equation.target: 0}
+    tokens: list[Hashable] = [len(equation.subscripts), equation.indices, equation.accumulate]
+
+    def visit(e: Expr) -> None:
+        match e:
+            case Element(tensor, subscripts):
+                tokens.append(numbers.setdefault(tensor, len(numbers)))
+                tokens.append(len(subscripts))
+            case Call(function, arguments):
+                tokens.append(function)
+                tokens.append(len(arguments))
+            case Reduce(kind, _, binders):
+                tokens.append(kind)
+                tokens.append(binders)
+                visit(e.body)
+                return
+            case _:
+                tokens.append(e)
+                return
+        for child in children(e):
+            visit(child)
+
+    for e in (*equation.subscripts, equation.value):
+        visit(e)
+    return tuple(tokens), tuple(numbers)
+
+
+def _answer(form: Form, numbers: dict[str, int]) -> _Answer:
+    """With numbers for the names met so far; new ones go on."""
+    shape, names = form
+    return shape, tuple([numbers.setdefault(name, len(numbers)) for name in names])
+
+
+def _renamed(e: Expr, names: dict[str, str]) -> Expr:
+    """The expression reading other tensors."""
+    e = rebuild(e, lambda child: _renamed(child, names))
+    return Element(names[e.tensor], e.subscripts) if isinstance(e, Element) else e
