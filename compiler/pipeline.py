@@ -22,6 +22,7 @@ from .machine.profile import TimedProgram, timed
 from .machine.program import Program, decode, encode, limits
 from .machine.run import Executable
 from .options import Options, Settings
+from .rewriting.chosen import chosen
 from .rewriting.halo import halo
 from .rewriting.hoist import hoist
 from .rewriting.kept import kept
@@ -54,6 +55,7 @@ STAGES = (
     "hoist",
     "kept",
     "phases",
+    "chosen",
     "outside",
     "winograd",
     "partial",
@@ -130,8 +132,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     phased = phases(asking, explanation.notes)
     texts["phases"] = lambda: str(phased)
 
+    # Now that each equation asks for one place: what is asked of the element there, by its maximum.
+    settled = chosen(phased, explanation.notes)
+    texts["chosen"] = lambda: str(settled)
+
     # Before the order fixes what is inside a loop: all that need not be.
-    loosened = outside(phased)
+    loosened = outside(settled)
     texts["outside"] = lambda: str(loosened)
 
     # Windows are found while they are whole, before sums are cut and operands turned.

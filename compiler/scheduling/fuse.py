@@ -7,8 +7,9 @@ The value passes in a register; it is stored only if someone else reads it. An e
 depends on, or, side by side with others, a later one that reads what it reads too (the gates of a cell become one
 kernel): so nothing has to move past anything. Declines, with the reason kept in ``Fusion.declined``, where the
 index spaces differ, where a value is read at another place, where both sides reduce (they would compete for
-registers), side by side where one does or defines but a part of its target, where a value would be stored across
-the rows of a sum, and for accumulating equations, whose places may coincide.
+registers; a maximum and its place read the same, and do not), side by side where one does or defines but a part of its
+target, where a value would be stored across the rows of a sum, and for accumulating equations, whose places may
+coincide.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from ..language.expression import (
 from ..language.integers import bounds, integer_difference, polynomial
 from ..language.steps import Recurrence, Window, step_lines
 from ..language.system import Equation, System, reads
+from ..rewriting.chosen import alike
 
 __all__ = ["Fusion", "fuse", "fusion_lines", "fusions"]
 
@@ -131,7 +133,9 @@ def _join(host: Fusion, equation: Equation) -> Fusion | str:
     if equation.accumulate or any(e.accumulate for e in host.equations):
         return "it adds into places that may coincide"
     apart = not {e.tensor for e in reads(equation)} & {e.target for e in host.equations}
-    if sum(map(_reduces, (equation, *host.equations))) > (0 if apart else 1):
+    reducing = [e for e in (equation, *host.equations) if _reduces(e)]
+    same = apart and all(alike(equation, e) for e in reducing)
+    if len(reducing) > (0 if apart else 1) and not same:
         return "one of them reduces" if apart else "both reduce"
     members = (*host.equations, equation)
     tensors = {e.tensor for each in members for e in reads(each)} | {e.target for e in members}
