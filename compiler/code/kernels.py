@@ -266,7 +266,7 @@ class _Writer:
         if not ranges:
             return turn(lambda: [start for _, start in carried])
         first, *rest = ranges
-        if rest or first.is_single:
+        if rest or first.is_single or first.unrolled:
 
             def inside(states: Sequence[str]) -> list[str]:
                 if rest:

@@ -75,8 +75,11 @@ class Lanes:
             return [start for _, start in carried]
         if range_.share is not None:
             return self._shared(range_, range_.share, body)
-        if range_.is_single:
-            return self._turn(range_, range_.start, str(range_.stop), [s for _, s in carried], body)
+        if range_.is_single or range_.unrolled:
+            states = [start for _, start in carried]
+            for place in range(range_.start, range_.stop, range_.advance):
+                states = self._turn(range_, place, str(range_.stop), states, body)
+            return states
         start, stop = str(range_.start), str(range_.stop)
         if range_.block is not None:
             first = self.starts[range_.block[0]]

@@ -138,6 +138,7 @@ class Range:
     ``block``    (index, length): from that index on, at most ``length`` values (and still below ``stop``)
     ``share``    its turns are shared among the threads; the number of the first one, as ranges side by side count on
     ``overlap``  a last tile that would reach over the end is moved back instead; else its lanes are masked off
+    ``unrolled`` its turns are written out one after the other
     """
 
     index: str
@@ -149,6 +150,7 @@ class Range:
     block: tuple[str, int] | None = None
     overlap: bool = False
     share: int | None = None
+    unrolled: bool = False
 
     @property
     def span(self) -> int:
@@ -180,10 +182,9 @@ class Range:
         if self.step:
             lanes = f"{self.step}"
         more = f", {lanes}" if lanes else ""
+        kind = " overlapping" * self.overlap + " unrolled" * self.unrolled
         shared = "" if self.share is None else " shared"
-        return (
-            f"{self.index} in range({start}, {stop}{more}){' overlapping' * self.overlap}{shared}"
-        )
+        return f"{self.index} in range({start}, {stop}{more}){kind}{shared}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ After:    for j in range(0, 512, 2 rows of 16):
                   fold k in range(0, 512): ...
 
 In this order: loops that memory does not tell apart become one (`collapse`); `tiles` chooses lanes; the loops are
-cut to them; long sums are cut into blocks whose results are added up, so that rounding errors stay those of a
-pairwise sum; the loops of a long contraction are put in `blocks`.
+cut to them; short reductions are written out, turn by turn; long sums are cut into blocks whose results are added up,
+so that rounding errors stay those of a pairwise sum; the loops of a long contraction are put in `blocks`.
 
 Rows that do not fit the extent overlap: the last tile is moved back and computes some elements again, which costs
 less than a second copy of the code. Where an element must be computed just once (it is added to, or it may replace
@@ -31,6 +31,7 @@ from .blocks import BLOCK, in_blocks, nest
 from .collapse import collapse
 from .loops import (
     Accumulator,
+    Apply,
     Fold,
     Kernel,
     Loop,
@@ -43,12 +44,13 @@ from .loops import (
     walk,
 )
 from .rewrite import dependences, indices
-from .tiles import Tile, choose
+from .tiles import Tile, choose, instructions
 
 __all__ = ["schedule"]
 
 NEAR = 1 << 16  # elements that stay near while a loop runs over them again and again
 _PARALLEL_SUMS = 8  # accumulators that keep the processor busy
+_SHORT = 80  # operations of all turns and lanes of a reduction that needs no loop, at most
 
 
 def schedule(kernel: Kernel, target: Target, once: frozenset[str] = frozenset()) -> Kernel:
@@ -164,9 +166,18 @@ def _fold(fold: Fold, tile: Tile, target: Target) -> Fold:
         last = ranges[-1]
         rows = next((n for n in (4, 2) if last.extent % n == 0 and last.extent > n), 1)
         ranges[-1] = replace(last, rows=rows)
+    if not nested and _operations(fold) * lanes * math.prod(r.extent for r in ranges) <= _SHORT:
+        ranges = [replace(r, unrolled=True) for r in ranges]
     fold = replace(fold, ranges=tuple(ranges))
     sums = all(a.kind == "sum" and a.register.type != "i64" for a in fold.accumulators)
     return _blocked(fold) if sums and not nested else fold
+
+
+def _operations(fold: Fold) -> float:
+    """Operations of one turn in one lane."""
+    tops = (top for s in (fold, *fold.body) for top in values(s))
+    own = sum(instructions(v) for top in tops for v in walk(top) if isinstance(v, Apply))
+    return max(own, len(fold.accumulators))
 
 
 def _near_last(fold: Fold) -> list[Range]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from compiler.language.expression import Call, Index
 from compiler.language.system import Equation, System, Tensor
 from compiler.scheduling.fuse import Fusion
@@ -121,6 +123,17 @@ def test_schedule_keeps_several_sums_running() -> None:
     kernel = _scheduled((tensor("x", 4096), tensor("s", role="output")), own)
     (inner,) = [f for f in _folds(kernel) if not f.body]
     assert inner.ranges[-1].rows >= 4
+
+
+@pytest.mark.parametrize(("places", "unrolled"), [(4, True), (9, True), (400, False)])
+def test_schedule_writes_out_what_is_short(places: int, unrolled: bool) -> None:
+    """The maximum of a few neighbours needs no loop, the sum of many does."""
+    own = equation(
+        element("y", "i", "c"), reduction("max", element("x", "i", "j", "c"), j=places), i=8, c=16
+    )
+    kernel = _scheduled((tensor("x", 8, places, 16), tensor("y", 8, 16, role="output")), own)
+    (fold,) = _folds(kernel)
+    assert all(r.unrolled == unrolled for r in fold.ranges)
 
 
 def test_schedule_sums_in_blocks() -> None:
