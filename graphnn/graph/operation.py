@@ -39,6 +39,8 @@ from .surroundings import current_scope, unique_name
 
 __all__ = ["Operation", "bound_text", "op", "resolve_cached"]
 
+_Shapes = tuple[tuple[str, tuple[Expr, ...]], ...]
+
 
 @dataclass(frozen=True, eq=False)
 class Operation:
@@ -104,13 +106,10 @@ class Operation:
         """
         name = name or unique_name(self.name)
         try:
-            shapes = {k: node.dims for k, node in operands.items()}
-            formula = self.formula
-            if is_generic(formula) and not _derivable(formula, shapes):
-                formula = expand(formula, shapes)
-            resolved = resolve_cached(formula, tuple(shapes.items()))
-            given = {k: node.dtype for k, node in operands.items()}
-            found = dtypes_of(resolved, given, self.dtype, dtypes or {})
+            shapes = tuple((k, node.dims) for k, node in operands.items())
+            given = tuple((k, node.dtype) for k, node in operands.items())
+            wanted = tuple((dtypes or {}).items())
+            formula, resolved, found = _settled(self.formula, shapes, given, self.dtype, wanted)
         except (ShapeError, DtypeError, NotationError) as error:
             types = ", ".join(f"{k} = {node.name}: {node.type}" for k, node in operands.items())
             types = types or "none"
@@ -118,7 +117,14 @@ class Operation:
             raise kind(f"{name}: {error}\n  operands: {types}") from None
         place = current_scope() if scope is None else scope
         return Application(
-            self, operands, formula, resolved, found, name, place, differentiates=differentiates
+            self,
+            operands,
+            formula,
+            resolved,
+            dict(found),
+            name,
+            place,
+            differentiates=differentiates,
         )
 
     def __str__(self) -> str:
@@ -167,8 +173,25 @@ def _parse(
     return parse(text, dict(attributes), outputs)
 
 
+@lru_cache(maxsize=4096)
+def _settled(
+    formula: Formula,
+    shapes: _Shapes,
+    given: tuple[tuple[str, str], ...],
+    dtype: str | None,
+    exceptions: tuple[tuple[str, str], ...],
+) -> tuple[Formula, Resolved, dict[str, str]]:
+    """The formula for operands of these shapes and dtypes, its sizes, the dtype of each tensor: once for all nodes
+    that are alike.
+    """
+    if is_generic(formula) and not _derivable(formula, dict(shapes)):
+        formula = expand(formula, dict(shapes))
+    resolved = resolve_cached(formula, shapes)
+    return formula, resolved, dtypes_of(resolved, dict(given), dtype, dict(exceptions))
+
+
 @lru_cache(maxsize=16384)
-def resolve_cached(formula: Formula, shapes: tuple[tuple[str, tuple[Expr, ...]], ...]) -> Resolved:
+def resolve_cached(formula: Formula, shapes: _Shapes) -> Resolved:
     """`resolve`, remembered: the same formula on the same shapes is worked out once."""
     return resolve(formula, dict(shapes))
 

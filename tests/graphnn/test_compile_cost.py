@@ -7,6 +7,7 @@ from compiler.options import Options
 from compiler.scheduling.schedule import schedule
 from graphnn.functions import mean
 from graphnn.gradients import compute_gradients
+from graphnn.graph import operation
 from graphnn.graph.lower import lower
 from graphnn.graph.node import Input
 from graphnn.layers import Dense
@@ -53,3 +54,14 @@ def test_equal_layers_are_scheduled_once(monkeypatch):
 def test_equal_layers_share_their_code():
     """Twenty-four equal layers have at most twice the LLVM code of two."""
     assert sizes_of_stages(*[24] * 24)[-1] <= 2 * sizes_of_stages(24, 24)[-1]
+
+
+def test_equal_layers_are_worked_out_once():
+    """Twenty-four equal layers, with their gradients, take as many formulas to be worked out as four."""
+
+    def counted(layers):
+        operation._settled.cache_clear()
+        sizes_of_stages(*[24] * layers)
+        return operation._settled.cache_info().misses
+
+    assert 0 < counted(24) <= counted(4)
