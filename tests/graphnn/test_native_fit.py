@@ -50,6 +50,25 @@ def test_many_batches_at_once_are_the_same_as_one_by_one(shuffle: bool, size: in
     assert found[0] == found[1]
 
 
+def test_predict_looks_at_arrays_of_a_known_shape_too() -> None:
+    """What fitted before is not asked again, but another dtype is converted or refused, and sizes are checked."""
+    made = model()
+    first = made.predict(X[:20])
+    for same in (
+        X[:20].astype("float64"),
+        X[:20].tolist(),
+        {"x": X[:20]},
+        np.asfortranarray(X[:20]),
+    ):
+        np.testing.assert_array_equal(made.predict(same), first)
+    with pytest.raises(gn.DtypeError):
+        made.predict(X[:20].astype("complex64"))
+    with pytest.raises(gn.DtypeError):
+        made.predict(X[:20].astype("U"))
+    with pytest.raises(gn.GraphnnError):
+        made.predict(X[:20], batch_size=0)
+
+
 def test_predictions_of_many_batches_are_those_of_each() -> None:
     """Joined in order, from an array that does not lie in one piece, too."""
     made = model()
