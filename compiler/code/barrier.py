@@ -8,9 +8,9 @@ Who waits looks at a number that will change: first in a tight loop, since mostl
 to whoever else wants the processor; at last asleep in the kernel, where there is a call for that, which the one who
 changes the number must then make too. Numbers lie on cache lines of their own:
 
-    team + 0     address of `barrier`, then nanoseconds of the tight loop
-    team + 64    how often all have met; 128: how many have come; 192: sleepers
-    team + 256 + 64*thread    the thread's mailbox: how many jobs it was given, sleepers, the job (null: go)
+    team + 0     address of `barrier`, nanoseconds of the tight loop, address of `take` (see `pieces`)
+    team + 64    how often all have met; 72: the same in 64 bits; 128: how many have come; 192: sleepers
+    team + 256 + 64*thread    the thread's mailbox: how many jobs it was given, sleepers, the job (null: go), pieces
     job          address of function(context, team, thread, threads), context, threads, nanoseconds of the tight loop
 
 Only the mailboxes of the threads that take part are written, and a thread has read its job before `run` returns.
@@ -19,6 +19,7 @@ Only the mailboxes of the threads that take part are written, and a thread has r
 from __future__ import annotations
 
 from ..target import Target
+from .pieces import PIECES
 
 __all__ = ["PATIENCE", "barrier_text", "clock"]
 
@@ -67,7 +68,7 @@ def _sleep(target: Target) -> tuple[str, str, str]:
 
 
 def barrier_text(target: Target) -> str:
-    """The functions `barrier`, `run` and `work`."""
+    """The functions `barrier`, `run` and `work`, and `take`."""
     pause_declaration, pause = _pause(target)
     sleep_declaration, sleep, wake = _sleep(target)
     return f"""
@@ -75,6 +76,7 @@ def barrier_text(target: Target) -> str:
 {sleep_declaration}
 declare i32 @sched_yield()
 {clock(target)}
+{PIECES}
 
 define internal void @await(ptr %word, i32 %seen, ptr %sleepers, i64 %tight) nounwind noinline {{
 entry:
@@ -139,6 +141,7 @@ done:
 define void @barrier(ptr %team, i64 %threads) nounwind {{
   %tight.at = getelementptr i8, ptr %team, i64 8
   %met = getelementptr i8, ptr %team, i64 64
+  %often.at = getelementptr i8, ptr %team, i64 72
   %come = getelementptr i8, ptr %team, i64 128
   %sleepers = getelementptr i8, ptr %team, i64 192
   %tight = load i64, ptr %tight.at, align 8
@@ -150,6 +153,9 @@ define void @barrier(ptr %team, i64 %threads) nounwind {{
   br i1 %last, label %open, label %wait
 open:
   store atomic i32 0, ptr %come monotonic, align 4
+  %often = load i64, ptr %often.at, align 8
+  %oftener = add i64 %often, 1
+  store i64 %oftener, ptr %often.at, align 8
   call void @change(ptr %met, ptr %sleepers)
   ret void
 wait:

@@ -11,17 +11,19 @@ Kernels are functions of their own, called and never inlined: a call costs a nan
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from ..language.steps import Recurrence, Strands, Window
 from ..scheduling.alike import anonymous
-from ..scheduling.distribute import Alone, Timed, Wait, is_for_team
+from ..scheduling.distribute import Alone, Timed, Wait, is_for_team, pieces
 from ..scheduling.loops import Kernel
 from ..scheduling.plan import OWN, Plan
 from ..target import Target
 from .assembler import Assembler, module
 from .barrier import clock
 from .kernels import kernel_function, shared_turns
+from .pieces import MOST_WORKS
 
 __all__ = ["SYMBOL", "emit"]
 
@@ -39,6 +41,21 @@ done:
   ret void
 }
 """
+_TAKE = """
+define internal i64 @take(i64 %before, ptr %team, i64 %thread, i64 %threads, i64 %work, i64 %pieces) nounwind {
+  %alone = icmp eq i64 %threads, 1
+  br i1 %alone, label %all, label %some
+all:
+  %later = icmp sge i64 %before, 0
+  %whole = sext i1 %later to i64
+  ret i64 %whole
+some:
+  %take.at = getelementptr i8, ptr %team, i64 16
+  %take = load ptr, ptr %take.at, align 8
+  %piece = call i64 %take(ptr %team, i64 %thread, i64 %threads, i64 %work, i64 %pieces)
+  ret i64 %piece
+}
+"""
 _MODULE = 100_000  # characters of a module; by size, not by threads, so that the objects do not depend on those
 
 
@@ -52,7 +69,7 @@ def emit(
     writer.step.line("ret void")
     step = writer.step.function(f"void @{SYMBOL}({_PARAMETERS})")
     if writer.team:
-        step += _WAIT
+        step += _WAIT + _TAKE
     if writer.is_timed:
         step += clock(target)
     modules: list[list[int]] = [[]]
@@ -74,12 +91,13 @@ class _Writer:
         self.plan, self.dtypes, self.target = plan, dtypes, target
         self.step = Assembler(target)
         self.team = self.is_timed = False
+        self.works = 0  # that threads share since they met last
         self.assemblers: list[Assembler] = []
         self.functions: list[str] = []
         self.names: dict[str, str] = {}  # the text of a kernel -> the function that has it
         self.known: dict[
-            object, str
-        ] = {}  # a kernel without names, the types of its tensors -> the same
+            object, tuple[str, int]
+        ] = {}  # a kernel without names, the types of its tensors -> the same, and its pieces
         self.addresses: dict[tuple[int, int], str] = {}
         for place in dict.fromkeys(plan.places.values()):
             self.addresses[place] = self.address(*place)
@@ -110,23 +128,61 @@ class _Writer:
                 case Alone(inner):
                     self.alone(lambda inner=inner: self.steps(inner, places))  # type: ignore[misc]
                 case Wait():
-                    self.step.line("call void @wait(ptr %team, i64 %threads)")
+                    self.wait()
                 case Timed(number, inner):
                     self.timed(number, inner, places)
 
     def call(self, kernel: Kernel, places: Mapping[str, str]) -> None:
         arguments = [f"ptr {self.addresses[self.plan.places[t]]}" for t in kernel.tensors]
         arguments += [f"i64 {places[index]}" for index, _ in kernel.outer]
-        arguments += ["i64 %thread", "i64 %threads"] if kernel.shares else []
-        self.step.line(f"call void @{self.function(kernel)}({', '.join(arguments)})")
+        name, pieces = self.function(kernel)
 
-    def function(self, kernel: Kernel) -> str:
-        """The name of the function for a kernel, written now if none was for one that is alike."""
+        def once(*piece: str) -> None:
+            own = ", ".join([*arguments, *(f"i64 {number}" for number in piece)])
+            self.step.line(f"call void @{name}({own})")
+
+        if kernel.shares:
+            self.in_pieces(pieces, once)
+        else:
+            once()
+
+    def wait(self) -> None:
+        self.step.line("call void @wait(ptr %team, i64 %threads)")
+        self.works = 0
+
+    def in_pieces(self, pieces: int, write: Callable[[str, str], None]) -> None:
+        """What is written does one piece of all; for each piece that this thread takes.
+
+        Threads have equally many of their own; one thread alone takes all at once.
+        """
+        a = self.step
+        if self.works == MOST_WORKS:
+            self.wait()
+        alone = a.op("icmp eq i64 %threads, 1")
+        each = a.intrinsic("umax", "i64", a.op(f"udiv i64 {pieces}, %threads"), "1")
+        count = a.op(f"select i1 {alone}, i64 1, i64 {a.op(f'mul i64 {each}, %threads')}")
+        before, head = a.here, a.label("take")
+        some, after = a.label("piece"), a.label("taken")
+        a.jump(head)
+        a.block(head)
+        last = a.phi("i64", ("-1", before))
+        where = f"ptr %team, i64 %thread, i64 %threads, i64 {self.works}, i64 {count}"
+        piece = a.op(f"call i64 @take(i64 {last}, {where})")
+        a.branch(a.op(f"icmp slt i64 {piece}, 0"), after, some)
+        a.block(some)
+        write(piece, count)
+        a.arrive(last, piece, a.here)
+        a.jump(head)
+        a.block(after)
+        self.works += 1
+
+    def function(self, kernel: Kernel) -> tuple[str, int]:
+        """The name of the function for a kernel, written now if none was for one that is alike; and its pieces."""
         nameless, names = anonymous(kernel)
         dtypes = {new: self.dtypes[old] for old, new in names.items() if old in self.dtypes}
         key = nameless, tuple(dtypes.items())
         if key not in self.known:
-            self.known[key] = self.written(nameless, dtypes)
+            self.known[key] = self.written(nameless, dtypes), pieces(kernel)
         return self.known[key]
 
     def written(self, kernel: Kernel, dtypes: Mapping[str, str]) -> str:
@@ -163,14 +219,23 @@ class _Writer:
         moved = a.op(f"sub i64 {places[part.index.name]}, {part.start}")
         a.branch(a.op(f"icmp ult i64 {moved}, {part.stop - part.start}"), inside, after)
         a.block(inside)
+        works = self.works
         self.steps(part.steps, places)
+        self.works = max(works, self.works)
         a.jump(after)
         a.block(after)
 
     def strands(self, part: Strands, places: Mapping[str, str]) -> None:
-        """All strands, or of those that the threads share, the ones of this thread."""
+        """All strands, or of those that the threads share, the ones that this thread takes."""
+        if part.shared:
+            own = partial(shared_turns, self.step, part.count)
+            self.in_pieces(pieces(part), lambda *piece: self.some(part, own(*piece), places))
+        else:
+            self.some(part, ("0", str(part.count)), places)
+
+    def some(self, part: Strands, own: tuple[str, str], places: Mapping[str, str]) -> None:
+        """The strands from one on, up to another."""
         a = self.step
-        own = shared_turns(a, part.count) if part.shared else ("0", str(part.count))
         for strand in part.steps:
             first = a.intrinsic("smax", "i64", own[0], str(strand.start))
             last = a.intrinsic("smin", "i64", own[1], str(strand.stop))

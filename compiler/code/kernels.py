@@ -62,21 +62,21 @@ def kernel_function(
     for panel in kernel.panels:
         writer.values.pointers[panel.name] = writer.a.stack(panel.type, panel.length)
     if kernel.shares:
-        writer.lanes.own = shared_turns(writer.a, kernel.shares)
+        writer.lanes.own = shared_turns(writer.a, kernel.shares, "%piece", "%pieces")
     writer.run(kernel.body)
     writer.a.line("ret void")
     parameters = [f"ptr {writer.values.pointers[tensor]}" for tensor in kernel.tensors]
     parameters += [f"i64 %t{k}" for k in range(len(kernel.outer))]
-    parameters += ["i64 %thread", "i64 %threads"] if kernel.shares else []
+    parameters += ["i64 %piece", "i64 %pieces"] if kernel.shares else []
     signature = f"hidden void @{name}({', '.join(parameters)})"
     return writer.a.function(signature, "nounwind noinline"), writer.a
 
 
-def shared_turns(a: Assembler, shares: int) -> tuple[str, str]:
-    """Which of the shared turns are this thread's: as many as any other's, or one more."""
-    places = ("%thread", a.op("add i64 %thread, 1"))
+def shared_turns(a: Assembler, shares: int, piece: str, pieces: str) -> tuple[str, str]:
+    """Which of the shared turns are those of a piece: as many as any other's, or one more."""
+    places = (piece, a.op(f"add i64 {piece}, 1"))
     first, last = (
-        a.op(f"udiv i64 {a.op(f'mul i64 {place}, {shares}')}, %threads") for place in places
+        a.op(f"udiv i64 {a.op(f'mul i64 {place}, {shares}')}, {pieces}") for place in places
     )
     return first, last
 

@@ -27,6 +27,7 @@ _FUNCTIONS = {
     "drive": (_POINTER, _POINTER, _NUMBER, _NUMBER),
     "alone": (_POINTER,),
     "control": (),
+    "take": (_POINTER, *4 * (_NUMBER,)),
 }
 
 

@@ -55,8 +55,8 @@ class _Team:
 
     def __post_init__(self) -> None:
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self.memory))
-        barrier = ctypes.c_void_p.from_address(self.address)
-        barrier.value = address("barrier")
+        for offset, symbol in ((0, "barrier"), (16, "take")):
+            ctypes.c_void_p.from_address(self.address + offset).value = address(symbol)
 
     def grow(self, threads: int) -> None:
         """Start what is missing of so many threads, the caller among them."""

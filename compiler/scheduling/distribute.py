@@ -2,7 +2,7 @@
 
 Before:   for n in range(0, 4096, 13 rows overlapping): ...
           for o in range(0, 10, 10 lanes): ...
-After:    for n in range(0, 4096, 13 rows overlapping) shared: ...     each thread takes some turns of n
+After:    for n in range(0, 4096, 13 rows overlapping) shared: ...     the threads take pieces of it, some turns each
           wait
           alone: for o in range(0, 10, 10 lanes): ...                  the first thread; too short to be shared
 
@@ -11,9 +11,10 @@ Step := Kernel (by all threads) | Alone((Step, ...)) | Wait() | Recurrence | Win
 
 All threads run the same program. The turns of a kernel are the tiles that were chosen from its shape alone, each tile
 is computed by one thread, and how many threads there are changes no tile: so the results are the same to the last bit
-for any number of them. A loop is shared only where no two of its turns add into the same place. The threads wait where
-one of them reads, or overwrites, what another has touched since they waited last; memory is compared, not names, for
-tensors take each other's places.
+for any number of them. Neighbouring turns are a piece, and who is done with his own pieces takes one of another
+thread's, which is slower, or away. A loop is shared only where no two of its turns add into the same place. The threads
+wait where one of them reads, or overwrites, what another has touched since they waited last; memory is compared, not
+names, for tensors take each other's places.
 
 Declines to share a kernel of few cycles, for it is over before another thread has noticed; and anything in a program
 of few cycles, for which no thread is worth waking.
@@ -31,9 +32,20 @@ from .cost import cycles
 from .loops import Kernel, Loop, Range, Statement, Store, statements
 from .plan import OWN, Plan
 
-__all__ = ["Alone", "Timed", "Wait", "distribute", "distributed_lines", "is_for_team", "share"]
+__all__ = [
+    "Alone",
+    "Timed",
+    "Wait",
+    "distribute",
+    "distributed_lines",
+    "is_for_team",
+    "pieces",
+    "share",
+]
 
 WORTH = 6_000.0  # cycles, about two microseconds
+PIECE = 20_000.0  # cycles, about: to take a piece from another thread costs some hundreds
+MOST_PIECES = 32  # of one kernel
 WORTH_WAKING = 200_000.0  # cycles of all that is shared, about sixty microseconds
 _LEAST_GAIN = 1.2  # by how much better balanced an inner loop must be to be preferred
 
@@ -114,6 +126,13 @@ def _kernels(parts: Sequence[Any]) -> Iterator[Kernel]:
             yield part
         elif not isinstance(part, Wait):
             yield from _kernels(part.steps)
+
+
+def pieces(part: Kernel | Strands) -> int:
+    """Into how many pieces its turns go, one after the other to whoever is free; see `pieces` beside `emit`."""
+    if isinstance(part, Strands):
+        return min(part.count, MOST_PIECES)
+    return int(min(part.shares, MOST_PIECES, 1 + cycles(part) / PIECE))
 
 
 def distributed_lines(parts: Sequence[Any]) -> Iterator[str]:
