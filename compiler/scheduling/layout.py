@@ -5,25 +5,28 @@ After:    h[n, t, u] lies as t, n, u        a turn reads and writes one piece
 
 The index of a recurrence comes first, so that each turn finds what it needs side by side. What only the turn that
 writes it reads lies in one place for all turns, and never leaves the cache. Rows of a multiple of 1 KB are a cache line
-longer: a cache would have to keep the same columns of all rows in the same few places. What a formula says does not
-change, only addresses do. Declines for tensors that the caller sees, whose order is his.
+longer: a cache would have to keep the same columns of all rows in the same few places. So, by more, are the operands
+and results of many products of the same shape within a block, whose places are used together. What a formula says does
+not change, only addresses do. Declines for tensors that the caller sees, whose order is his.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from ..language.expression import Element, walk
+from ..language.expression import Element, Reduce, walk
 from ..language.steps import Recurrence
 from ..language.system import Equation, System, reads
 
-__all__ = ["Layout", "layout"]
+__all__ = ["Layout", "apart", "layout"]
 
 CROWDED = 256  # elements: rows whose lengths are multiples of it meet in few places of a cache
 LINE = 16  # elements
+APART = 80  # elements: some lines more, for there what is used together are runs of lines
+PRODUCT = 3  # elements that a product touches: two operands and the result
 LARGE = 16_384  # elements that do not fit into the nearest cache
 
 Axes = tuple[int, ...]
@@ -33,12 +36,25 @@ Axes = tuple[int, ...]
 class Layout:
     """The axes, the one outermost in memory first; ``padding`` elements lie between two rows of the innermost.
 
-    All places along the axes ``again`` are one.
+    All places along the axes ``again`` are one; those along the axes ``apart`` belong to products of their own.
     """
 
     axes: Axes
     padding: int = 0
     again: Axes = ()
+    apart: Axes = ()
+
+    def strides(self, shape: Sequence[int]) -> tuple[tuple[int, ...], int]:
+        """How far apart neighbours along each axis lie, and how long all is, in elements."""
+        strides, step = [0] * len(self.axes), 1
+        for axis in reversed(self.axes):
+            if axis in self.again:
+                continue
+            if axis in self.apart and step % CROWDED == 0:
+                step += APART
+            strides[axis] = step
+            step = step * shape[axis] + (self.padding if step == 1 else 0)
+        return tuple(strides), step
 
 
 def layout(steps: Sequence[Any], system: System) -> dict[str, Layout]:
@@ -52,6 +68,21 @@ def layout(steps: Sequence[Any], system: System) -> dict[str, Layout]:
         crowded = rows and t.shape[axes[t.name][-1]] % CROWDED == 0
         found[t.name] = Layout(axes[t.name], LINE if crowded else 0, again.get(t.name, ()))
     return found
+
+
+def apart(equations: Iterable[Equation], tensor: str) -> Axes:
+    """The axes of a tensor along which each place belongs to a product of its own: all that it is of, and it, move."""
+    found: dict[int, None] = {}
+    for equation in equations:
+        touched = (Element(equation.target, equation.subscripts), *reads(equation))
+        sums = any(isinstance(part, Reduce) for part in walk(equation.value))
+        if not sums or len(touched) < PRODUCT:
+            continue
+        for index in equation.extents:
+            if all(index in element.subscripts for element in touched):
+                own = (e.subscripts for e in touched if e.tensor == tensor)
+                found |= dict.fromkeys(subscripts.index(index) for subscripts in own)
+    return tuple(found)
 
 
 def _carried_first(steps: Sequence[Any], system: System, free: set[str]) -> dict[str, Axes]:

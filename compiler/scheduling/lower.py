@@ -88,21 +88,12 @@ class Storage:
     @property
     def strides(self) -> tuple[int, ...]:
         """In elements."""
-        return self._lengths()[0]
+        return self.layout.strides(self.shape)[0]
 
     @property
     def size(self) -> int:
         """Elements from the first to the last, what lies between rows included."""
-        return self._lengths()[1]
-
-    def _lengths(self) -> tuple[tuple[int, ...], int]:
-        shape, strides, step = self.shape, [0] * len(self.layout.axes), 1
-        for axis in reversed(self.layout.axes):
-            if axis in self.layout.again:
-                continue
-            strides[axis] = step
-            step = step * shape[axis] + (self.layout.padding if step == 1 else 0)
-        return tuple(strides), step
+        return self.layout.strides(self.shape)[1]
 
     @property
     def origin(self) -> int:

@@ -41,7 +41,7 @@ from ..language.notes import Note, note
 from ..language.steps import Together
 from ..language.system import Equation, System, reads
 from .fuse import Fusion, fusions
-from .layout import Layout
+from .layout import Layout, apart
 from .loops import Kernel, Loop, Panel, Range
 from .lower import COMPUTED_AS, Storage
 
@@ -359,7 +359,9 @@ def of_one_block(parts: Sequence[Any], lies: Mapping[str, Layout]) -> dict[str, 
     for part in parts:
         if isinstance(part, Together):
             for name, axes in part.axes.items():
-                found[name] = replace(found[name], again=(*found[name].again, *axes))
+                own = [e for fusion in fusions([part]) for e in fusion.equations]
+                again = (*found[name].again, *axes)
+                found[name] = replace(found[name], again=again, apart=apart(own, name))
             found = of_one_block(part.steps, found)
     return found
 

@@ -7,7 +7,7 @@ import pytest
 from compiler.language.expression import Call, Index
 from compiler.language.system import System
 from compiler.rewriting.order import order
-from compiler.scheduling.layout import Layout, layout
+from compiler.scheduling.layout import Layout, apart, layout
 
 from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
 
@@ -89,3 +89,21 @@ def test_layout_keeps_one_turn_of_what_no_other_reads() -> None:
     assert_compiled_is_interpreted(system)
     again = {name: lies.again for name, lies in layout(order(system), system).items()}
     assert again == {"x": (), "U": (), "z": (1,), "h": (), "y": ()}
+
+
+def test_layout_keeps_products_apart() -> None:
+    """Operands of many products of one shape lie out of step, their rows as they were."""
+    product = element("A", "p", "i", "k") * element("B", "p", "k", "j")
+    own = equation(element("C", "p", "i", "j"), reduction("sum", product, k=16), p=36, i=32, j=16)
+    assert [apart([own], name) for name in "ABC"] == [(0,), (0,), (0,)]
+    (stride, *inner), size = Layout((0, 1, 2), apart=(0,)).strides((36, 32, 16))
+    assert inner == [16, 1]
+    assert stride % 256
+    assert size == 36 * stride
+
+
+def test_layout_keeps_rows_of_one_product_together() -> None:
+    """What all rows read is no product of each row's own."""
+    product = element("A", "n", "i", "k") * element("B", "k", "j")
+    own = equation(element("C", "n", "i", "j"), reduction("sum", product, k=16), n=4, i=32, j=16)
+    assert [apart([own], name) for name in "ABC"] == [(), (), ()]
