@@ -22,7 +22,8 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from .expression import Call, Element, Expr, Reduce, children, rebuild
+from .expression import Element, Expr, rebuild
+from .flat import flat
 from .match import Definitions
 from .system import Equation
 
@@ -46,12 +47,13 @@ class _Node:
 class Once:
     """A rewriting of the values of equations, done once for those that are alike.
 
-    ``rewrite`` gives the new value, and what there is to say of it; ``facts`` all that it may ask of a tensor.
+    ``rewrite`` gives the new value, and what there is to say of it; ``facts`` all that it may ask of a tensor. Without
+    ``definitions`` it asks for none.
     """
 
     def __init__(
         self,
-        definitions: Definitions,
+        definitions: Definitions | None,
         facts: Callable[[str], Hashable],
         rewrite: Callable[[Equation], tuple[Expr, tuple[str, ...]]],
     ) -> None:
@@ -75,11 +77,12 @@ class Once:
 
     def learn(self, equation: Equation, first: Form) -> tuple[Expr, tuple[str, ...]]:
         """Rewrite an equation that is like none before, and keep what it asked for."""
-        self.definitions.asked.clear()
+        if self.definitions:
+            self.definitions.asked.clear()
         result, said = self.rewrite(equation)
         numbers: dict[str, int] = {}
         node = self.root.branches.setdefault(_answer(first, numbers), _Node())
-        for name in list(self.definitions.asked):
+        for name in list(self.definitions.asked) if self.definitions else ():
             asked = numbers[name]
             assert not node.names, "it asks by names"
             assert node.asked in (None, asked), "it asks by names"
@@ -94,12 +97,13 @@ class Once:
     def definition(self, name: str) -> Form:
         """What defines a tensor, without names."""
         if name not in self.forms:
+            assert self.definitions is not None
             equation = self.definitions.equations.get(name)
             self.forms[name] = (None, ()) if equation is None else self.form(equation)
         return self.forms[name]
 
     def form(self, equation: Equation) -> Form:
-        """The equation with numbers in the place of names, as a flat list that can be read in one way only."""
+        """The equation with numbers in the place of names, and what is known of these."""
         shape, names = _shape(equation)
         return (shape, tuple(map(self.facts, names))), names
 
@@ -107,30 +111,14 @@ class Once:
 @lru_cache(1 << 12)  # each rewriting asks again
 def _shape(equation: Equation) -> Form:
     numbers = {equation.target: 0}
-    tokens: list[Hashable] = [len(equation.subscripts), equation.indices, equation.accumulate]
 
-    def visit(e: Expr) -> None:
-        match e:
-            case Element(tensor, subscripts):
-                tokens.append(numbers.setdefault(tensor, len(numbers)))
-                tokens.append(len(subscripts))
-            case Call(function, arguments):
-                tokens.append(function)
-                tokens.append(len(arguments))
-            case Reduce(kind, _, binders):
-                tokens.append(kind)
-                tokens.append(binders)
-                visit(e.body)
-                return
-            case _:
-                tokens.append(e)
-                return
-        for child in children(e):
-            visit(child)
+    def number(name: str) -> int:
+        return numbers.setdefault(name, len(numbers))
 
-    for e in (*equation.subscripts, equation.value):
-        visit(e)
-    return tuple(tokens), tuple(numbers)
+    parts = [flat(e, number) for e in (*equation.subscripts, equation.value)]
+    tokens = [token for part in parts for token in part]
+    shape = (len(equation.subscripts), equation.indices, equation.accumulate, *tokens)
+    return shape, tuple(numbers)
 
 
 def _answer(form: Form, numbers: dict[str, int]) -> _Answer:

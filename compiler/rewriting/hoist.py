@@ -37,16 +37,16 @@ from ..language.expression import (
     Index,
     Number,
     Reduce,
-    canonical,
     children,
     elements,
     free_indices,
     rebuild,
-    substitute,
     walk,
 )
+from ..language.flat import flat
 from ..language.match import Definitions, Sizes, covers, inner_sizes, rename_apart
 from ..language.notes import Note, note
+from ..language.once import Once
 from ..language.simplify import kind_of, simplify
 from ..language.system import Equation, System, Tensor, reads
 
@@ -78,12 +78,15 @@ def hoist(system: System, notes: list[Note] | None = None) -> System:
 def simplified(system: System) -> System:
     """Every value and subscript simplified."""
     tensors = system.by_name
-    equations = []
-    for equation in system.equations:
+
+    def rewrite(equation: Equation) -> tuple[Expr, tuple[str, ...]]:
         sizes = equation.sizes
-        value = simplify(rename_apart(equation.value, sizes), sizes, tensors)
-        subscripts = tuple(simplify(s, sizes, tensors) for s in equation.subscripts)
-        equations.append(replace(equation, value=value, subscripts=subscripts))
+        return simplify(rename_apart(equation.value, sizes), sizes, tensors), ()
+
+    once, equations = Once(None, lambda name: tensors[name].dtype, rewrite), []
+    for equation in system.equations:
+        subscripts = tuple(simplify(s, equation.sizes, tensors) for s in equation.subscripts)
+        equations.append(replace(equation, value=once(equation)[0], subscripts=subscripts))
     return replace(system, equations=tuple(equations))
 
 
@@ -185,8 +188,8 @@ def _operands_first(system: System) -> list[str]:
 def _key(value: Expr, places: Iterable[Expr], sizes: Sizes, dtype: str) -> Key:
     """Equal for expressions that are equal up to the names of their indices."""
     indices = [cast(Index, p) for p in places]
-    names: dict[Expr, Expr] = {index: Index(f"#{k}") for k, index in enumerate(indices)}
-    return canonical(substitute(value, names)), tuple(sizes[i] for i in indices), dtype
+    shape = tuple(flat(value, indices={index: k for k, index in enumerate(indices)}))
+    return shape, tuple(sizes[i] for i in indices), dtype
 
 
 # --- hoist ----------------------------------------------------------------------------------------

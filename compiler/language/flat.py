@@ -1,0 +1,52 @@
+"""Expressions as flat lists, which can be read in one way only: equal where the expressions are equal up to names.
+
+    sum[i:5](x[n, i]*2)      becomes      "sum", (i:5), "*", 2, "[", "x", 2, n, i, 2
+
+They are to be compared and looked up, and quicker to make than other expressions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+
+from .expression import Call, Element, Expr, Index, Reduce
+
+__all__ = ["flat"]
+
+
+def flat(
+    e: Expr,
+    tensor: Callable[[str], Hashable] = str,
+    indices: Mapping[Index, Hashable] | None = None,
+) -> list[Hashable]:
+    """``tensor`` gives what stands for a tensor, ``indices`` what stands for an index.
+
+    Where ``indices`` are given, bound ones are named by where they are bound.
+    """
+    found: list[Hashable] = []
+
+    def visit(e: Expr, indices: Mapping[Index, Hashable] | None, depth: int) -> None:
+        match e:
+            case Element(name, subscripts):
+                found.extend(("[", tensor(name), len(subscripts)))
+                for part in subscripts:
+                    visit(part, indices, depth)
+            case Call(function, arguments):
+                found.extend((function, len(arguments)))
+                for part in arguments:
+                    visit(part, indices, depth)
+            case Reduce(kind, body, binders):
+                found.append(kind)
+                if indices is None:
+                    found.append(binders)
+                else:
+                    found.append(tuple([b.size for b in binders]))
+                    indices = {**indices, **{b.index: (depth, k) for k, b in enumerate(binders)}}
+                visit(body, indices, depth + 1)
+            case Index() if indices is not None:
+                found.append(indices.get(e, e))
+            case _:
+                found.append(e)
+
+    visit(e, indices, 0)
+    return found
