@@ -203,7 +203,9 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     # Text, not an object model: it is three times faster to write, and it is what one reads when one asks.
     modules = emit(divided, placed, {t.name: t.dtype for t in padded.tensors}, target)
     texts["emit"] = lambda: "\n".join(modules)
-    texts["assembly"] = lambda: "\n".join(jit.assembly(module, target) for module in modules)
+    texts["assembly"] = lambda: "\n".join(
+        jit.assembly(module, target, module == modules[-1]) for module in modules
+    )
 
     program = Program(
         slots=placed.slots,
@@ -239,7 +241,8 @@ def _objects(modules: Sequence[str], settings: Settings) -> tuple[bytes, ...]:
     keys = [module_key(text, settings.target, versions) for text in modules]
     found = {key: data for key in keys if cache and (data := cache.get(key)) is not None}
     missing = {key: text for key, text in zip(keys, modules, strict=True) if key not in found}
-    made = jit.compile_modules(list(missing.values()), settings.target, settings.threads)
+    texts, calls = list(missing.values()), modules[-1:]  # the step only calls the kernels
+    made = jit.compile_modules(texts, settings.target, settings.threads, calls)
     for key, data in zip(missing, made, strict=True):
         found[key] = data
         if cache:

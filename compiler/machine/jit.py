@@ -15,7 +15,7 @@ from __future__ import annotations
 import ctypes
 import itertools
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -36,6 +36,7 @@ __all__ = [
 ]
 
 OPTIMIZATION = 2
+PLAIN = 0  # of functions that only call others: all else takes LLVM longer than the kernels do, and gains nothing
 _names = itertools.count()
 _linking = Lock()
 
@@ -46,7 +47,7 @@ def versions() -> str:
     import llvmlite
 
     llvm = ".".join(map(str, _binding().llvm_version_info))
-    return f"llvmlite {llvmlite.__version__}, LLVM {llvm}, optimization {OPTIMIZATION}"
+    return f"llvmlite {llvmlite.__version__}, LLVM {llvm}, optimization {OPTIMIZATION} {PLAIN}"
 
 
 @cache
@@ -59,7 +60,7 @@ def _binding() -> Any:
     return binding
 
 
-def _machine(target: Target) -> Any:
+def _machine(target: Target, optimization: int = OPTIMIZATION) -> Any:
     binding = _binding()
     if target.triple.split("-")[0] != binding.get_process_triple().split("-")[0]:
         binding.initialize_all_targets()
@@ -67,7 +68,7 @@ def _machine(target: Target) -> Any:
     return binding.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu,
         features=target.features,
-        opt=OPTIMIZATION,
+        opt=optimization,
         reloc="pic",
         codemodel="small",
     )
@@ -93,26 +94,35 @@ def _parsed(text: str, target: Target, machine: Any) -> Any:
     return module
 
 
-def assembly(text: str, target: Target) -> str:
+def assembly(text: str, target: Target, is_plain: bool = False) -> str:
     """Machine assembly of a module, for any target."""
-    machine = _machine(target)
+    machine = _machines(target)[is_plain]
     return str(machine.emit_assembly(_parsed(text, target, machine)))
 
 
-def compile_modules(texts: Sequence[str], target: Target, threads: int = 1) -> tuple[bytes, ...]:
-    """One object file per module."""
+def compile_modules(
+    texts: Sequence[str], target: Target, threads: int = 1, plain: Collection[str] = ()
+) -> tuple[bytes, ...]:
+    """One object file per module; those in ``plain`` do nothing but call others."""
     count = min(threads, len(texts))
     if count > 1 and (library := _unlocked()) is not None:
-        machines = [_machine(target) for _ in range(count)]
+        machines = [_machines(target) for _ in range(count)]
         with ThreadPoolExecutor(count) as pool:
             parts = [
-                pool.submit(_compile_unlocked, library, texts[k::count], target, machine)
-                for k, machine in enumerate(machines)
+                pool.submit(_compile_unlocked, library, texts[k::count], target, own, plain)
+                for k, own in enumerate(machines)
             ]
             by_thread = [part.result() for part in parts]
         return tuple(by_thread[k % count][k // count] for k in range(len(texts)))
-    machine = _machine(target)
-    return tuple(machine.emit_object(_parsed(text, target, machine)) for text in texts)
+    own = _machines(target)
+    return tuple(
+        own[text in plain].emit_object(_parsed(text, target, own[text in plain])) for text in texts
+    )
+
+
+def _machines(target: Target) -> tuple[Any, Any]:
+    """One for kernels, one for what is plain."""
+    return _machine(target), _machine(target, PLAIN)
 
 
 # --- the same without llvmlite's lock ----------------------------------------------------------------
@@ -151,13 +161,18 @@ def _unlocked() -> dict[str, Callable[..., Any]] | None:
 
 
 def _compile_unlocked(
-    library: dict[str, Callable[..., Any]], texts: Sequence[str], target: Target, machine: Any
+    library: dict[str, Callable[..., Any]],
+    texts: Sequence[str],
+    target: Target,
+    machines: tuple[Any, Any],
+    plain: Collection[str],
 ) -> list[bytes]:
     """Objects of some modules, in a context of their own."""
     message = ctypes.c_void_p()
     context = library["ContextCreate"]()
 
     def emit(text: str) -> bytes:
+        machine = machines[text in plain]
         source = _addressed(text, target, machine).encode()
         module = library["ParseAssembly"](context, source, message)
         if not module:

@@ -34,6 +34,7 @@ from ..language.expression import (
     walk,
 )
 from ..language.integers import bounds, integer_difference, normalize, polynomial
+from ..language.match import covers
 from ..language.steps import Recurrence, Step, Window
 from ..language.system import Equation, System, Tensor, reads
 
@@ -121,6 +122,8 @@ def _zeros(system: System) -> Iterator[Equation]:
 
 def _covered(equation: Equation, tensor: Tensor) -> int | None:
     """How many elements an equation defines, no two at one place; None where that is not known."""
+    if covers(equation, tensor):  # nearly all do
+        return prod(tensor.shape)
     left = equation.extents
     total = 1
     for subscript, size in zip(equation.subscripts, tensor.shape, strict=True):

@@ -267,13 +267,13 @@ class _Lowering:
     def address(self, e: Element, with_borders: bool) -> tuple[Affine, Value | None]:
         """Where an element lies, and the condition under which it exists."""
         storage = self.storages[e.tensor]
-        address = Affine(storage.origin)
+        address, strides = Affine(storage.origin), storage.strides
         conditions: list[Value] = []
         for axis, subscript in enumerate(e.subscripts):
             size = storage.tensor.shape[axis]
             before, after = storage.borders[axis] if with_borders else (0, 0)
             place, (low, high) = self.place(subscript)
-            address += place.scaled(storage.strides[axis])
+            address += place.scaled(strides[axis])
             if low is None or low < -before or high is None or high >= size + after:
                 conditions.append(Apply("inside", (place, Literal(Fraction(size), "i64")), "i1"))
         if not conditions:

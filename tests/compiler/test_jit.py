@@ -58,6 +58,9 @@ def test_threads_do_not_change_the_bytes() -> None:
     alone = jit.compile_modules(texts, host())
     assert jit.compile_modules(texts, host(), threads=3) == alone
     assert jit.compile_modules(texts[::-1], host(), threads=2) == alone[::-1]
+    plain = jit.compile_modules(texts, host(), plain=texts[1:2])
+    assert jit.compile_modules(texts, host(), threads=3, plain=texts[1:2]) == plain
+    assert [k for k in range(len(texts)) if plain[k] != alone[k]] == [1]
 
 
 def test_without_an_own_handle_modules_are_compiled_in_turn(
