@@ -228,17 +228,20 @@ class _Writer:
     def strands(self, part: Strands, places: Mapping[str, str]) -> None:
         """All strands, or of those that the threads share, the ones that this thread takes."""
         if part.shared:
-            own = partial(shared_turns, self.step, part.count)
+            own = partial(shared_turns, self.step, part.turns)
             self.in_pieces(pieces(part), lambda *piece: self.some(part, own(*piece), places))
         else:
-            self.some(part, ("0", str(part.count)), places)
+            self.some(part, ("0", str(part.turns)), places)
 
     def some(self, part: Strands, own: tuple[str, str], places: Mapping[str, str]) -> None:
-        """The strands from one on, up to another."""
-        a = self.step
+        """The strands from one on, up to another; of what is nested, those inside are counted."""
+        a, (start, stop) = self.step, own
+        if part.nested:
+            start = a.op(f"sdiv i64 {start}, {part.inner}")
+            stop = a.op(f"sdiv i64 {a.op(f'add i64 {stop}, {part.inner - 1}')}, {part.inner}")
         for strand in part.steps:
-            first = a.intrinsic("smax", "i64", own[0], str(strand.start))
-            last = a.intrinsic("smin", "i64", own[1], str(strand.stop))
+            first = a.intrinsic("smax", "i64", start, str(strand.start))
+            last = a.intrinsic("smin", "i64", stop, str(strand.stop))
             before, head = a.here, a.label("strand")
             some, after = a.label("some"), a.label("after")
             a.jump(head)
@@ -246,7 +249,13 @@ class _Writer:
             index = a.phi("i64", (first, before))
             a.branch(a.op(f"icmp slt i64 {index}, {last}"), some, after)
             a.block(some)
-            self.steps(strand.steps, {**places, strand.index.name: index})
+            inside = {**places, strand.index.name: index}
+            if part.nested:
+                before_it = a.op(f"mul i64 {index}, {part.inner}")
+                rest = [a.op(f"sub i64 {end}, {before_it}") for end in own]
+                self.some(strand.steps[0], (rest[0], rest[1]), inside)
+            else:
+                self.steps(strand.steps, inside)
             a.arrive(index, a.op(f"add i64 {index}, 1"), a.here)
             a.jump(head)
             a.block(after)

@@ -58,11 +58,25 @@ class Strand:
 
 @dataclass(frozen=True, slots=True)
 class Strands:
-    """All of ``count`` strands; each of the ``steps`` is a `Strand` that does some of them; threads may share them."""
+    """All of ``count`` strands; each of the ``steps`` is a `Strand` that does some of them; threads may share them.
+
+    ``nested``: in each is nothing but strands again, and it is those that are shared, all together.
+    """
 
     count: int
     steps: tuple[Any, ...]
     shared: bool = False
+    nested: bool = False
+
+    @property
+    def inner(self) -> int:
+        """Turns of each strand."""
+        return int(self.steps[0].steps[0].turns) if self.nested else 1
+
+    @property
+    def turns(self) -> int:
+        """How many strands there are to be shared."""
+        return self.count * self.inner
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +119,7 @@ def step_lines(steps: Sequence[Step]) -> Iterator[str]:
                 yield f"if {start} <= {index.name} < {stop}:"
                 yield from (f"    {line}" for line in step_lines(inner))
             case Strands(count, inner):
-                yield f"{count} strands:"
+                yield f"{count} times:" if step.nested else f"{count} strands:"
                 yield from (f"    {line}" for line in step_lines(inner))
             case Strand(index, start, stop, inner):
                 yield f"for {index.name} in range({start}, {stop}):"

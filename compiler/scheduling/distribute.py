@@ -131,7 +131,7 @@ def _kernels(parts: Sequence[Any]) -> Iterator[Kernel]:
 def pieces(part: Kernel | Strands) -> int:
     """Into how many pieces its turns go, one after the other to whoever is free; see `pieces` beside `emit`."""
     if isinstance(part, Strands):
-        return min(part.count, MOST_PIECES)
+        return min(part.turns, MOST_PIECES)
     return int(min(part.shares, MOST_PIECES, 1 + cycles(part) / PIECE))
 
 

@@ -12,8 +12,8 @@ Each kernel reads what another one defines only at the same values of some indic
 indices become loops around all of them, which the threads share; each has memory for one block only. After they have
 been scheduled, each on its own, the kernels become one, in which these tensors are panels.
 
-Declines where the tensors are small as they are, or a block of them would still be too large to stay near; and for a
-sum of products that would be left with too few rows for what it reads.
+Declines where the tensors are small as they are, or beside what else the kernels read and write; where a block of them
+would still be too large to stay near; and for a sum of products that would be left with too few rows for what it reads.
 """
 
 from __future__ import annotations
@@ -51,18 +51,22 @@ __all__ = ["joined", "of_one_block", "together"]
 class _Limits(NamedTuple):
     """What is done together: ``far`` elements handed on, at least, in blocks of ``near``, or up to ``most``.
 
-    Of each product ``rows`` must be left, at least, that read the same operand.
+    Of each product ``rows`` must be left, at least, that read the same operand. No tensor that goes through memory
+    anyway may be ``little`` times as large as all that is handed on: then there is little to be won.
     """
 
     far: int
     near: int
     most: int
     rows: float
+    little: float
 
 
 FAR, NEAR, ROWS = 1 << 19, 160_000, 6
-BLOCKS = _Limits(FAR, NEAR, NEAR, ROWS)
-INNER = _Limits(1 << 12, 1 << 12, 1 << 13, math.inf)  # in a block: to stay in the nearest cache
+BLOCKS = _Limits(FAR, NEAR, NEAR, ROWS, 16)
+INNER = _Limits(
+    1 << 12, 1 << 12, 1 << 13, math.inf, math.inf
+)  # in a block: to stay in the nearest cache
 
 Borders = Mapping[str, tuple[tuple[int, int], ...]]
 Members = tuple[int, ...]
@@ -173,6 +177,8 @@ class _Groups:
         left = sum(self.sizes[n] for n in handed)
         if inside != {*handed} or left < self.limits.far:
             return []
+        if self.passed(members) > self.limits.little * left:
+            return []
         loops: Loops = []
         for each in self.common(members, handed):
             if left <= self.limits.near:
@@ -188,6 +194,12 @@ class _Groups:
             for e in self.parts[k].equations
         )
         return loops if worth else []
+
+    def passed(self, members: Members) -> int:
+        """Elements of the largest tensor that goes through memory anyway, in or out."""
+        own = (n for k in members for n in (*self.written[k], *self.read[k]))
+        handed = self.within(members)
+        return max((self.sizes[n] for n in own if n not in handed), default=0)
 
     def common(self, members: Members, handed: Sequence[str]) -> Iterator[dict[int, Index]]:
         """Indices that all members have in common, as each calls it: at one axis of all that is handed on.

@@ -10,10 +10,10 @@ import pytest
 
 import compiler
 from compiler import Options, System
-from compiler.language.expression import Call, Expr, Index
+from compiler.language.expression import Call, Constant, Expr, Index
 from compiler.language.system import Equation
 from compiler.pipeline import stages
-from compiler.scheduling import groups, together
+from compiler.scheduling import group, groups, together
 
 from ..systems import random_case
 from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
@@ -24,8 +24,19 @@ N, H, W = Index("n"), Index("h"), Index("w")
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever may be done together is, however small."""
-    for name, value in {"HANDED": 0, "FEWEST": 2, "OFTEN": 0, "COUNT": 3, "SMALL": 0}.items():
-        monkeypatch.setattr(groups, name, value)
+    monkeypatch.setattr(groups, "HANDED", 0)
+    limits = {
+        "FEWEST": 2,
+        "FEW": 2,
+        "OFTEN": 0,
+        "OFTEN_LARGE": 0,
+        "COUNT": 3,
+        "SMALL": 0,
+        "LARGE": 0,
+        "ASIDE": 16,
+    }
+    for name, value in limits.items():
+        monkeypatch.setattr(group, name, value)
 
 
 def _text(system: System, stage: str = "groups") -> str:
@@ -140,6 +151,55 @@ def _window(images: int, rows: int, columns: int, channels: int, extra: int = 0)
     )
 
 
+def _weighted_mean(batch: int, heads: int, length: int, is_causal: bool, depth: int = 16) -> System:
+    """Scores of all pairs of places, their weights, and means weighted by these."""
+    b, h, t, s = (Index(i) for i in "bhts")
+    score = reduction("sum", element("q", b, t, h, "d") * element("k", b, s, h, "d"), d=depth)
+    if is_causal:
+        score = Call("where", (Call("<=", (s, t)), score, -Constant("inf")))
+    shifted = Call("exp", (element("z", b, h, t, s) - element("m", b, h, t),))
+    weight = element("e", b, h, t, s) / element("n", b, h, t)
+    rows = {"b": batch, "h": heads, "t": length}
+    pairs = {**rows, "s": length}
+    return _system(
+        equation(element("z", b, h, t, s), score, **pairs),
+        equation(element("m", b, h, t), reduction("max", element("z", b, h, t, s), s=length), **rows),
+        equation(element("e", b, h, t, s), shifted, **pairs),
+        equation(element("n", b, h, t), reduction("sum", element("e", b, h, t, s), s=length), **rows),
+        equation(element("a", b, h, t, s), weight, **pairs),
+        equation(
+            element("y", b, t, h, "d"),
+            reduction("sum", element("a", b, h, t, s) * element("v", b, s, h, "d"), s=length),
+            b=batch, t=length, h=heads, d=depth,
+        ),
+        **dict.fromkeys("qkvy", (batch, length, heads, depth)),
+        **dict.fromkeys("zea", (batch, heads, length, length)),
+        **dict.fromkeys("mn", (batch, heads, length)),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("batch", "heads", "length"), [(1, 3, 37), (2, 2, 48), (3, 1, 31)])
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.usefixtures("eager")
+def test_rows_of_one_value_of_all_other_indices(
+    batch: int, heads: int, length: int, is_causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Threads share the rows of all these values; the results are those of whole tensors."""
+    monkeypatch.setattr(group, "NEAR", 900)
+    monkeypatch.setattr(group, "FEWEST", 8)
+    system = _weighted_mean(batch, heads, length, is_causal)
+    assert " times:" in _text(system)
+    _agree(system)
+
+
+def test_pairs_of_many_places_are_never_stored() -> None:
+    """Of tensors with an element for each pair each thread has a few rows."""
+    system = _weighted_mean(1, 8, 401, True)
+    text = _text(system, "plan")
+    assert all(f"{name}: own" in text for name in "zea")
+    assert int(text.split()[2]) < 4 * 401 * 401
+
+
 def test_row_operations_run_block_by_block() -> None:
     """Maximum, sum and quotient are one group, whose blocks the threads share."""
     system = _row_operation(128, 4000)
@@ -210,7 +270,7 @@ def test_windows_run_rows_by_rows(extra: int) -> None:
 @pytest.mark.usefixtures("eager")
 def test_blocks_inside_blocks(extra: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is too much for one core is cut along a second index; those blocks come in their order."""
-    monkeypatch.setattr(groups, "NEAR", 3000)
+    monkeypatch.setattr(group, "NEAR", 3000)
     system = _window(4, 6, 8, 16, extra)
     assert "for block in range" in _text(system)
     _agree(system)

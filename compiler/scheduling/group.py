@@ -1,0 +1,311 @@
+"""A group: kernels that are done block by block, how they are cut, and whether one more may join.
+
+Level := around | shared | in order            each with one axis of each tensor, and one index of each kernel
+
+A group has one level that threads share; blocks of one ``in order`` come one after the other inside. Levels ``around``
+are for large tensors, of whose rows a block has too many if it has those of all other indices:
+
+    4 times:                                                     around: one unit at a time
+        for strand in range(0, 4):
+            16 strands:                                          shared, together with those of all other units around
+                for block in range(0, 16):
+                    for t:64, s:1024:    z[strand, 64*block + t, s] = ...
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import combinations
+from math import prod
+from typing import Any, Literal
+
+from ..language.expression import Element, Expr, Index, fresh_index, transform
+from ..language.integers import normalize
+from ..language.steps import Strand, Strands
+from .fuse import Fusion
+from .regions import Work
+from .strands import only
+
+__all__ = ["Group", "starts"]
+
+COUNT = 16  # blocks that threads share, where there are as many rows
+FEWEST = 8  # of them
+FEW = 4  # of them, in large tensors
+NEAR = 1 << 18  # elements of a block, which a core keeps near
+SMALL = 1 << 15  # elements that all blocks may read
+ASIDE = 64  # times as large is a tensor beside which another one is small, too
+OFTEN = 128  # operations with an element that pay for reading it once more
+OFTEN_LARGE = 24  # where large tensors would go through memory else,
+CACHED = 1 << 20  # and a cache has what is read again
+LARGE = 1 << 20  # elements of a tensor that is worth levels around
+
+_Kind = Literal["around", "shared", "in order"]
+_AROUND: _Kind = "around"
+_SHARED: _Kind = "shared"
+_IN_ORDER: _Kind = "in order"
+
+
+def starts(work: Work, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Group]:
+    """A kernel as a group of its own, in all ways that it may be cut."""
+    for few, kinds, rows in _choices(work, shapes):
+        levels = [
+            _Level(work.extents[row], kind, few if kind == _SHARED else 2)
+            for kind, row in zip(kinds, rows, strict=True)
+        ]
+        group = Group(shapes, levels, few == FEW)
+        if group.joins(work, rows):
+            yield group
+
+
+def _choices(
+    work: Work, shapes: Mapping[str, tuple[int, ...]]
+) -> Iterator[tuple[int, tuple[_Kind, ...], tuple[Index, ...]]]:
+    """Indices whose blocks threads may share, so many at least, alone and with others; vectors are left whole."""
+    extents = work.extents
+    if 0 in extents.values():
+        return
+    outer = list(extents)[: max(1, len(extents) - 1)]
+    many = [i for i in outer if extents[i] >= FEWEST][:3]
+    yield from ((FEWEST, (_SHARED,), (i,)) for i in many)
+    yield from ((FEWEST, (_SHARED, _IN_ORDER), pair) for pair in combinations(many, 2))
+    if max(prod(shapes[name]) for name in work.written) <= LARGE:
+        return
+    several = [i for i in outer if extents[i] > 1]
+    for inner in ((), *((i,) for i in several)):
+        for shared in (i for i in several if i not in inner):
+            around = tuple(i for i in several if i != shared and i not in inner)
+            if around or inner:
+                kinds = (*(_AROUND for _ in around), _SHARED, *(_IN_ORDER for _ in inner))
+                yield FEW, kinds, (*around, shared, *inner)
+
+
+@dataclass(slots=True)
+class _Level:
+    """How a group is cut along one axis of each tensor, and one index of each member."""
+
+    units: int
+    kind: _Kind
+    fewest: int  # units
+    rows: list[Index] = field(default_factory=list)
+    axes: dict[str, int] = field(default_factory=dict)
+
+    def row(self, work: Work, defined: Mapping[str, None]) -> Index | None:
+        """The index of a kernel that moves along what the others define, or else read."""
+        touched = dict.fromkeys(p.tensor for p in work.places if p.tensor in self.axes)
+        first = next((name for name in touched if name in defined), next(iter(touched), None))
+        return None if first is None else work.row(first, self.axes[first])
+
+
+@dataclass(slots=True)
+class Group:
+    """Kernels that are done block by block, and what is done before and after."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    levels: list[_Level]
+    is_large: bool
+    members: list[Work] = field(default_factory=list)
+    defined: dict[str, None] = field(default_factory=dict)
+    received: dict[str, None] = field(default_factory=dict)
+    volume: int = 0  # elements of a unit
+    own: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    before: list[Any] = field(default_factory=list)
+    after: list[Any] = field(default_factory=list)
+
+    @property
+    def touched(self) -> set[str]:
+        """What the members define or read."""
+        return {place.tensor for work in self.members for place in work.places}
+
+    @property
+    def handed(self) -> int:
+        """Elements that one member defines and another one reads."""
+        return sum(prod(self.shapes[name]) for name in self.received)
+
+    # --- joining -------------------------------------------------------------------------------------------------
+
+    def joins(self, work: Work, rows: Sequence[Index] = ()) -> bool:
+        """One more member, if it keeps to its blocks and these stay near."""
+        if not rows:
+            found = (level.row(work, self.defined) for level in self.levels)
+            rows = [row for row in found if row is not None]
+            if len(set(rows)) < len(self.levels):
+                return False
+        most = max(prod(self.shapes[p.tensor]) for p in work.places)
+        large = [p for p in work.places if prod(self.shapes[p.tensor]) > max(SMALL, most // ASIDE)]
+        if any(place.is_along(row) for place in large for row in rows):
+            return False
+        new = replace(self, members=[*self.members, work], defined=self.defined | work.written)
+        new.levels, new.volume = [], 0
+        for level, row in zip(self.levels, rows, strict=True):
+            cut = new.cut(level, row)
+            if cut is None:
+                return False
+            new.levels.append(cut)
+        new.volume = new.unit()
+        if not new.volume or not new.is_near() or not new.is_worth():
+            return False
+        read = {p.tensor: None for p in work.places if not p.is_written}
+        self.received |= {name: None for name in read if name in self.defined}
+        self.members, self.levels, self.volume = new.members, new.levels, new.volume
+        self.defined = new.defined
+        return True
+
+    def cut(self, level: _Level, row: Index) -> _Level | None:
+        """The level with the last member's row, or None if some member would not keep to its blocks."""
+        rows = [*level.rows, row]
+        units = min(work.extents[r] for work, r in zip(self.members, rows, strict=True))
+        if units < level.fewest:
+            return None
+        axes = dict(level.axes)
+        for place in self.members[-1].places:
+            if place.tensor not in axes:
+                axis = place.axis(
+                    self.shapes[place.tensor], row, self.members[-1].extents[row], units
+                )
+                if axis is not None:
+                    axes[place.tensor] = axis
+        for work, own in zip(self.members, rows, strict=True):
+            known = units == level.units and work is not self.members[-1]
+            for place in work.places:
+                axis = axes.get(place.tensor)
+                if axis is None or (known and place.tensor in level.axes):
+                    continue
+                if not place.keeps(axis, self.shapes[place.tensor], own, work.extents[own], units):
+                    del axes[place.tensor]
+        apart = [p for work in self.members for p in work.places if p.tensor not in axes]
+        if any(
+            p.tensor in self.defined and not (level.kind == _IN_ORDER and p.is_added) for p in apart
+        ):
+            return None
+        return replace(level, units=units, rows=rows, axes=axes)
+
+    def is_near(self) -> bool:
+        """Do some units of everything stay near?"""
+        last = self.levels[-1]
+        least = min(FEWEST, last.units // self.fewest_blocks) if last.kind == _SHARED else 1
+        return max(1, least) * self.volume <= NEAR
+
+    @property
+    def fewest_blocks(self) -> int:
+        """Of the level that threads share, if it is the last."""
+        return COUNT if len(self.levels) == 1 else FEWEST
+
+    def unit(self) -> int:
+        """Elements touched in one unit, without what all share; of large tensors, all that are in the same unit
+        of the levels around."""
+        most: dict[str, int] = {}
+        ones = [1] * len(self.levels)
+        for work, lengths in zip(self.members, self.lengths(*ones), strict=True):
+            for place, own in work.volumes(self.shapes, lengths):
+                most[place.tensor] = max(most.get(place.tensor, 0), own)
+        levels = self.levels[-1:] if self.is_large else self.levels
+        cut = {tensor for level in levels for tensor in level.axes}
+        return sum(own for tensor, own in most.items() if tensor in cut)
+
+    def lengths(self, *units: int) -> Iterator[dict[Index, int]]:
+        """How many values the rows of each member have, with so many units of each level."""
+        for k, work in enumerate(self.members):
+            yield {
+                level.rows[k]: n * (work.extents[level.rows[k]] // level.units)
+                for level, n in zip(self.levels, units, strict=True)
+            }
+
+    def is_worth(self) -> bool:
+        """Does each member read little more than once, or do much with it?"""
+        units = [self.units(k) for k in range(len(self.levels))]
+        blocks = prod(level.units // n for level, n in zip(self.levels, units, strict=True))
+        for work, lengths in zip(self.members, self.lengths(*units), strict=True):
+            cost = 0
+            for place, touched in work.volumes(self.shapes, lengths):
+                if touched > SMALL and not place.is_written:
+                    often = OFTEN_LARGE if self.is_large and touched <= CACHED else OFTEN
+                    cost += often * max(0, blocks * touched - prod(self.shapes[place.tensor]))
+            if cost > work.operations:
+                return False
+        return True
+
+    # --- blocks --------------------------------------------------------------------------------------------------
+
+    def units(self, k: int) -> int:
+        """How many units a block of a level has."""
+        units, near = self.levels[k].units, max(1, NEAR // self.volume)
+        if k + 1 < len(self.levels):
+            return 1
+        if self.levels[k].kind == _SHARED:
+            near = max(1, min(units // self.fewest_blocks, near))
+        return _divisor(units, min(units, near))
+
+    def count(self, k: int) -> int:
+        return self.levels[k].units // self.units(k)
+
+    def inside(self, users: Mapping[str, set[int]]) -> list[str]:
+        """What only members touch, each block by itself."""
+        members = {id(work.fusion) for work in self.members}
+        found = (n for n in self.received if all(n in level.axes for level in self.levels))
+        return [n for n in found if users[n] <= members and prod(self.shapes[n]) >= SMALL]
+
+    def places(self, name: str, k: int) -> int:
+        """How many places along the axis of a level a block has, the last one aside."""
+        level = self.levels[k]
+        return self.units(k) * (self.shapes[name][level.axes[name]] // level.units)
+
+    def block(self, name: str) -> tuple[int, ...]:
+        """The shape of the largest block of a tensor."""
+        shape = list(self.shapes[name])
+        for k, level in enumerate(self.levels):
+            shape[level.axes[name]] -= (self.count(k) - 1) * self.places(name, k)
+        return tuple(shape)
+
+    def moved(self, kernel: Fusion, k: int, index: Index) -> Fusion:
+        """A kernel whose own tensors begin with the block."""
+
+        def place(e: Expr) -> Expr:
+            if not isinstance(e, Element) or e.tensor not in self.own:
+                return e
+            subscripts = list(e.subscripts)
+            axis = self.levels[k].axes[e.tensor]
+            subscripts[axis] = normalize(subscripts[axis] - index * self.places(e.tensor, k))
+            return Element(e.tensor, tuple(subscripts))
+
+        equations = []
+        for equation in kernel.equations:
+            target = place(Element(equation.target, equation.subscripts))
+            assert isinstance(target, Element)
+            value = transform(equation.value, place)
+            equations.append(replace(equation, subscripts=target.subscripts, value=value))
+        return replace(kernel, equations=tuple(equations))
+
+    def strands(self) -> Strands:
+        """The blocks as strands, those of the second level inside those of the first."""
+        taken = {i: None for work in self.members for i in work.extents}
+        kernels = [work.fusion for work in self.members]
+        return self.cut_at(0, kernels, taken)
+
+    def cut_at(self, k: int, kernels: Sequence[Fusion], taken: Mapping[Index, None]) -> Strands:
+        level, units, count = self.levels[k], self.units(k), self.count(k)
+        index = fresh_index("strand" if k == 0 else "block", taken)
+        sizes = [work.extents[row] for work, row in zip(self.members, level.rows, strict=True)]
+        steps = [units * (size // level.units) for size in sizes]
+        rests = [size - (count - 1) * step for size, step in zip(sizes, steps, strict=True)]
+        pieces = [(0, count, steps)]
+        if rests != steps:
+            pieces = [(0, count - 1, steps), (count - 1, count, rests)]
+        strands = []
+        for start, stop, lengths in pieces:
+            own: Sequence[Any] = [
+                self.moved(only(kernel, row, index * step, length), k, index)
+                for kernel, row, step, length in zip(
+                    kernels, level.rows, steps, lengths, strict=True
+                )
+            ]
+            if k + 1 < len(self.levels):
+                own = [self.cut_at(k + 1, own, {**taken, index: None})]
+            strands.append(Strand(index, start, stop, tuple(own)))
+        return Strands(count, tuple(strands), nested=level.kind == _AROUND)
+
+
+def _divisor(size: int, most: int) -> int:
+    """The greatest number of units up to ``most`` that leaves no rest, if that is not far less than it could be."""
+    found = next(n for n in range(most, 0, -1) if size % n == 0)
+    return found if 2 * found >= most else most
