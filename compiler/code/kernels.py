@@ -276,7 +276,7 @@ class _Writer:
 
             return self.lanes.loop(first, carried, inside)
         streams = self._streams(fold, first)
-        far = [stream for stream in streams if self._is_far(stream, first)]
+        far = {stream.load: self._lines(stream, first, fold) for stream in streams}
 
         def stepping(states: Sequence[str]) -> list[str]:
             own, pointers = states[: len(carried)], states[len(carried) :]
@@ -284,8 +284,8 @@ class _Writer:
             for stream, pointer in zip(streams, pointers, strict=True):
                 self.lanes.keep(self._pointer_key(stream.load), pointer)
                 stepped.append(self.a.offset(pointer, stream.step))
-                if stream in far:
-                    self.a.ask(pointer, _AHEAD * stream.step)
+                for line in range(far[stream.load]):
+                    self.a.ask(pointer, _AHEAD * stream.step + line * _LINE)
             return [*turn(lambda: own), *stepped]
 
         all_carried = [*carried, *(("ptr", stream.start) for stream in streams)]
@@ -314,16 +314,21 @@ class _Writer:
                 found[key] = _Stream(load, factor * range_.advance * bytes_, base)
         return list(found.values())
 
-    def _is_far(self, stream: _Stream, range_: Range) -> bool:
-        """Does every turn read another line that the processor does not foresee?
+    def _lines(self, stream: _Stream, range_: Range, fold: Fold) -> int:
+        """How many lines every turn reads that the processor does not foresee.
 
-        What runs in vectors does not count: where it lies apart, it has been copied into a panel.
+        What runs in vectors counts while it is copied into a panel: from there it comes the other times.
         """
         tensor, address = stream.load.tensor, stream.load.address
-        wide = self.lanes.vector is not None and address.coefficient(self.lanes.vector)
-        return (
-            abs(stream.step) > _LINE and range_.span == 1 and not wide and tensor not in self.panels
-        )
+        if abs(stream.step) <= _LINE or range_.span > 1 or tensor in self.panels:
+            return 0
+        vector = self.lanes.vector
+        if vector is None or not address.coefficient(vector):
+            return 1
+        if all(isinstance(s, Store) and s.value != stream.load for s in fold.body):
+            return 0
+        bytes_ = self.lanes.rows.get(vector, 1) * self.lanes.width * BYTES[stream.load.type]
+        return math.ceil(bytes_ / _LINE)
 
     def _pointer_key(self, load: Load) -> object:
         """What `pointer` looks for."""

@@ -86,6 +86,7 @@ class Lanes:
             start = str(first)
             end = self.a.op(f"add i64 {first}, {range_.block[1]}")
             stop = self.a.intrinsic("smin", "i64", end, stop)
+            start = self.a.op(f"add i64 {first}, {range_.skip}") if range_.skip else start
         return self._turns(range_, start, (stop, stop), carried, body)
 
     def _shared(self, range_: Range, share: int, body: Body) -> list[str]:

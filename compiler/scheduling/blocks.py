@@ -8,9 +8,12 @@ Before:   for j in range(0, 512, 2 rows of 16):
 After:    for i.block in range(0, 1024, 128):
               for j.block in range(0, 512, 32):
                   for j in range(j.block, min(j.block + 32, 512), 2 rows of 16):
-                      for k in range(0, 256):
-                          B.panel[32*k + j - j.block] = B[512*k + j]
-                      for i in range(i.block, min(i.block + 128, 1024), 8 rows):
+                      for i in range(i.block, min(i.block + 8, 1024), 8 rows):
+                          fold k in range(0, 256):
+                              B.panel[32*k + j - j.block] = B[512*k + j]
+                              s = sum of A[256*i + k]*B[512*k + j]
+                          C[512*i + j] = s
+                      for i in range(i.block + 8, min(i.block + 128, 1024), 8 rows):
                           fold k in range(0, 256):
                               s = sum of A[256*i + k]*B.panel[32*k + j - j.block]
                           C[512*i + j] = s
@@ -19,7 +22,8 @@ A block of rows is read from afar once, not once for every vector of columns. Th
 one result are the rows of the next one's operand, so that each finds in its own cache what it has computed itself.
 
 A panel is what a tile reads as vectors, for one block of the sum. It fits into the nearest cache and lies in one piece,
-where rows of the operand may lie so that a cache can keep but a few of them. The results of a block of the sum wait in
+where rows of the operand may lie so that a cache can keep but a few of them. The first tile of rows fills it with what
+it reads itself: its arithmetic goes on while memory comes from afar. The results of a block of the sum wait in
 a panel too, those of a group of columns together, so that a block of rows is read for all of them while it is near.
 An operand that is read across its rows (a weight gradient's) has a panel for each block of rows.
 
@@ -62,6 +66,7 @@ AGAIN = 4  # vectors of columns, at least, for which a panel is read across
 WAITING = 1 << 17  # bytes of sums that may wait for the next block of terms
 LINE = 16  # elements between two rows of a panel that is read across
 Levels = Sequence[Sequence[Range]]
+Body = tuple[Statement, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,18 +228,21 @@ class _Blocks:
         (sum_,) = inner.accumulators
         value = Apply("*", (across, along), along.type)
         fold = replace(inner, accumulators=(replace(sum_, value=value),))
-        if not copy or not self.waits:
-            whole = (*product.before, self.summed(fold), *product.after)
-            loop = Loop(rows, whole)
-            return self.apart(block, column, (*copy, loop)) if copy else Loop(column, (loop,))
+        if not copy:
+            return Loop(column, (Loop(rows, self.whole(fold)),))
+        filling = self.filling(along, (across, product.along), fold)
+        if not self.waits:
+            loops = self.filled(rows, copy, self.whole(fold), self.whole(filling))
+            return self.apart(block, column, loops)
         group = self.group(column)
         block = replace(block, block=(group.index, group.step))
         waiting = self.panel("sum.waiting", sum_.register.type, self.height * group.step)
         at = self.offset(rows).scaled(group.step)
         at += Affine(0, ((column.index, 1), (group.index, -1)))
         zero = Store(waiting, at, Literal(Fraction(0), sum_.register.type))
-        part: tuple[Statement, ...] = (fold, Store(waiting, at, sum_.register, accumulate=True))
-        parts: Statement = self.apart(block, column, (*copy, self.over(rows, *part)))
+        add = Store(waiting, at, sum_.register, accumulate=True)
+        loops = self.filled(rows, copy, (fold, add), (filling, add))
+        parts: Statement = self.apart(block, column, loops)
         for r in reversed(product.outer):
             parts = Loop(r, (parts,))
         found = Let(product.result, Load(waiting, at, sum_.register.type))
@@ -243,6 +251,28 @@ class _Blocks:
             self.apart(block, column, (self.over(rows, *each),)) for each in ((zero,), whole)
         )
         return Loop(group, (first, parts, last))
+
+    def filled(self, rows: Range, copy: Body, body: Body, filling: Body) -> Body:
+        """The loops over rows that read a panel: the first tile fills it, or a copy before all of them."""
+        last = rows.extent if self.block is None else (rows.extent - 1) % self.block.step + 1
+        if self.around or last < 2 * rows.span:
+            return (*copy, self.over(rows, *body))
+        if self.block is None:
+            first = replace(rows, stop=rows.start + rows.span, overlap=False)
+            return Loop(first, filling), Loop(replace(rows, start=first.stop), body)
+        first = replace(rows, block=(self.block.index, rows.span))
+        return Loop(first, filling), Loop(replace(rows, skip=rows.span), body)
+
+    def filling(self, along: Load, operands: tuple[Load, Load], fold: Fold) -> Fold:
+        """The fold of a tile that reads its columns where they lie, and leaves them in their panel."""
+        (sum_,) = fold.accumulators
+        value = Apply("*", operands, along.type)
+        store = Store(along.tensor, along.address, operands[1])
+        return replace(fold, body=(store,), accumulators=(replace(sum_, value=value),))
+
+    def whole(self, fold: Fold) -> Body:
+        """All that is done for a tile."""
+        return (*self.product.before, self.summed(fold), *self.product.after)
 
     def group(self, column: Range) -> Range:
         """The columns whose sums wait together: so often is a block of rows read while it is near."""

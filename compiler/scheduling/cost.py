@@ -134,10 +134,11 @@ def _counts(ranges: Sequence[Range], around: Sequence[Range]) -> tuple[float, fl
     """How many vectors and elements some ranges have; of one that is cut into blocks, those of a block."""
     turns = elements = 1.0
     for range_ in ranges:
-        part = 1.0
+        count: float = range_.turns if range_.step else range_.extent
         if range_.block is not None:
-            part /= next(r.turns for r in (*around, *ranges) if r.index == range_.block[0])
-        count = part * (range_.turns if range_.step else range_.extent)
+            index, length = range_.block
+            count /= next(r.turns for r in (*around, *ranges) if r.index == index)
+            count = count if range_.step else min(count, length) - range_.skip
         elements *= count
         turns *= count if range_.step else math.ceil(count / range_.width)
     return turns, elements

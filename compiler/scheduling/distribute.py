@@ -29,7 +29,7 @@ from typing import Any
 
 from ..language.steps import Recurrence, Strand, Strands, Window, step_lines
 from .cost import cycles
-from .loops import Kernel, Loop, Range, Statement, Store, statements
+from .loops import Kernel, Loop, Range, Statement, Store, loads, statements
 from .plan import OWN, Plan
 
 __all__ = [
@@ -158,7 +158,7 @@ def share(kernel: Kernel) -> Kernel:
     """The kernel with one of its loops shared, if that is worth it."""
     if cycles(kernel) < WORTH:
         return kernel
-    levels = _levels(kernel.body)
+    levels = _levels(kernel)
     loops = (s.range for s in statements(kernel.body) if isinstance(s, Loop))
     extents = {r.index: r.stop for r in loops}
     adding = [s for s in kernel.stores if s.accumulate]
@@ -173,16 +173,27 @@ def share(kernel: Kernel) -> Kernel:
     return kernel if chosen is None else replace(kernel, body=_shared(kernel.body, chosen))
 
 
-def _levels(body: Sequence[Statement]) -> list[list[Range]]:
+def _levels(kernel: Kernel) -> list[list[Range]]:
     """The loops around everything else, from the outside in; a level has a rest beside it where tiles do not fit."""
     levels = []
+    body, panels = kernel.body, {panel.name for panel in kernel.panels}
     while body and all(isinstance(s, Loop) for s in body):
         loops = [s for s in body if isinstance(s, Loop)]
         if len({loop.range.index for loop in loops}) > 1:  # copies, and what reads them
             break
+        if any(_read(loop) & panels - _written(loop) for loop in loops):  # filled by the one before
+            break
         levels.append([loop.range for loop in loops])
         body = loops[0].body
     return levels
+
+
+def _read(loop: Loop) -> set[str]:
+    return {load.tensor for s in statements(loop.body) for load in loads(s)}
+
+
+def _written(loop: Loop) -> set[str]:
+    return {s.tensor for s in statements(loop.body) if isinstance(s, Store)}
 
 
 def _balance(turns: int) -> float:

@@ -135,7 +135,7 @@ class Range:
     """``index`` from ``start`` to ``stop``, ``rows*width`` values at a time in lockstep.
 
     ``step``     how far it advances, where that is not rows*width: the lanes are filled by an inner range
-    ``block``    (index, length): from that index on, at most ``length`` values (and still below ``stop``)
+    ``block``    (index, length): from there on at most ``length`` values below ``stop``, but not the first ``skip``
     ``share``    its turns are shared among the threads; the number of the first one, as ranges side by side count on
     ``overlap``  a last tile that would reach over the end is moved back instead; else its lanes are masked off
     ``unrolled`` its turns are written out one after the other
@@ -148,6 +148,7 @@ class Range:
     width: int = 1
     step: int = 0
     block: tuple[str, int] | None = None
+    skip: int = 0
     overlap: bool = False
     share: int | None = None
     unrolled: bool = False
@@ -174,8 +175,9 @@ class Range:
         return self.block is None and self.extent <= self.advance
 
     def __str__(self) -> str:
-        start = f"{self.block[0]}" if self.block else f"{self.start}"
-        stop = f"min({start} + {self.block[1]}, {self.stop})" if self.block else f"{self.stop}"
+        first = f"{self.block[0]}" if self.block else f"{self.start}"
+        stop = f"min({first} + {self.block[1]}, {self.stop})" if self.block else f"{self.stop}"
+        start = f"{first} + {self.skip}" if self.skip else first
         lanes = f"{self.rows} rows" if self.rows > 1 else ""
         if self.width > 1:
             lanes = f"{lanes} of {self.width}" if lanes else f"{self.width} lanes"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,25 @@ def test_blocks_copy_what_the_tiles_share() -> None:
     assert "B.along[32*k - 32*k.block + j - j.block] = B[512*k + j]" in text
     assert "sum.waiting = float[8192]" in text
     assert "A.across" not in text
+
+
+def test_the_first_tile_fills_the_panel() -> None:
+    """It multiplies what it copies: no loop does nothing but copy, where tiles of one loop share a panel."""
+    text = _text(matrix_product(512, 512, 512), "schedule")
+    assert "for k in range" not in text
+    assert "for i in range(i.block, min(i.block + 8, 512), 8 rows):" in text
+    assert "for i in range(i.block + 8, min(i.block + 64, 512), 8 rows):" in text
+    assert text.count("B.along[32*k - 32*k.block + j - j.block] = B[512*k + j]") == 1
+    filling = text[text.index("B.along[32*k") :].splitlines()[1]
+    assert "(A[512*i + k] * B[512*k + j])" in filling
+
+
+@pytest.mark.parametrize("sizes", [(512, 512, 512), (512, 128, 512), (500, 700, 300)])
+def test_work_is_counted_once_where_a_tile_fills_a_panel(sizes: tuple[int, int, int]) -> None:
+    """The operations of a product, whoever does them, but for rows that overlap and vectors of the rest."""
+    executable = compiler.compile(matrix_product(*sizes), Options(cache="off", threads=1))
+    (row,) = executable.profile(1).rows
+    assert 0.99 < row.operations / (2 * math.prod(sizes)) < 1.05
 
 
 def test_blocks_copy_what_is_read_across_its_rows() -> None:
@@ -190,8 +211,9 @@ def test_products_in_blocks_are_added_once() -> None:
 
 
 def test_blocks_give_the_same_bits_to_any_threads() -> None:
-    """Panels belong to a thread, blocks to the shape."""
-    for system in (matrix_product(520, 300, 260), _across(520, 300, 260)):
+    """Panels belong to a thread, blocks to the shape; what reads a panel stays with what fills it."""
+    shapes = [matrix_product(520, 300, 260), matrix_product(300, 200, 130), _across(520, 300, 260)]
+    for system in shapes:
         random = np.random.default_rng(1)
         arrays = {
             t.name: random.normal(size=t.shape).astype(t.dtype)
