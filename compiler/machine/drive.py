@@ -2,7 +2,8 @@
 
 A step that threads share lasts as long as the slowest of them, and where other processes want the processors too, one
 of them is away as a rule. The results are the same to the bit however many threads there are, so that this may be
-decided anew for each call: `Choice` takes the time, and goes on alone for a while where that is faster.
+decided anew for each call: `Choice` takes the time, of a step alone too, and goes on alone for a while where that is
+faster.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from .team import Job, together
 __all__ = ["Choice", "Drive"]
 
 _MEMORY = 0.1  # seconds over which the time of a step is averaged
-_DISTURBED = 2.0  # times the shortest such average: then it is worth a trial alone
+_DISTURBED = (
+    2.0  # times the shortest such average, or longer than alone: then it is worth a trial alone
+)
+_WARM = 3  # calls after which a time counts
 _PAUSES = (0.25, 2.0)  # seconds to stay alone where that is faster: at first, and at most
 
 
@@ -30,6 +34,8 @@ class Choice:
 
     def __init__(self) -> None:
         self._mean = self._best = inf  # seconds of a step together, lately and at best
+        self._alone = inf  # seconds of a step alone, in the last trial
+        self._calls, self._elapsed = 0, 0.0  # together, since it is tried
         self._until, self._pause = 0.0, _PAUSES[0]
         self._is_trial = False
 
@@ -47,16 +53,21 @@ class Choice:
         weight = min(1.0, elapsed / _MEMORY)
         self._mean = each if self._mean == inf else self._mean + weight * (each - self._mean)
         self._best = min(self._best, self._mean)
-        self._is_trial = self._mean > _DISTURBED * self._best
+        self._calls, self._elapsed = self._calls + 1, self._elapsed + elapsed
+        is_slow = self._mean > min(_DISTURBED * self._best, self._alone)
+        is_new = self._alone == inf and self._elapsed > _MEMORY
+        if self._calls < _WARM:
+            return
+        self._is_trial = is_slow or is_new
         if not self._is_trial:
             self._pause = _PAUSES[0]
 
     def _judge(self, alone: float, now: float) -> None:
         """After one call alone: is it better so?"""
-        self._is_trial = False
+        self._is_trial, self._alone = False, alone
         if alone < self._mean:
             self._until, self._pause = now + self._pause, min(2 * self._pause, _PAUSES[1])
-            self._mean = inf  # it is seen with fresh eyes afterwards
+            self._mean, self._calls = inf, 0  # it is seen with fresh eyes afterwards
         else:
             self._best = self._mean
 
