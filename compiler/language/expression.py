@@ -47,6 +47,7 @@ __all__ = [
     "free_indices",
     "fresh_index",
     "rebuild",
+    "reduces",
     "substitute",
     "transform",
     "walk",
@@ -86,7 +87,7 @@ REDUCTIONS = ("sum", "mean", "max", "min", "firstmax", "firstmin", "prod", "argm
 class Expr:
     """Base of all expressions; the operators build Calls."""
 
-    __slots__ = ("_hash",)
+    __slots__ = ("_hash", "_reduces")
 
     def __hash__(self) -> int:
         """Of kind and fields, computed once: expressions are keys wherever something is looked up."""
@@ -254,6 +255,16 @@ def walk(e: Expr) -> Iterator[Expr]:
         yield from walk(child)
 
 
+def reduces(e: Expr) -> bool:
+    """Is there a reduction in it? Found once and kept, as most of what stages look for is within one."""
+    try:
+        return e._reduces  # type: ignore[attr-defined]
+    except AttributeError:
+        found = isinstance(e, Reduce) or any(map(reduces, children(e)))
+        object.__setattr__(e, "_reduces", found)
+        return found
+
+
 def elements(e: Expr) -> Iterator[Element]:
     """Every tensor element read, those inside subscripts included, left to right."""
     return (node for node in walk(e) if isinstance(node, Element))
@@ -313,6 +324,8 @@ def substitute(e: Expr, values: Mapping[Any, Expr]) -> Expr:
 
 def canonical(e: Expr, depth: int = 0) -> Expr:
     """Bound indices renamed by nesting depth, so that expressions equal up to their names compare equal."""
+    if not reduces(e):
+        return e
     if isinstance(e, Reduce):
         names = {b.index: Index(f"#{depth}.{k}") for k, b in enumerate(e.binders)}
         binders = tuple(

@@ -22,6 +22,7 @@ from .expression import (
     Symbol,
     fresh_index,
     rebuild,
+    reduces,
     substitute,
 )
 from .integers import is_nonnegative
@@ -51,6 +52,7 @@ class Definitions:
         self.tensors = system.by_name
         self.equations: dict[str, Equation] = {}
         self.asked: dict[str, None] = {}  # whose equations were asked for, see `Once`
+        self.opened: dict[tuple[object, ...], Expr | None] = {}
         for name, equations in system.definitions().items():
             tensor = self.tensors[name]
             real = tensor.dtype.startswith("float")
@@ -66,9 +68,15 @@ class Definitions:
     def open(self, element: Element, sizes: Sizes) -> Expr | None:
         """What an element is equal to; None where it may lie outside or has no definition."""
         equation = self.of(element.tensor)
-        shape = self.tensors[element.tensor].shape
         if equation is None:
             return None
+        key = (element, *sizes.items())
+        if key not in self.opened:
+            self.opened[key] = self._opened(equation, element, sizes)
+        return self.opened[key]
+
+    def _opened(self, equation: Equation, element: Element, sizes: Sizes) -> Expr | None:
+        shape = self.tensors[element.tensor].shape
         pairs = zip(element.subscripts, shape, strict=True)
         if not all(self._inside(subscript, n, sizes) for subscript, n in pairs):
             return None
@@ -108,6 +116,8 @@ def inner_sizes(sizes: Sizes, binders: Iterable[Binder]) -> dict[Index, Expr]:
 
 def rename_apart(e: Expr, taken: Mapping[Index, object]) -> Expr:
     """``e`` with bound indices renamed so that none is called like one around it."""
+    if not reduces(e):
+        return e
     if not isinstance(e, Reduce):
         return rebuild(e, lambda child: rename_apart(child, taken))
     names: dict[Index, Index] = {}

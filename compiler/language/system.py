@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from .expression import Binder, Element, Expr, Index, Number, elements, expr
 from .text import equation_text, system_text
@@ -47,8 +46,14 @@ class Tensor:
         return f"{self.name}: {DTYPES[self.dtype]}[{', '.join(map(str, self.shape))}] {self.role}"
 
 
+class _Remembered:
+    """What an equation reads, once somebody has asked; each stage does."""
+
+    __slots__ = ("_reads",)
+
+
 @dataclass(frozen=True, slots=True)
-class Equation:
+class Equation(_Remembered):
     """``target[subscripts] = value`` for every value of ``indices``; ``origin`` names the node for messages."""
 
     target: str
@@ -107,9 +112,9 @@ class System:
 
 def reads(equation: Equation) -> tuple[Element, ...]:
     """Every element an equation reads, those in the subscripts of its target included."""
-    return _reads(equation.value, equation.subscripts)
-
-
-@lru_cache(1 << 14)  # each stage asks again
-def _reads(value: Expr, subscripts: tuple[Expr, ...]) -> tuple[Element, ...]:
-    return tuple(element for e in (value, *subscripts) for element in elements(e))
+    try:
+        return equation._reads  # type: ignore[attr-defined]
+    except AttributeError:
+        found = tuple(x for e in (equation.value, *equation.subscripts) for x in elements(e))
+        object.__setattr__(equation, "_reads", found)
+        return found

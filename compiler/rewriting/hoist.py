@@ -41,6 +41,7 @@ from ..language.expression import (
     elements,
     free_indices,
     rebuild,
+    reduces,
     walk,
 )
 from ..language.flat import flat
@@ -141,7 +142,7 @@ def share(system: System, notes: list[Note] | None = None) -> System:
         if tensors[name].role == "local" and name not in pinned:
             alias[name] = source
             note(notes, "hoist", name, f"is {source}")
-        elif any(isinstance(e, Reduce) for e in walk(value)):
+        elif reduces(value):
             rewritten[name] = [replace(own[0], value=Element(source, here))]
             note(notes, "hoist", name, f"copies {source}")
     remaining = {name: iter(equations) for name, equations in rewritten.items()}
@@ -254,6 +255,8 @@ class _Hoister:
 
     def tally(self, e: Expr, sizes: Sizes, real: str) -> None:
         """Count how often each outermost reduction occurs."""
+        if not reduces(e):
+            return
         if isinstance(e, Reduce):
             key = self.key(e, sizes, real)
             self.count[key] = self.count.get(key, 0) + 1
@@ -282,7 +285,7 @@ class _Hoister:
             return self.count.get(key, 0) > 1
         if not fewer:
             return False
-        if any(isinstance(part, Reduce) for part in walk(e)):
+        if reduces(e):
             return True
         costly = any(isinstance(part, Call) and part.function in EXPENSIVE for part in walk(e))
         return costly and (bool(free_indices(e)) or any(True for _ in elements(e)))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..language.expression import Element, Expr, Reduce, elements, free_indices, rebuild
+from ..language.expression import Element, Expr, Reduce, elements, free_indices, rebuild, reduces
 from ..language.system import Equation, System, Tensor
 from .order import cycles
 
@@ -39,6 +39,8 @@ class _Writer:
         """An equation of a cycle, its free reductions read from elsewhere."""
 
         def visit(e: Expr) -> Expr:
+            if not reduces(e):
+                return e
             if not isinstance(e, Reduce):
                 return rebuild(e, visit)
             if any(read.tensor in cycle for read in elements(e)):

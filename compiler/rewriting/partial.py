@@ -33,8 +33,8 @@ from ..language.expression import (
     free_indices,
     fresh_index,
     rebuild,
+    reduces,
     substitute,
-    walk,
 )
 from ..language.notes import Note, note
 from ..language.system import Equation, System, Tensor
@@ -82,6 +82,8 @@ class _Writer:
 
     def visit(self, e: Expr, equation: Equation) -> Expr:
         """The expression with its long sums read from their parts."""
+        if not reduces(e):
+            return e
         if not isinstance(e, Reduce):
             return rebuild(e, lambda child: self.visit(child, equation))
         is_real = self.known[equation.target].dtype.startswith("float")
@@ -91,7 +93,7 @@ class _Writer:
     def parts(self, e: Reduce, equation: Equation) -> tuple[int, int] | None:
         """Which range of a sum is cut into how many parts, if it should be."""
         used = free_indices(e)
-        simple = not any(isinstance(inner, Reduce) for inner in walk(e.body))
+        simple = not reduces(e.body)
         known = all(i in equation.extents for i in used)
         if e.kind not in ("sum", "mean") or not simple or not known:
             return None

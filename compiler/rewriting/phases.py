@@ -33,6 +33,7 @@ from ..language.expression import (
     expr,
     free_indices,
     rebuild,
+    reduces,
     substitute,
     walk,
 )
@@ -106,7 +107,7 @@ def _parts(
     index, divisor = found
     extent = equation.extents[index]
     value = rename_apart(equation.value, equation.sizes)
-    sums = any(isinstance(part, Reduce) for part in walk(value))
+    sums = reduces(value)
     equation = replace(equation, value=_parted(value, index, divisor))
     parts: list[Equation] = []
     rests: list[Equation] = []
@@ -225,6 +226,6 @@ def inlined(system: System, is_cut: Callable[[Equation], bool]) -> System:
 
 def _is_pointwise(reader: Equation, name: str) -> bool:
     """Does it read the tensor at its own place only, and reduce nothing?"""
-    sums = any(isinstance(part, Reduce) for part in walk(reader.value))
+    sums = reduces(reader.value)
     places = [e.subscripts for e in reads(reader) if e.tensor == name]
     return not sums and not reader.accumulate and places == [reader.subscripts] and reader.is_plain

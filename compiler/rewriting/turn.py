@@ -24,6 +24,7 @@ from ..language.expression import (
     expr,
     free_indices,
     rebuild,
+    reduces,
     walk,
 )
 from ..language.notes import Note, note
@@ -63,6 +64,8 @@ class _Writer:
 
     def visit(self, e: Expr, equation: Equation, cycle: set[str]) -> Expr:
         """``e`` with the operands of its contractions read from copies where that pays."""
+        if not reduces(e):
+            return e
         e = rebuild(e, lambda child: self.visit(child, equation, cycle))
         if not isinstance(e, Reduce) or e.kind != "sum" or not equation.subscripts:
             return e

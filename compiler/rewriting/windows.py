@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..language.expression import Call, Element, Expr, Index, Number, Reduce, walk
+from ..language.expression import Call, Element, Expr, Index, Number, Reduce, reduces, walk
 from ..language.integers import polynomial
 from ..language.match import covers
 from ..language.system import Equation, Tensor
@@ -52,6 +52,8 @@ def windows(equation: Equation, tensors: Mapping[str, Tensor]) -> Windows | None
     """The sum over windows in an equation, if there is one and all of its indices have a role.
 
     The equation covers its target: what is computed beyond its last place must be nobody else's."""
+    if not reduces(equation.value):
+        return None
     sums = [e for e in walk(equation.value) if isinstance(e, Reduce)]
     if len(sums) != 1 or sums[0].kind != "sum" or not covers(equation, tensors[equation.target]):
         return None

@@ -25,9 +25,9 @@ from ..language.expression import (
     Expr,
     Index,
     Number,
-    Reduce,
     expr,
     free_indices,
+    reduces,
     substitute,
     walk,
 )
@@ -163,7 +163,7 @@ def _join(host: Fusion, equation: Equation) -> Fusion | str:
 
 
 def _reduces(equation: Equation) -> bool:
-    return any(isinstance(e, Reduce) for e in walk(equation.value))
+    return reduces(equation.value)
 
 
 def _is_across(host: Fusion, joined: Equation) -> bool:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from ..language.expression import Element, Reduce, walk
+from ..language.expression import Element, reduces, walk
 from ..language.steps import Recurrence
 from ..language.system import Equation, System, reads
 
@@ -75,7 +75,7 @@ def apart(equations: Iterable[Equation], tensor: str) -> Axes:
     found: dict[int, None] = {}
     for equation in equations:
         touched = (Element(equation.target, equation.subscripts), *reads(equation))
-        sums = any(isinstance(part, Reduce) for part in walk(equation.value))
+        sums = reduces(equation.value)
         if not sums or len(touched) < PRODUCT:
             continue
         for index in equation.extents:

@@ -29,6 +29,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 __all__ = [
     "Accumulator",
@@ -239,7 +240,7 @@ class Panel:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # no slots: what is asked of it is found once
 class Kernel:
     """Code for one group of equations; ``outer`` are the indices of recurrences around it, with their sizes."""
 
@@ -248,7 +249,7 @@ class Kernel:
     body: tuple[Statement, ...]
     panels: tuple[Panel, ...] = ()
 
-    @property
+    @cached_property
     def tensors(self) -> tuple[str, ...]:
         """All tensors touched, panels aside, in order of first appearance."""
         found: dict[str, None] = {}
@@ -259,18 +260,18 @@ class Kernel:
         own = {panel.name for panel in self.panels}
         return tuple(name for name in found if name not in own)
 
-    @property
+    @cached_property
     def shares(self) -> int:
         """How many turns the threads share; 0: one thread runs all of it."""
         loops = (s.range for s in statements(self.body) if isinstance(s, Loop))
         return max((r.share + r.turns for r in loops if r.share is not None), default=0)
 
-    @property
+    @cached_property
     def loads(self) -> tuple[Load, ...]:
         found = tuple(load for statement in statements(self.body) for load in loads(statement))
         return tuple(v for v in found if all(v.tensor != p.name for p in self.panels))
 
-    @property
+    @cached_property
     def stores(self) -> tuple[Store, ...]:
         found = tuple(s for s in statements(self.body) if isinstance(s, Store))
         return tuple(s for s in found if all(s.tensor != p.name for p in self.panels))
