@@ -87,7 +87,7 @@ REDUCTIONS = ("sum", "mean", "max", "min", "firstmax", "firstmin", "prod", "argm
 class Expr:
     """Base of all expressions; the operators build Calls."""
 
-    __slots__ = ("_hash", "_reduces")
+    __slots__ = ("_elements", "_hash", "_reduces")
 
     def __hash__(self) -> int:
         """Of kind and fields, computed once: expressions are keys wherever something is looked up."""
@@ -265,9 +265,14 @@ def reduces(e: Expr) -> bool:
         return found
 
 
-def elements(e: Expr) -> Iterator[Element]:
-    """Every tensor element read, those inside subscripts included, left to right."""
-    return (node for node in walk(e) if isinstance(node, Element))
+def elements(e: Expr) -> tuple[Element, ...]:
+    """Every tensor element read, those inside subscripts included, left to right; found once and kept."""
+    try:
+        return e._elements  # type: ignore[attr-defined]
+    except AttributeError:
+        found = tuple(node for node in walk(e) if isinstance(node, Element))
+        object.__setattr__(e, "_elements", found)
+        return found
 
 
 def free_indices(e: Expr) -> dict[Index, None]:

@@ -46,14 +46,8 @@ class Tensor:
         return f"{self.name}: {DTYPES[self.dtype]}[{', '.join(map(str, self.shape))}] {self.role}"
 
 
-class _Remembered:
-    """What an equation reads, once somebody has asked; each stage does."""
-
-    __slots__ = ("_reads",)
-
-
 @dataclass(frozen=True, slots=True)
-class Equation(_Remembered):
+class Equation:
     """``target[subscripts] = value`` for every value of ``indices``; ``origin`` names the node for messages."""
 
     target: str
@@ -112,9 +106,7 @@ class System:
 
 def reads(equation: Equation) -> tuple[Element, ...]:
     """Every element an equation reads, those in the subscripts of its target included."""
-    try:
-        return equation._reads  # type: ignore[attr-defined]
-    except AttributeError:
-        found = tuple(x for e in (equation.value, *equation.subscripts) for x in elements(e))
-        object.__setattr__(equation, "_reads", found)
-        return found
+    read = elements(equation.value)
+    if all(isinstance(s, Index) for s in equation.subscripts):  # nearly always
+        return read
+    return (*read, *(element for s in equation.subscripts for element in elements(s)))
