@@ -7,13 +7,15 @@ After:    y[n, w] = max[j:2](x[n, 2*w + j]);    p[n, w] = argmax[j:2](x[n, 2*w +
 
 At the place where a maximum was found stands the maximum, NaN included; for a minimum likewise. Then x is read by the
 two alone, which become one kernel, and need not be kept until the others ask. Declines where anything else is asked of
-x, for then it is kept too.
+x, for then it is kept too; where the maximum is kept with other digits than x, or something is added to it; and where
+it may be asked outside its range, for there a maximum is 0, and so is its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from ..language.expression import (
     COMPARISONS,
@@ -28,8 +30,8 @@ from ..language.expression import (
     rebuild,
     substitute,
 )
-from ..language.integers import simplify_integer
-from ..language.match import covers
+from ..language.integers import is_nonnegative, simplify_integer
+from ..language.match import Sizes, covers, inner_sizes
 from ..language.notes import Note, note
 from ..language.system import Equation, System, reads
 
@@ -48,21 +50,33 @@ class _Choice:
     target: str
     places: Equation
 
-    def chosen(self, number: int, at: Sequence[Expr]) -> Element:
-        """The element that has a number among those that the maximum at some subscripts is of."""
+    def chosen(self, number: int, at: Sequence[Expr], sizes: Sizes) -> Element | None:
+        """The element that has a number among those that the maximum at some subscripts is of; None where that is
+        not sure.
+        """
         choice = self.places.value
         assert isinstance(choice, Reduce)
         assert isinstance(choice.body, Element)
+        counts = [_number(size) for _, size in choice.binders]
+        if not 0 <= number < prod(counts) or (number == 0 and not self.is_inside(at, sizes)):
+            return None
         values: dict[Expr, Expr] = {}
-        for index, size in reversed(choice.binders):
-            number, digit = divmod(number, _number(size))
+        for index, count in zip(reversed(choice.indices), reversed(counts), strict=True):
+            number, digit = divmod(number, count)
             values[index] = expr(digit)
         values |= dict(zip(self.places.subscripts, at, strict=True))
         subscripts = (
-            simplify_integer(substitute(s, values), self.places.sizes)
-            for s in choice.body.subscripts
+            simplify_integer(substitute(s, values), sizes) for s in choice.body.subscripts
         )
         return Element(self.source, tuple(subscripts))
+
+    def is_inside(self, at: Sequence[Expr], sizes: Sizes) -> bool:
+        """Is there a maximum at these subscripts, surely?"""
+        shape = self.places.extents.values()
+        return all(
+            is_nonnegative(place, sizes) and is_nonnegative(n - 1 - place, sizes)
+            for place, n in zip(at, shape, strict=True)
+        )
 
 
 def chosen(system: System, notes: list[Note] | None = None) -> System:
@@ -105,51 +119,55 @@ def _choices(system: System) -> Iterator[_Choice]:
     tensors = system.by_name
     values: dict[Expr, str] = {}
     places: dict[Expr, Equation] = {}
-    for equation in system.equations:
+    for name, (equation, *others) in system.definitions().items():
         among = _among(equation)
-        if among is None or not covers(equation, tensors[equation.target]):
+        if among is None or others or not covers(equation, tensors[name]):
             continue
         if equation.value.kind.startswith("arg"):  # type: ignore[attr-defined]
             places[among] = equation
         else:
-            values[among] = equation.target
+            values[among] = name
     for among, equation in places.items():
-        source = equation.value.body.tensor  # type: ignore[attr-defined]
-        if among in values and tensors[source].role == "local":
-            yield _Choice(source, values[among], equation)
+        source = tensors[equation.value.body.tensor]  # type: ignore[attr-defined]
+        if among not in values or source.role != "local":
+            continue
+        target = tensors[values[among]]
+        if target.dtype == source.dtype and target.shape == tensors[equation.target].shape:
+            yield _Choice(source.name, target.name, equation)
 
 
 def _asking(equation: Equation, choices: Mapping[str, _Choice]) -> Equation:
-    value = _ask(equation.value, choices)
+    value = _ask(equation.value, equation.sizes, choices)
     return equation if value == equation.value else replace(equation, value=value)
 
 
-def _ask(e: Expr, choices: Mapping[str, _Choice]) -> Expr:
+def _ask(e: Expr, sizes: Sizes, choices: Mapping[str, _Choice]) -> Expr:
     """The expression, its conditions behind one on a place asking what was found there."""
-    e = rebuild(e, lambda child: _ask(child, choices))
+    inside = inner_sizes(sizes, e.binders) if isinstance(e, Reduce) else sizes
+    e = rebuild(e, lambda child: _ask(child, inside, choices))
     match e:
         case Call("where", (asked, Call("where", (place, value, other)), nothing)) if (
             other == nothing == _NOTHING
         ):
-            found = _moved(asked, place, choices)
+            found = _moved(asked, place, sizes, choices)
             if found != asked:
                 inner = Call("where", (found, value, _NOTHING))
                 return Call("where", (place, inner, _NOTHING))
         case Call("where", (Call("==") as place, Call("where", (asked, value, other)), nothing)):
-            inner = Call("where", (_moved(asked, place, choices), value, other))
+            inner = Call("where", (_moved(asked, place, sizes, choices), value, other))
             return Call("where", (place, inner, nothing))
     return e
 
 
-def _moved(asked: Expr, place: Expr, choices: Mapping[str, _Choice]) -> Expr:
+def _moved(asked: Expr, place: Expr, sizes: Sizes, choices: Mapping[str, _Choice]) -> Expr:
     """A condition where another one holds, of what is equal then."""
     match place:
         case Call("==", (Number(number), Element(name, at))) | Call(
             "==", (Element(name, at), Number(number))
         ) if name in choices:
             choice = choices[name]
-            old, new = choice.chosen(int(number), at), Element(choice.target, at)
-            return _compared(asked, old, new)
+            old = choice.chosen(int(number), at, sizes) if number.denominator == 1 else None
+            return asked if old is None else _compared(asked, old, Element(choice.target, at))
     return asked
 
 
