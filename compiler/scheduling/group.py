@@ -69,7 +69,7 @@ def _choices(
     many = [i for i in outer if extents[i] >= FEWEST][:3]
     yield from ((FEWEST, (_SHARED,), (i,)) for i in many)
     yield from ((FEWEST, (_SHARED, _IN_ORDER), pair) for pair in combinations(many, 2))
-    if max(prod(shapes[name]) for name in work.written) <= LARGE:
+    if max((prod(shapes[name]) for name in work.written), default=0) <= LARGE:
         return
     several = [i for i in outer if extents[i] > 1]
     for inner in ((), *((i,) for i in several)):

@@ -327,10 +327,7 @@ def values(statement: Statement) -> Iterator[Value]:
         case Let(_, value):
             yield value
         case Store(_, address, value, _, condition):
-            yield address
-            yield value
-            if condition is not None:
-                yield condition
+            yield from (address, value) if condition is None else (address, value, condition)
         case Fold(_, _, accumulators):
             for accumulator in accumulators:
                 yield accumulator.value
