@@ -16,8 +16,10 @@ from fnmatch import fnmatchcase
 
 from .workloads import WORKLOADS, Task, Workload, perceptron, reader, transformer
 from .workloads.layers import (
+    Averaging,
     Convolution,
     Dense,
+    Embedding,
     Flatten,
     Layer,
     MaxPooling,
@@ -81,6 +83,11 @@ def _normalized(filters: int) -> tuple[Layer, ...]:
     return (*2 * (Convolution(filters, relu=False), Normalization()), MaxPooling())
 
 
+def _apart(filters: int) -> tuple[Layer, ...]:
+    """A window for each channel, then all channels of each place."""
+    return Convolution(filters // 2, groups=filters // 2), Convolution(filters, 1)
+
+
 _OTHERS = {
     "mlp_one": replace(WORKLOADS["mlp"], batch=1),
     "mlp_odd": Workload(37, (311,), perceptron(203, 77, 13)),
@@ -104,6 +111,29 @@ _OTHERS = {
     "cnn_normalized": Workload(
         32, (32, 32, 3), _classifier(*_normalized(32), *_normalized(64), *_normalized(128))
     ),
+    "cnn_groups": Workload(
+        16,
+        (28, 28, 32),
+        (Convolution(64, groups=4), Convolution(64, groups=4), Averaging(), Dense(10)),
+    ),
+    "cnn_apart": Workload(
+        32,
+        (32, 32, 3),
+        (Convolution(32), *_apart(64), MaxPooling(), *_apart(128), Averaging(), Dense(10)),
+    ),
+    "cnn_dilated": Workload(
+        16,
+        (40, 40, 3),
+        (
+            Convolution(32),
+            Convolution(32, dilation=2),
+            Convolution(32, dilation=4),
+            Averaging(),
+            Dense(10),
+        ),
+    ),
+    "mlp_narrow": Workload(256, (16,), perceptron(*24 * (16,), 2)),
+    "text_mean": Workload(64, (128,), (Embedding(20000, 128), Averaging(), *perceptron(64, 2))),
     "lstm_one": replace(WORKLOADS["lstm"], batch=1),
     "lstm_both": Workload(32, (50,), reader(Recurrent("lstm", 96, both=True))),
     "lstm_deep": Workload(

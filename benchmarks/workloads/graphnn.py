@@ -11,6 +11,7 @@ import graphnn as gn
 from . import Batch, Step, Task, Workload
 from .layers import (
     EPSILON,
+    Averaging,
     Block,
     Convolution,
     Dense,
@@ -91,9 +92,12 @@ def _apply(layer: Layer, x: gn.Node, weights: Weights) -> gn.Node:
             return _call(dense, weights, x)
         case Convolution(filters, window, stride, padding, relu, bias):
             options = {"activation": "relu" if relu else None, "use_bias": bias}
+            options |= {"groups": layer.groups, "dilation_rate": layer.dilation}
             return _call(gn.layers.Conv2D(filters, window, stride, padding, **options), weights, x)
         case MaxPooling():
             return gn.layers.MaxPool2D(2)(x)
+        case Averaging():
+            return gn.mean(x, axis=tuple(range(1, len(x.shape) - 1)))
         case Flatten():
             return gn.layers.Flatten()(x)
         case Normalization():

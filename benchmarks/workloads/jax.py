@@ -12,6 +12,7 @@ from jax import lax
 from . import Batch, Step, Workload
 from .layers import (
     EPSILON,
+    Averaging,
     Block,
     Convolution,
     Dense,
@@ -100,17 +101,22 @@ def _apply(layer: Layer, x: jax.Array, weights: Weights) -> jax.Array:
         case Dense(relu=relu, bias=bias):
             return _finished(x @ next(weights), weights, bias, relu)
         case Convolution(stride=stride, padding=padding, relu=relu, bias=bias):
+            dilation = (layer.dilation, layer.dilation)
             y = lax.conv_general_dilated(
                 x,
                 next(weights),
                 (stride, stride),
                 padding.upper(),
+                rhs_dilation=dilation,
                 dimension_numbers=("NHWC", "HWIO", "NHWC"),
+                feature_group_count=layer.groups,
             )
             return _finished(y, weights, bias, relu)
         case MaxPooling():
             window = (1, 2, 2, 1)
             return lax.reduce_window(x, -jnp.inf, lax.max, window, window, "VALID")
+        case Averaging():
+            return x.mean(range(1, x.ndim - 1))
         case Flatten():
             return x.reshape(len(x), -1)
         case Normalization():

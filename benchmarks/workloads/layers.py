@@ -13,6 +13,7 @@ from typing import Literal
 
 __all__ = [
     "EPSILON",
+    "Averaging",
     "Block",
     "Convolution",
     "Dense",
@@ -82,7 +83,10 @@ class Dense(Layer):
 
 @dataclass(frozen=True, slots=True)
 class Convolution(Layer):
-    """A square window over an image (height, width, channels); relu unless told otherwise."""
+    """A square window over an image (height, width, channels); relu unless told otherwise.
+
+    Its places may be ``dilation`` apart; each of some ``groups`` of filters sees its share of the channels.
+    """
 
     filters: int
     window: int = 3
@@ -90,17 +94,19 @@ class Convolution(Layer):
     padding: Literal["same", "valid"] = "same"
     relu: bool = True
     bias: bool = True
+    groups: int = 1
+    dilation: int = 1
 
     def output(self, sample: Shape) -> Shape:
-        lost = 0 if self.padding == "same" else self.window - 1
+        lost = 0 if self.padding == "same" else self.dilation * (self.window - 1)
         return (*((size - lost - 1) // self.stride + 1 for size in sample[:2]), self.filters)
 
     def weights(self, sample: Shape) -> tuple[Weight, ...]:
-        kernel = _kernel((self.window, self.window, sample[-1]), (self.filters,))
+        kernel = _kernel((self.window, self.window, sample[-1] // self.groups), (self.filters,))
         return (kernel, Weight((self.filters,))) if self.bias else (kernel,)
 
     def products(self, sample: Shape) -> int:
-        return prod(self.output(sample)) * self.window**2 * sample[-1]
+        return prod(self.output(sample)) * self.window**2 * sample[-1] // self.groups
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +115,14 @@ class MaxPooling(Layer):
 
     def output(self, sample: Shape) -> Shape:
         return (sample[0] // 2, sample[1] // 2, sample[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Averaging(Layer):
+    """The mean over all places of an image or a sequence."""
+
+    def output(self, sample: Shape) -> Shape:
+        return sample[-1:]
 
 
 @dataclass(frozen=True, slots=True)

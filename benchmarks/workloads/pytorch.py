@@ -12,6 +12,7 @@ from torch.nn import functional
 from . import Batch, Step, Workload
 from .layers import (
     EPSILON,
+    Averaging,
     Block,
     Convolution,
     Dense,
@@ -129,13 +130,16 @@ def _modules(layer: Layer, sample: Shape, weights: Weights) -> list[nn.Module]:
             dense = _dense(sample[-1], width, weights, bias)
             return [dense, nn.ReLU()] if relu else [dense]
         case Convolution(filters, window, stride, padding, relu, bias):
-            conv = nn.Conv2d(sample[-1], filters, window, stride, padding, bias=bias)
+            more = {"dilation": layer.dilation, "groups": layer.groups, "bias": bias}
+            conv = nn.Conv2d(sample[-1], filters, window, stride, padding, **more)
             conv.weight.copy_(next(weights).permute(3, 2, 0, 1))
             if bias:
                 conv.bias.copy_(next(weights))
             return [conv, nn.ReLU()] if relu else [conv]
         case MaxPooling():
             return [nn.MaxPool2d(2)]
+        case Averaging():
+            return [_Averaging(len(sample) == 3)]
         case Flatten():
             return [_Flatten()]
         case Normalization():
@@ -169,6 +173,17 @@ class _Flatten(nn.Module):
 
     def forward(self, x):
         return x.permute(0, 2, 3, 1).flatten(1)
+
+
+class _Averaging(nn.Module):
+    """Channels of an image come first."""
+
+    def __init__(self, of_images: bool) -> None:
+        super().__init__()
+        self.axes = (2, 3) if of_images else (1,)
+
+    def forward(self, x):
+        return x.mean(self.axes)
 
 
 class _Positions(nn.Module):
