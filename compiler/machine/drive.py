@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from math import inf
+from math import exp, inf
 from time import perf_counter
 
 from ..options import processors
@@ -21,11 +21,12 @@ from .team import Job, together
 
 __all__ = ["Choice", "Drive"]
 
-_MEMORY = 0.1  # seconds over which the time of a step is averaged
+_MEMORY = 0.25  # seconds over which the time of a step is averaged
 _DISTURBED = (
     2.0  # times the shortest such average, or longer than alone: then it is worth a trial alone
 )
-_WARM = 3  # calls after which a time counts
+_WARM = 3  # calls that count for nothing: memory is touched for the first time, threads wake
+_ENOUGH = 0.05  # seconds of steps together before they are judged
 _PAUSES = (0.25, 2.0)  # seconds to stay alone where that is faster: at first, and at most
 
 
@@ -33,11 +34,16 @@ class Choice:
     """Alone or together, by how long steps have taken."""
 
     def __init__(self) -> None:
-        self._mean = self._best = inf  # seconds of a step together, lately and at best
+        self._best = inf  # seconds of a step together, on average when that was shortest
         self._alone = inf  # seconds of a step alone, in the last trial
-        self._calls, self._elapsed = 0, 0.0  # together, since it is tried
         self._until, self._pause = 0.0, _PAUSES[0]
         self._is_trial = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """Steps together are seen with fresh eyes."""
+        self._calls, self._passed = 0, 0.0
+        self._seconds = self._steps = 0.0  # of late: what is long past weighs less
 
     def is_alone(self, now: float) -> bool:
         """What should the next call be?"""
@@ -45,31 +51,34 @@ class Choice:
 
     def note(self, was_alone: bool, now: float, elapsed: float, steps: int) -> None:
         """So many steps took so many seconds."""
-        each = elapsed / max(steps, 1)
+        steps = max(steps, 1)
         if was_alone:
             if self._is_trial:
-                self._judge(each, now)
+                self._judge(elapsed / steps, now)
             return
-        weight = min(1.0, elapsed / _MEMORY)
-        self._mean = each if self._mean == inf else self._mean + weight * (each - self._mean)
-        self._best = min(self._best, self._mean)
-        self._calls, self._elapsed = self._calls + 1, self._elapsed + elapsed
-        is_slow = self._mean > min(_DISTURBED * self._best, self._alone)
-        is_new = self._alone == inf and self._elapsed > _MEMORY
-        if self._calls < _WARM:
+        self._calls += 1
+        if self._calls <= _WARM:
             return
-        self._is_trial = is_slow or is_new
+        kept = exp(-elapsed / _MEMORY)
+        self._seconds, self._steps = kept * self._seconds + elapsed, kept * self._steps + steps
+        self._passed += elapsed
+        if self._passed < _ENOUGH:
+            return
+        mean = self._seconds / self._steps
+        self._best = min(self._best, mean)
+        self._is_trial = self._alone == inf or mean > min(_DISTURBED * self._best, self._alone)
         if not self._is_trial:
             self._pause = _PAUSES[0]
 
     def _judge(self, alone: float, now: float) -> None:
         """After one call alone: is it better so?"""
         self._is_trial, self._alone = False, alone
-        if alone < self._mean:
+        together = self._seconds / self._steps
+        if alone < together:
             self._until, self._pause = now + self._pause, min(2 * self._pause, _PAUSES[1])
-            self._mean, self._calls = inf, 0  # it is seen with fresh eyes afterwards
+            self._begin()
         else:
-            self._best = self._mean
+            self._best = together
 
 
 class Drive:

@@ -27,6 +27,22 @@ def test_a_quiet_machine_shares_every_step() -> None:
     assert sum(_turns(Choice(), times)) == 1
 
 
+def test_the_first_calls_count_for_nothing() -> None:
+    """They touch memory for the first time: a step alone that beats them has beaten nothing."""
+    for first in (0.005, 0.05, 0.5):
+        times = [(0.002, first), (0.002, first / 2)] + [(0.002, 0.001)] * 500
+        assert sum(_turns(Choice(), times)) == 1
+
+
+def test_one_long_call_is_not_a_busy_machine() -> None:
+    """Where a processor is away once for as long as many short steps take, they are still shared."""
+    for step in (0.00003, 0.001, 0.01):
+        for long in (0.004, 0.02, 0.06):
+            times = [(2 * step, step)] * round(2 / step)
+            times[len(times) // 2] = (2 * step, long)
+            assert sum(_turns(Choice(), times)) == 1
+
+
 def test_a_busy_machine_does_not() -> None:
     """Where sharing takes far longer than before, steps are done alone but for a look now and then."""
     times = [(0.002, 0.001)] * 100 + [(0.004, 0.03)] * 1000
