@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from threading import Lock
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -18,6 +17,7 @@ import compiler
 from compiler.language.expression import Number, Symbol
 from compiler.language.text import expression_text
 from compiler.machine import arrays
+from compiler.machine.locks import lock
 
 from .errors import DtypeError, GraphnnError, ShapeError
 from .functions import identity
@@ -98,7 +98,7 @@ class Function:
             if node not in self.inputs:
                 raise GraphnnError(f"the outputs need {node!r}, which is not among the inputs")
         self._compiled: dict[tuple[tuple[int, ...], ...], _Compiled] = {}
-        self.lock = Lock()  # updates of several batch sizes write to the same parameters
+        self.lock = lock()  # updates of several batch sizes write to the same parameters
 
     def _add_changes(self, which: Literal["changes", "draws"]) -> None:
         """Statistics and counters move with every training step; without updates only the counters of

@@ -19,11 +19,11 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
-from threading import Lock
 from typing import Any
 
 from ..errors import CompilerError
 from ..target import Target, host
+from .locks import lock
 
 __all__ = [
     "OPTIMIZATION",
@@ -38,7 +38,7 @@ __all__ = [
 OPTIMIZATION = 2
 PLAIN = 0  # of functions that only call others: all else takes LLVM longer than the kernels do, and gains nothing
 _names = itertools.count()
-_linking = Lock()
+_linking = lock()
 
 
 @cache

@@ -88,9 +88,9 @@ class Memory:
         self.table[self._positions[name]] = array.ctypes.data
         self._edges = None
 
-    def restore(self, names: Iterable[str]) -> None:
-        """Tensors lie in their own arrays again."""
-        for name in names:
+    def restore(self, names: Iterable[str] | None = None) -> None:
+        """Tensors, by default all, lie in their own arrays again."""
+        for name in self._names if names is None else names:
             self.table[self._positions[name]] = self.buffers[name].ctypes.data
 
     def lend(self, arrays: Mapping[str, Array]) -> list[str]:

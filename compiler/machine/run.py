@@ -15,7 +15,6 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from ..errors import ArrayError
 from . import jit
 from .arrays import Array
 from .drive import Drive
+from .locks import lock
 from .loop import Bound, Loop, Move
 from .memory import Memory, described
 from .profile import Profile, TimedProgram
@@ -51,8 +51,8 @@ class Executable:
         self._ftz = ftz
         self._timed = timed
         self._is_watched = is_watched  # then the first step is followed by a profile on stderr
-        self._lock = Lock()
         self._memory = Memory(program)
+        self._lock = lock(tidy=self._memory.restore)
         self._inputs = {tensor.name for tensor in program.slots if tensor.role == "input"}
         self._given = [t.name for t in program.slots if t.role in ("input", "parameter")]
         self._results = [t.name for t in program.slots if t.role == "output"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from compiler.machine.jit import assembly
 from compiler.machine.native import native_text
 from compiler.target import NAMES, named
 
-from .build import matrix_product
+from .build import element, equation, matrix_product, tensor
 
 ROOT = Path(__file__).parent.parent.parent
 SYSTEM = matrix_product(128, 512, 128)
@@ -145,6 +146,38 @@ def test_a_forked_child_has_its_own_team(expected: bytes) -> None:
             os._exit(0 if right and team._state.team is not None else 1)
         assert os.waitpid(child, 0)[1] == 0
         assert _result(executable) == expected
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_child_does_not_wait_for_threads_of_its_parent() -> None:
+    """A step that another thread was at when the process was forked stops no call of the child, nor leaves it its
+    arrays.
+    """
+    system = compiler.System(
+        (tensor("x", 1 << 17), tensor("y", 1 << 17, role="output")),
+        (equation(element("y", "n"), element("x", "n") * 2, n=1 << 17),),
+    )
+    executable = compiler.compile(system, compiler.Options(cache="off", threads=1))
+    large, strided = np.ones(1 << 17, "f4"), np.zeros(1 << 18, "f4")[::2]
+    is_over = threading.Event()
+
+    def go() -> None:
+        while not is_over.is_set():
+            executable({"x": large})
+
+    caller = threading.Thread(target=go)
+    caller.start()
+    ends = []
+    for _ in range(10):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)
+            os._exit(int(executable({"x": strided})["y"].any()))
+        ends.append(os.waitpid(child, 0)[1])
+    is_over.set()
+    caller.join()
+    assert not any(ends)
 
 
 @pytest.mark.parametrize("ending", ["", "raise SystemExit(0)", "os._exit(0)"])
