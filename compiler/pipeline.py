@@ -34,7 +34,7 @@ from .rewriting.split import split
 from .rewriting.stabilize import stabilize
 from .rewriting.turn import turn
 from .rewriting.winograd import winograd
-from .scheduling.alike import Alike
+from .scheduling.alike import Alike, Lowered
 from .scheduling.distribute import distribute, distributed_lines, is_for_team
 from .scheduling.fuse import Fusion, fuse, fusion_lines
 from .scheduling.groups import groups
@@ -45,6 +45,7 @@ from .scheduling.plan import ITEM, Plan, copies, in_place, plan, with_own_values
 from .scheduling.schedule import schedule
 from .scheduling.strands import strands
 from .scheduling.together import joined, of_one_block, together
+from .uncollected import uncollected
 
 __all__ = ["STAGES", "compile_system", "stages"]
 
@@ -75,6 +76,7 @@ STAGES = (
 )
 
 
+@uncollected()
 def compile_system(system: System, options: Options | None = None) -> Executable:
     """A system as an `Executable`: from the cache, or through all stages."""
     settings = (options or Options()).settle()
@@ -254,17 +256,28 @@ def _lowered(
     parts: Sequence[Any],
     storages: Mapping[str, Storage],
     name: str = "kernel",
-    outer: Sequence[tuple[Any, int]] = (),
-    numbers: Iterator[int] | None = None,
 ) -> tuple[Any, ...]:
     """Kernels in the place of equations; what has no element vanishes."""
-    found: list[Any] = []
-    for k, part in enumerate(parts):
-        label = f"{name}_{k}"
-        if isinstance(part, Fusion):
-            if 0 not in part.equations[0].extents.values():
-                found.append(lower(part, label, storages, dict(outer), numbers))
-        else:
+    facts = {n: (s.tensor.shape, s.tensor.dtype, s.borders, s.layout) for n, s in storages.items()}
+    once = Lowered(facts, lambda part, name, outer: lower(part, name, storages, dict(outer)))
+
+    def within(
+        parts: Sequence[Any],
+        name: str,
+        outer: Sequence[tuple[Any, int]],
+        numbers: Iterator[int] | None,
+    ) -> tuple[Any, ...]:
+        found: list[Any] = []
+        for k, part in enumerate(parts):
+            label = f"{name}_{k}"
+            if isinstance(part, Fusion):
+                if 0 in part.equations[0].extents.values():
+                    continue
+                if numbers is None:
+                    found.append(once(part, label, outer))
+                else:
+                    found.append(lower(part, label, storages, dict(outer), numbers))
+                continue
             around = outer
             if isinstance(part, Recurrence):
                 around = (*outer, (part.index, part.size))
@@ -272,9 +285,11 @@ def _lowered(
                 around = (*outer, (part.index, part.stop))
             elif isinstance(part, Together):  # one kernel in the end, whose registers have numbers
                 around = (*outer, *part.extents)
-            one = (numbers or count(1)) if isinstance(part, Together) else None
-            found.append(replace(part, steps=_lowered(part.steps, storages, label, around, one)))
-    return tuple(found)
+            own = (numbers or count(1)) if isinstance(part, Together) else None
+            found.append(replace(part, steps=within(part.steps, label, around, own)))
+        return tuple(found)
+
+    return within(parts, name, (), None)
 
 
 def _each(parts: Sequence[Any], change: Callable[[Kernel], Kernel]) -> tuple[Any, ...]:

@@ -18,6 +18,7 @@ from compiler.language.expression import Number, Symbol
 from compiler.language.text import expression_text
 from compiler.machine import arrays
 from compiler.machine.locks import lock
+from compiler.uncollected import uncollected
 
 from .errors import DtypeError, GraphnnError, ShapeError
 from .functions import identity
@@ -161,6 +162,7 @@ class Function:
         for name, k in compiled.inputs:
             compiled.executable.check(name, arrays[k])
 
+    @uncollected()
     def _compile(self, sizes: Mapping[Symbol, int]) -> _Compiled:
         lowered = lower_graph(self.graph, self.outputs, self.updates, sizes)
         executable = compiler.compile(lowered.system, self.options)

@@ -182,7 +182,7 @@ class _Writer:
         dtypes = {new: self.dtypes[old] for old, new in names.items() if old in self.dtypes}
         key = nameless, tuple(dtypes.items())
         if key not in self.known:
-            self.known[key] = self.written(nameless, dtypes), pieces(kernel)
+            self.known[key] = self.written(nameless.kernel, dtypes), pieces(kernel)
         return self.known[key]
 
     def written(self, kernel: Kernel, dtypes: Mapping[str, str]) -> str:

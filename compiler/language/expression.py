@@ -250,9 +250,11 @@ def transform(e: Expr, fn: Callable[[Expr], Expr]) -> Expr:
 
 def walk(e: Expr) -> Iterator[Expr]:
     """Every node, parents before children, left to right."""
-    yield e
-    for child in children(e):
-        yield from walk(child)
+    stack = [e]
+    while stack:
+        node = stack.pop()
+        yield node
+        stack += children(node)[::-1]
 
 
 def reduces(e: Expr) -> bool:

@@ -180,7 +180,12 @@ def integer_difference(a: Expr, b: Expr) -> Fraction | None:
 
 def bounds(e: Expr, sizes: Sizes) -> tuple[Expr, Expr] | None:
     """Least and greatest value of ``e`` over the indices in ``sizes``; None when that cannot be told."""
-    found = _bounds(polynomial(e), sizes)
+    return _known_bounds(e, tuple(sizes.items()))
+
+
+@lru_cache(1 << 14)  # each stage asks for the same subscripts
+def _known_bounds(e: Expr, sizes: tuple[tuple[Index, Expr], ...]) -> tuple[Expr, Expr] | None:
+    found = _bounds(polynomial(e), dict(sizes))
     return None if found is None else (found[0].expression(), found[1].expression())
 
 

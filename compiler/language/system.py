@@ -107,6 +107,5 @@ class System:
 def reads(equation: Equation) -> tuple[Element, ...]:
     """Every element an equation reads, those in the subscripts of its target included."""
     read = elements(equation.value)
-    if all(isinstance(s, Index) for s in equation.subscripts):  # nearly always
-        return read
-    return (*read, *(element for s in equation.subscripts for element in elements(s)))
+    inside = [x for s in equation.subscripts if not isinstance(s, Index) for x in elements(s)]
+    return (*read, *inside) if inside else read

@@ -103,6 +103,8 @@ def _cuts(equation: Equation, index: Index, tensors: Tensors) -> set[int]:
 
 def _passes(e: Expr, index: Index, places: tuple[int, ...]) -> set[int]:
     """The values of the index at which ``index + c`` or ``c - index`` comes to a place, or goes over it."""
+    if isinstance(e, Index):  # most are, and take no thought
+        return set(places) if e == index else set()
     p = polynomial(e)
     sign = dict(p.terms).get((index,))
     if sign not in (1, -1) or len(p.terms) > 1 + (p.constant != 0) or p.constant.denominator != 1:

@@ -9,9 +9,13 @@ such a kernel holds for all that are alike, once their names are put back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any, TypeVar
 
+from ..language.expression import Index
+from ..language.flat import flat
+from .fuse import Fusion
 from .loops import (
     Accumulator,
     Affine,
@@ -29,7 +33,24 @@ from .loops import (
     Value,
 )
 
-__all__ = ["Alike", "anonymous"]
+__all__ = ["Alike", "Lowered", "anonymous", "of_all_alike", "read_and_written"]
+
+Names = Mapping[str, str]
+Outer = Sequence[tuple[Index, int]]
+T = TypeVar("T")
+
+
+class Nameless:
+    """A kernel without names, to be looked up: its hash is found once, and so are facts of all that are alike."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self.kernel, self.hash, self.facts = kernel, hash(kernel), dict[str, Any]()
+
+    def __hash__(self) -> int:
+        return self.hash
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Nameless) and self.kernel == other.kernel
 
 
 class Alike:
@@ -41,39 +62,133 @@ class Alike:
         marked: frozenset[str] = frozenset(),
     ) -> None:
         self.change, self.marked = change, marked
-        self.known: dict[tuple[Kernel, frozenset[str]], Kernel] = {}
+        self.known: dict[tuple[Nameless, frozenset[str]], Kernel] = {}
 
     def __call__(self, kernel: Kernel) -> Kernel:
         nameless, names = anonymous(kernel)
-        marked = frozenset(new for old, new in names.items() if old in self.marked)
-        if (nameless, marked) not in self.known:
-            self.known[nameless, marked] = self.change(nameless, marked)
-        back = {new: old for old, new in names.items()}
-
-        def renamed(name: str) -> str:
-            first, *rest = name.split(".")  # ``A.along`` is a panel for A
-            return ".".join((back.get(first, first), *rest))
-
-        return replace(_Renamer(renamed).kernel(self.known[nameless, marked]), name=kernel.name)
+        marked = frozenset(names[name] for name in self.marked & names.keys())
+        changed = self.known.get((nameless, marked))
+        if changed is None:
+            changed = self.known[nameless, marked] = self.change(nameless.kernel, marked)
+        if changed is nameless.kernel:
+            return kernel
+        return _renamed(changed, {new: old for old, new in names.items()}, kernel.name)
 
 
-def anonymous(kernel: Kernel) -> tuple[Kernel, Mapping[str, str]]:
-    """The kernel with the names of others that are alike, and how its own were replaced."""
-    names: dict[str, str] = {}
-    nameless = _Renamer(lambda name: names.setdefault(name, f"_{len(names)}")).kernel(kernel)
-    return replace(nameless, name="kernel"), names
+def anonymous(kernel: Kernel) -> tuple[Nameless, Names]:
+    """The kernel with the names of others that are alike, and how its own were replaced; found once."""
+    found: tuple[Nameless, Names] | None = vars(kernel).get("anonymous")
+    if found is None:
+        names: dict[str, str] = {}
+        nameless = _Renamer(lambda name: names.setdefault(name, f"_{len(names)}")).kernel(kernel)
+        found = Nameless(replace(nameless, name="kernel")), names
+        vars(kernel)["anonymous"] = found
+    return found
+
+
+def of_all_alike(fact: Callable[[Kernel], T]) -> Callable[[Kernel], T]:
+    """A fact of kernels that has nothing to do with names: found once for those that are alike."""
+
+    def found(kernel: Kernel) -> T:
+        nameless, _ = anonymous(kernel)
+        if fact.__name__ not in nameless.facts:
+            nameless.facts[fact.__name__] = fact(nameless.kernel)
+        value: T = nameless.facts[fact.__name__]
+        return value
+
+    return found
+
+
+def read_and_written(kernel: Kernel) -> tuple[list[str], list[str]]:
+    """The tensors that a kernel reads, and those that it writes, panels aside."""
+    nameless, names = anonymous(kernel)
+    own = {new: old for old, new in names.items()}
+    read = dict.fromkeys(load.tensor for load in nameless.kernel.loads)
+    written = dict.fromkeys(store.tensor for store in nameless.kernel.stores)
+    return [own[name] for name in read], [own[name] for name in written]
+
+
+def _renamed(kernel: Kernel, names: Names, name: str) -> Kernel:
+    """A kernel that differs from another one in names only, and what is known of that."""
+    new = _New(names)
+    return _known(kernel, _Renamer(new.__getitem__).kernel(kernel), new, name)
+
+
+def _known(kernel: Kernel, found: Kernel, new: _New, name: str) -> Kernel:
+    """A renamed kernel, knowing what was found out about the one before."""
+    found = replace(found, name=name)
+    nameless, own = anonymous(kernel)
+    vars(found)["anonymous"] = nameless, {new[old]: number for old, number in own.items()}
+    vars(found)["tensors"] = tuple([new[tensor] for tensor in kernel.tensors])
+    return found
+
+
+class Lowered:
+    """Kernels of equations, made once for those that are alike up to the names of tensors.
+
+    ``facts`` are all that is asked of a tensor.
+    """
+
+    def __init__(
+        self, facts: Mapping[str, Hashable], lower: Callable[[Fusion, str, Outer], Kernel]
+    ) -> None:
+        self.lower = lower
+        numbers: dict[Hashable, int] = {}
+        self.facts = {name: numbers.setdefault(own, len(numbers)) for name, own in facts.items()}
+        self.known: dict[Hashable, tuple[Kernel, tuple[str, ...], frozenset[str]]] = {}
+
+    def __call__(self, fusion: Fusion, name: str, outer: Outer) -> Kernel:
+        shape, names = _shape(fusion)
+        key = shape, tuple([self.facts[each] for each in names]), tuple(outer)
+        if key not in self.known:
+            kernel, others = self.lower(fusion, name, outer), dict[str, str]()
+            _Renamer(lambda other: others.setdefault(other, other), str).kernel(kernel)
+            self.known[key] = kernel, names, frozenset(others)
+            return kernel
+        kernel, own, taken = self.known[key]
+        if not taken.isdisjoint((*names, *own)):  # a tensor is called like something else
+            return self.lower(fusion, name, outer)
+        new = _New(zip(own, names, strict=True))
+        return _known(kernel, _Renamer(str, new.__getitem__).kernel(kernel), new, name)
+
+
+def _shape(fusion: Fusion) -> tuple[Hashable, tuple[str, ...]]:
+    """The equations of a kernel with numbers in the place of the tensors' names, and these in order."""
+    numbers: dict[str, int] = {}
+
+    def number(name: str) -> int:
+        return numbers.setdefault(name, len(numbers))
+
+    found: list[Hashable] = [fusion.indices]
+    for equation in fusion.equations:
+        found += (number(equation.target), len(equation.subscripts), equation.accumulate)
+        found.append(equation.indices)
+        for e in (*equation.subscripts, equation.value):
+            found += flat(e, number)
+    return (*found, tuple(map(number, fusion.kept))), tuple(numbers)
+
+
+class _New(dict[str, str]):
+    """The new name of each old one; ``A.along`` is a panel for A."""
+
+    def __missing__(self, name: str) -> str:
+        first, *rest = name.split(".")
+        self[name] = found = ".".join((self.get(first, first), *rest))
+        return found
 
 
 class _Renamer:
-    """Names replaced, always in the same order."""
+    """Names replaced, always in the same order; those of tensors and panels may be replaced otherwise."""
 
-    def __init__(self, name: Callable[[str], str]) -> None:
-        self.name = name
+    def __init__(
+        self, name: Callable[[str], str], tensor: Callable[[str], str] | None = None
+    ) -> None:
+        self.name, self.tensor = name, tensor or name
 
     def kernel(self, kernel: Kernel) -> Kernel:
         outer = tuple((self.name(index), size) for index, size in kernel.outer)
         body = tuple(map(self.statement, kernel.body))
-        panels = tuple(Panel(self.name(p.name), p.type, p.length) for p in kernel.panels)
+        panels = tuple(Panel(self.tensor(p.name), p.type, p.length) for p in kernel.panels)
         return Kernel(kernel.name, outer, body, panels)
 
     def statement(self, statement: Statement) -> Statement:
@@ -90,7 +205,7 @@ class _Renamer:
                 return Let(self.register(register), self.value(value))
             case Store(tensor, address, value, accumulate, condition):
                 return Store(
-                    self.name(tensor),
+                    self.tensor(tensor),
                     self.affine(address),
                     self.value(value),
                     accumulate,
@@ -118,7 +233,7 @@ class _Renamer:
                 return self.affine(value)
             case Load(tensor, address, type_, condition):
                 inner = None if condition is None else self.value(condition)
-                return Load(self.name(tensor), self.affine(address), type_, inner)
+                return Load(self.tensor(tensor), self.affine(address), type_, inner)
             case Register():
                 return self.register(value)
             case Apply(function, arguments, type_):

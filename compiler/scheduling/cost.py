@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from .alike import of_all_alike
 from .loops import (
     Accumulator,
     Affine,
@@ -38,6 +39,7 @@ _BYTES = 4  # of an element, mostly
 _MOVES = ("convert", "wrap", "inside", "where")
 
 
+@of_all_alike
 def cycles(kernel: Kernel) -> float:
     """Cycles of one call, about: of its instructions, or of what it moves if that comes from far away."""
     moved = _touched(kernel) * _BYTES

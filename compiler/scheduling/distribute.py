@@ -23,11 +23,12 @@ of few cycles, for which no thread is worth waking.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..language.steps import Recurrence, Strand, Strands, Window, step_lines
+from .alike import Alike, read_and_written
 from .cost import cycles
 from .loops import Kernel, Loop, Range, Statement, Store, loads, statements
 from .plan import OWN, Plan
@@ -72,7 +73,7 @@ class Timed:
 
 def distribute(parts: Sequence[Any], plan: Plan) -> tuple[Any, ...]:
     """The program for all threads; as it was where nothing is worth sharing."""
-    shared = _each(parts)
+    shared = _each(parts, Alike(lambda kernel, _: share(kernel)))
     if _shared_cycles(shared) < WORTH_WAKING or not is_for_team(shared):
         return tuple(parts)
     return tuple(_Distribution(plan).steps(shared))
@@ -90,18 +91,18 @@ def is_for_team(parts: Sequence[Any]) -> bool:
     )
 
 
-def _each(parts: Sequence[Any]) -> tuple[Any, ...]:
-    return tuple(map(_one, parts))
-
-
-def _one(part: Any) -> Any:
-    """A part with its kernels shared, but for those of strands, which are shared as a whole."""
-    match part:
-        case Kernel():
-            return share(part)
-        case Strands():
-            return replace(part, shared=True)
-    return replace(part, steps=_each(part.steps))
+def _each(parts: Sequence[Any], change: Callable[[Kernel], Kernel]) -> tuple[Any, ...]:
+    """The parts with their kernels shared, but for those of strands, which are shared as a whole."""
+    found: list[Any] = []
+    for part in parts:
+        match part:
+            case Kernel():
+                found.append(change(part))
+            case Strands():
+                found.append(replace(part, shared=True))
+            case _:
+                found.append(replace(part, steps=_each(part.steps, change)))
+    return tuple(found)
 
 
 def _shared_cycles(parts: Sequence[Any], times: int = 1, of_all: bool = False) -> float:
@@ -301,9 +302,9 @@ class _Distribution:
         return replace(part, steps=steps)
 
     def use(self, parts: Sequence[Any], by_all: bool) -> _Use:
-        kernels = list(_kernels(parts))
-        read = {load.tensor: None for kernel in kernels for load in kernel.loads}
-        written = {store.tensor: None for kernel in kernels for store in kernel.stores}
+        touched = [read_and_written(kernel) for kernel in _kernels(parts)]
+        read = dict.fromkeys(name for names, _ in touched for name in names)
+        written = dict.fromkeys(name for _, names in touched for name in names)
         return _Use(by_all, self.regions(read), self.regions(written))
 
     def regions(self, names: Mapping[str, None]) -> tuple[_Region, ...]:

@@ -14,7 +14,7 @@ are for large tensors, of whose rows a block has too many if it has those of all
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from math import prod
@@ -46,20 +46,22 @@ _SHARED: _Kind = "shared"
 _IN_ORDER: _Kind = "in order"
 
 
-def starts(work: Work, shapes: Mapping[str, tuple[int, ...]]) -> Iterator[Group]:
+def starts(
+    work: Work, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int]
+) -> Iterator[Group]:
     """A kernel as a group of its own, in all ways that it may be cut."""
-    for few, kinds, rows in _choices(work, shapes):
+    for few, kinds, rows in _choices(work, sizes):
         levels = [
             _Level(work.extents[row], kind, few if kind == _SHARED else 2)
             for kind, row in zip(kinds, rows, strict=True)
         ]
-        group = Group(shapes, levels, few == FEW)
+        group = Group(shapes, levels, few == FEW, sizes)
         if group.joins(work, rows):
             yield group
 
 
 def _choices(
-    work: Work, shapes: Mapping[str, tuple[int, ...]]
+    work: Work, sizes: Mapping[str, int]
 ) -> Iterator[tuple[int, tuple[_Kind, ...], tuple[Index, ...]]]:
     """Indices whose blocks threads may share, so many at least, alone and with others; vectors are left whole."""
     extents = work.extents
@@ -69,7 +71,7 @@ def _choices(
     many = [i for i in outer if extents[i] >= FEWEST][:3]
     yield from ((FEWEST, (_SHARED,), (i,)) for i in many)
     yield from ((FEWEST, (_SHARED, _IN_ORDER), pair) for pair in combinations(many, 2))
-    if max((prod(shapes[name]) for name in work.written), default=0) <= LARGE:
+    if max((sizes[name] for name in work.written), default=0) <= LARGE:
         return
     several = [i for i in outer if extents[i] > 1]
     for inner in ((), *((i,) for i in several)):
@@ -104,9 +106,11 @@ class Group:
     shapes: Mapping[str, tuple[int, ...]]
     levels: list[_Level]
     is_large: bool
+    sizes: Mapping[str, int]  # of the shapes
     members: list[Work] = field(default_factory=list)
     defined: dict[str, None] = field(default_factory=dict)
     received: dict[str, None] = field(default_factory=dict)
+    most: dict[str, int] = field(default_factory=dict)  # elements of each tensor in a unit
     volume: int = 0  # elements of a unit
     own: dict[str, tuple[int, ...]] = field(default_factory=dict)
     before: list[Any] = field(default_factory=list)
@@ -120,7 +124,7 @@ class Group:
     @property
     def handed(self) -> int:
         """Elements that one member defines and another one reads."""
-        return sum(prod(self.shapes[name]) for name in self.received)
+        return sum(self.sizes[name] for name in self.received)
 
     # --- joining -------------------------------------------------------------------------------------------------
 
@@ -131,53 +135,63 @@ class Group:
             rows = [row for row in found if row is not None]
             if len(set(rows)) < len(self.levels):
                 return False
-        most = max(prod(self.shapes[p.tensor]) for p in work.places)
-        large = [p for p in work.places if prod(self.shapes[p.tensor]) > max(SMALL, most // ASIDE)]
+        most = max(self.sizes[name] for name in work.tensors)
+        large = [p for p in work.places if self.sizes[p.tensor] > max(SMALL, most // ASIDE)]
         if any(place.is_along(row) for place in large for row in rows):
             return False
         new = replace(self, members=[*self.members, work], defined=self.defined | work.written)
-        new.levels, new.volume = [], 0
+        new.levels, before = [], self.defined.keys()
         for level, row in zip(self.levels, rows, strict=True):
-            cut = new.cut(level, row)
+            cut = new.cut(level, row, work.written.keys() - before)
             if cut is None:
                 return False
             new.levels.append(cut)
-        new.volume = new.unit()
+        is_same = all(a.units == b.units for a, b in zip(self.levels, new.levels, strict=True))
+        new.most = new.unit(self.most if is_same else None)
+        new.volume = new.touched_in_unit()
         if not new.volume or not new.is_near() or not new.is_worth():
             return False
         read = {p.tensor: None for p in work.places if not p.is_written}
         self.received |= {name: None for name in read if name in self.defined}
-        self.members, self.levels, self.volume = new.members, new.levels, new.volume
-        self.defined = new.defined
+        self.members, self.levels, self.defined = new.members, new.levels, new.defined
+        self.volume, self.most = new.volume, new.most
         return True
 
-    def cut(self, level: _Level, row: Index) -> _Level | None:
-        """The level with the last member's row, or None if some member would not keep to its blocks."""
-        rows = [*level.rows, row]
-        units = min(work.extents[r] for work, r in zip(self.members, rows, strict=True))
+    def cut(self, level: _Level, row: Index, defined: Set[str]) -> _Level | None:
+        """The level with the last member's row, or None if some member would not keep to its blocks.
+
+        ``defined`` is what only this member defines. While there are as many units as before, what is known of the
+        other members holds but where they touch what has changed.
+        """
+        rows, last = [*level.rows, row], self.members[-1]
+        units = min(level.units, last.extents[row])
         if units < level.fewest:
             return None
         axes = dict(level.axes)
-        for place in self.members[-1].places:
+        for place in last.places:
             if place.tensor not in axes:
-                axis = place.axis(
-                    self.shapes[place.tensor], row, self.members[-1].extents[row], units
-                )
+                axis = place.axis(self.shapes[place.tensor], row, last.extents[row], units)
                 if axis is not None:
                     axes[place.tensor] = axis
+        known = level.axes.keys() if units == level.units else ()
+        new = axes.keys() - known
         for work, own in zip(self.members, rows, strict=True):
-            known = units == level.units and work is not self.members[-1]
+            if work is not last and work.tensors.isdisjoint(new):
+                continue
             for place in work.places:
                 axis = axes.get(place.tensor)
-                if axis is None or (known and place.tensor in level.axes):
+                if axis is None or (work is not last and place.tensor in known):
                     continue
                 if not place.keeps(axis, self.shapes[place.tensor], own, work.extents[own], units):
                     del axes[place.tensor]
-        apart = [p for work in self.members for p in work.places if p.tensor not in axes]
-        if any(
-            p.tensor in self.defined and not (level.kind == _IN_ORDER and p.is_added) for p in apart
-        ):
-            return None
+        lost = (level.axes.keys() - axes.keys()) | defined
+        for work in self.members:
+            if work is not last and work.tensors.isdisjoint(lost):
+                continue
+            for p in work.places:
+                is_apart = p.tensor not in axes and p.tensor in self.defined
+                if is_apart and not (level.kind == _IN_ORDER and p.is_added):
+                    return None
         return replace(level, units=units, rows=rows, axes=axes)
 
     def is_near(self) -> bool:
@@ -191,36 +205,43 @@ class Group:
         """Of the level that threads share, if it is the last."""
         return COUNT if len(self.levels) == 1 else FEWEST
 
-    def unit(self) -> int:
+    def unit(self, known: Mapping[str, int] | None) -> dict[str, int]:
+        """Elements of each tensor touched in one unit; ``known`` are those of all members but the last."""
+        most = dict(known or {})
+        for k in range(0 if known is None else len(self.members) - 1, len(self.members)):
+            lengths = self.lengths(k, [1] * len(self.levels))
+            for place, touched in self.members[k].volumes(self.shapes, lengths):
+                most[place.tensor] = max(most.get(place.tensor, 0), touched)
+        return most
+
+    def touched_in_unit(self) -> int:
         """Elements touched in one unit, without what all share; of large tensors, all that are in the same unit
         of the levels around."""
-        most: dict[str, int] = {}
-        ones = [1] * len(self.levels)
-        for work, lengths in zip(self.members, self.lengths(*ones), strict=True):
-            for place, own in work.volumes(self.shapes, lengths):
-                most[place.tensor] = max(most.get(place.tensor, 0), own)
         levels = self.levels[-1:] if self.is_large else self.levels
         cut = {tensor for level in levels for tensor in level.axes}
-        return sum(own for tensor, own in most.items() if tensor in cut)
+        return sum(own for tensor, own in self.most.items() if tensor in cut)
 
-    def lengths(self, *units: int) -> Iterator[dict[Index, int]]:
-        """How many values the rows of each member have, with so many units of each level."""
-        for k, work in enumerate(self.members):
-            yield {
-                level.rows[k]: n * (work.extents[level.rows[k]] // level.units)
-                for level, n in zip(self.levels, units, strict=True)
-            }
+    def lengths(self, member: int, units: Sequence[int]) -> dict[Index, int]:
+        """How many values the rows of a member have, with so many units of each level."""
+        extents = self.members[member].extents
+        return {
+            level.rows[member]: n * (extents[level.rows[member]] // level.units)
+            for level, n in zip(self.levels, units, strict=True)
+        }
 
     def is_worth(self) -> bool:
         """Does each member read little more than once, or do much with it?"""
         units = [self.units(k) for k in range(len(self.levels))]
         blocks = prod(level.units // n for level, n in zip(self.levels, units, strict=True))
-        for work, lengths in zip(self.members, self.lengths(*units), strict=True):
+        large = {name for name in self.most if self.sizes[name] > SMALL}
+        for k, work in enumerate(self.members):
+            if work.tensors.isdisjoint(large):
+                continue
             cost = 0
-            for place, touched in work.volumes(self.shapes, lengths):
+            for place, touched in work.volumes(self.shapes, self.lengths(k, units)):
                 if touched > SMALL and not place.is_written:
                     often = OFTEN_LARGE if self.is_large and touched <= CACHED else OFTEN
-                    cost += often * max(0, blocks * touched - prod(self.shapes[place.tensor]))
+                    cost += often * max(0, blocks * touched - self.sizes[place.tensor])
             if cost > work.operations:
                 return False
         return True
@@ -243,7 +264,7 @@ class Group:
         """What only members touch, each block by itself."""
         members = {id(work.fusion) for work in self.members}
         found = (n for n in self.received if all(n in level.axes for level in self.levels))
-        return [n for n in found if users[n] <= members and prod(self.shapes[n]) >= SMALL]
+        return [n for n in found if users[n] <= members and self.sizes[n] >= SMALL]
 
     def places(self, name: str, k: int) -> int:
         """How many places along the axis of a level a block has, the last one aside."""

@@ -73,6 +73,7 @@ class _Finder:
 
     def __init__(self, system: System, parts: Sequence[Any]) -> None:
         self.shapes = {t.name: t.shape for t in system.tensors}
+        self.sizes = {name: prod(shape) for name, shape in self.shapes.items()}
         self.states = {new for _, new in system.updates}  # their places are asked of single kernels
         self.works: dict[int, Work] = {}
         self.names: dict[int, tuple[set[str], set[str]]] = {}
@@ -100,7 +101,7 @@ class _Finder:
         if not isinstance(parts[0], Fusion) or self.touched(parts[0])[0] & self.states:
             return None
         first, best = self.work(parts[0]), None
-        for group in starts(first, self.shapes):
+        for group in starts(first, self.shapes, self.sizes):
             self.grow(group, parts[1:])
             if group.handed > max(HANDED, best.handed if best else 0):
                 best = group
@@ -109,7 +110,7 @@ class _Finder:
     def is_better_without(self, group: Group, parts: Sequence[Any]) -> bool:
         """Would a large tensor be handed on to more kernels if the first one were left out?"""
         for work in group.members[1:]:
-            if max(prod(self.shapes[name]) for name in work.written) > LARGE:
+            if max(self.sizes[name] for name in work.written) > LARGE:
                 start = next(k for k, part in enumerate(parts) if part is work.fusion)
                 other = self.best(parts[start:])
                 return other is not None and other.handed > group.handed

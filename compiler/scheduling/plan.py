@@ -14,6 +14,7 @@ from typing import Any
 
 from ..language.expression import Binder, Element, Index, expr
 from ..language.system import Equation, System, Tensor
+from .alike import anonymous
 from .loops import Kernel, Loop, statements
 from .lower import Storage
 
@@ -176,6 +177,8 @@ def _may_replace(parts: Sequence[Any], uses: Mapping[str, list[int]], state: str
 
 def _same_element(kernel: Kernel, state: str, new: str) -> bool:
     """Does the kernel read of the old value only the element that it replaces?"""
-    addresses = {s.address for s in kernel.stores if s.tensor == new}
-    addresses |= {load.address for load in kernel.loads if load.tensor == state}
-    return len(addresses) == 1 and not any(load.tensor == new for load in kernel.loads)
+    nameless, names = anonymous(kernel)  # whose elements are known if it is like another one
+    new, loads = names[new], nameless.kernel.loads
+    addresses = {s.address for s in nameless.kernel.stores if s.tensor == new}
+    addresses |= {load.address for load in loads if load.tensor == names.get(state)}
+    return len(addresses) == 1 and not any(load.tensor == new for load in loads)

@@ -85,6 +85,7 @@ class Work:
     extents: Sizes
     places: tuple[Place, ...]
     operations: int
+    tensors: frozenset[str]
     known: dict[object, tuple[int, ...]] = field(default_factory=dict)
 
     def volumes(
@@ -127,7 +128,7 @@ def work_of(fusion: Fusion) -> Work:
                 found[_place(element, sizes)] = None
                 most = max(most, prod(sizes.values()))
     own = tuple(place for place in found if place.tensor not in fusion.kept)
-    return Work(fusion, extents, own, most)
+    return Work(fusion, extents, own, most, frozenset(place.tensor for place in own))
 
 
 def _elements(e: Expr, sizes: Sizes) -> Iterator[tuple[Element, Sizes]]:

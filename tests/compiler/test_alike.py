@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from compiler.language.system import System
-from compiler.scheduling.alike import Alike, anonymous
+from compiler.scheduling.alike import Alike, Lowered, anonymous, of_all_alike, read_and_written
 from compiler.scheduling.fuse import Fusion
 from compiler.scheduling.layout import Layout
 from compiler.scheduling.loops import Kernel
@@ -16,13 +16,21 @@ from .build import element, equation, matrix_product, reduction, tensor
 TARGET = named("x86-64-v4")
 
 
-def _lowered(system: System, name: str = "kernel") -> Kernel:
-    storages = {
+def _storages(*systems: System) -> dict[str, Storage]:
+    return {
         t.name: Storage(t, ((0, 0),) * len(t.shape), Layout(tuple(range(len(t.shape)))))
+        for system in systems
         for t in system.tensors
     }
+
+
+def _fusion(system: System) -> Fusion:
     (own,) = system.equations
-    return lower(Fusion(own.indices, (own,)), name, storages, {})
+    return Fusion(own.indices, (own,))
+
+
+def _lowered(system: System, name: str = "kernel") -> Kernel:
+    return lower(_fusion(system), name, _storages(system), {})
 
 
 def _renamed(n: int) -> System:
@@ -66,3 +74,52 @@ def test_kernels_are_alike_up_to_names() -> None:
         for system in (matrix_product(24, 24, 24), _renamed(24), _renamed(25))
     )
     assert first == second != other
+
+
+def _doubled(source: str, target: str, n: int) -> System:
+    """``target[i] = 2*source[i]``"""
+    value = element(source, "i") * 2
+    return System(
+        (tensor(source, n), tensor(target, n, role="output")),
+        (equation(element(target, "i"), value, i=n),),
+    )
+
+
+def test_equations_that_are_alike_are_lowered_once() -> None:
+    """A kernel made of one that is alike is what lowering gives, also where a tensor is called like an index."""
+    systems = [
+        _doubled(source, target, n)
+        for source, target, n in (("a", "b", 8), ("c", "d", 8), ("i", "v1", 8), ("e", "f", 9))
+    ]
+    storages, calls = _storages(*systems), []
+
+    def lowered(fusion: Fusion, name: str, outer: object) -> Kernel:
+        calls.append(name)
+        return lower(fusion, name, storages, {})
+
+    facts = {n: (s.tensor.shape, s.tensor.dtype) for n, s in storages.items()}
+    once = Lowered(facts, lowered)
+    for k, system in enumerate(systems):
+        own, name = _fusion(system), f"kernel_{k}"
+        found, alone = once(own, name, ()), lower(own, name, storages, {})
+        assert found == alone
+        assert found.tensors == alone.tensors
+        assert anonymous(found) == anonymous(alone)
+        assert read_and_written(found) == read_and_written(alone)
+    assert calls == ["kernel_0", "kernel_2", "kernel_3"]
+
+
+def test_a_fact_is_found_once_for_kernels_that_are_alike() -> None:
+    """What a kernel is called plays no part."""
+    asked = []
+
+    @of_all_alike
+    def stores(kernel: Kernel) -> int:
+        asked.append(kernel)
+        return len(kernel.stores)
+
+    storages = _storages(*(_doubled(s, t, 8) for s, t in (("a", "b"), ("c", "d"))))
+    once = Lowered(dict.fromkeys(storages), lambda own, name, outer: lower(own, name, storages, {}))
+    kernels = [once(_fusion(_doubled(s, t, 8)), "kernel", ()) for s, t in (("a", "b"), ("c", "d"))]
+    assert [stores(kernel) for kernel in kernels] == [1, 1]
+    assert len(asked) == 1

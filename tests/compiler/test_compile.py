@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from random import Random
 from typing import Any
@@ -16,6 +17,7 @@ from compiler.language.system import System
 from compiler.options import Options
 from compiler.pipeline import STAGES
 from compiler.target import host, named
+from compiler.uncollected import uncollected
 
 from ..rounding import error_of, with_errors
 from ..systems import Case, cases
@@ -336,3 +338,21 @@ def test_every_stage_can_be_explained() -> None:
     assert executable.explain().count("===") == 2 * len(STAGES)
     with pytest.raises(compiler.CompilerError, match="unknown stage 'linker'"):
         executable.explain("linker")
+
+
+def test_the_collector_is_left_as_it_was() -> None:
+    """It rests while a program is compiled, and is at work afterwards if it was before, errors or not."""
+    assert gc.isenabled()
+    with uncollected():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError), uncollected():
+        raise ZeroDivisionError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with uncollected():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
