@@ -39,6 +39,7 @@ OFTEN = 128  # operations with an element that pay for reading it once more
 OFTEN_LARGE = 24  # where large tensors would go through memory else,
 CACHED = 1 << 20  # and a cache has what is read again
 LARGE = 1 << 20  # elements of a tensor that is worth levels around
+FAR = 1 << 21  # elements of a tensor that no cache has when it is read again
 
 _Kind = Literal["around", "shared", "in order"]
 _AROUND: _Kind = "around"
@@ -109,7 +110,6 @@ class Group:
     sizes: Mapping[str, int]  # of the shapes
     members: list[Work] = field(default_factory=list)
     defined: dict[str, None] = field(default_factory=dict)
-    received: dict[str, None] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)  # elements of each tensor in a unit
     volume: int = 0  # elements of a unit
     own: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -122,14 +122,26 @@ class Group:
         return {place.tensor for work in self.members for place in work.places}
 
     @property
+    def received(self) -> dict[str, None]:
+        """What one member defines and another one reads."""
+        read = ((w, p.tensor) for w in self.members for p in w.places if not p.is_written)
+        return {n: None for work, n in read if n in self.defined and n not in work.written}
+
+    @property
     def handed(self) -> int:
-        """Elements that one member defines and another one reads."""
-        return sum(self.sizes[name] for name in self.received)
+        """Elements that one member finds near since another one defines or reads them."""
+        found = sum(self.sizes[name] for name in self.received)
+        cut = (set(level.axes) for level in self.levels)
+        far = {name for name in set.intersection(*cut) if self.sizes[name] > FAR}
+        reads = [{p.tensor for p in work.places if not p.is_written} for work in self.members]
+        for name in far - self.defined.keys():
+            found += self.sizes[name] * (sum(name in each for each in reads) - 1)
+        return found
 
     # --- joining -------------------------------------------------------------------------------------------------
 
-    def joins(self, work: Work, rows: Sequence[Index] = ()) -> bool:
-        """One more member, if it keeps to its blocks and these stay near."""
+    def joins(self, work: Work, rows: Sequence[Index] = (), is_first: bool = False) -> bool:
+        """One more member, done after the others or before, if it keeps to its blocks and these stay near."""
         if not rows:
             found = (level.row(work, self.defined) for level in self.levels)
             rows = [row for row in found if row is not None]
@@ -151,10 +163,12 @@ class Group:
         new.volume = new.touched_in_unit()
         if not new.volume or not new.is_near() or not new.is_worth():
             return False
-        read = {p.tensor: None for p in work.places if not p.is_written}
-        self.received |= {name: None for name in read if name in self.defined}
         self.members, self.levels, self.defined = new.members, new.levels, new.defined
         self.volume, self.most = new.volume, new.most
+        if is_first:
+            self.members.insert(0, self.members.pop())
+            for level in self.levels:
+                level.rows.insert(0, level.rows.pop())
         return True
 
     def cut(self, level: _Level, row: Index, defined: Set[str]) -> _Level | None:

@@ -18,8 +18,10 @@ A kernel joins a group if it touches what the others define only in its own bloc
 whole lines, and may be done after all that they need: what does not join is done before the group, or after it. Into
 how many blocks is decided by sizes alone.
 
-Declines where a block would not stay near, where little is handed over, and where a kernel would read again and again
-what all blocks share, without doing much with it.
+What was put before joins after all if what it defines is read in the same blocks only.
+
+Declines where a block would not stay near, where little is handed over or read by several, and where a kernel would
+read again and again what all blocks share, without doing much with it.
 
 What nobody outside a group touches is as large as one block, and each thread has its own.
 """
@@ -103,14 +105,16 @@ class _Finder:
         first, best = self.work(parts[0]), None
         for group in starts(first, self.shapes, self.sizes):
             self.grow(group, parts[1:])
+            self.gather(group)
             if group.handed > max(HANDED, best.handed if best else 0):
                 best = group
         return best
 
     def is_better_without(self, group: Group, parts: Sequence[Any]) -> bool:
         """Would a large tensor be handed on to more kernels if the first one were left out?"""
-        for work in group.members[1:]:
-            if max(self.sizes[name] for name in work.written) > LARGE:
+        for work in group.members:
+            largest = max(self.sizes[name] for name in work.written)
+            if work.fusion is not parts[0] and largest > LARGE:
                 start = next(k for k, part in enumerate(parts) if part is work.fusion)
                 other = self.best(parts[start:])
                 return other is not None and other.handed > group.handed
@@ -137,3 +141,17 @@ class _Finder:
                 group.after.append(part)
                 passed |= written
                 awaited |= needed
+
+    def gather(self, group: Group) -> None:
+        """Take in what is done before and hands on to members what nobody else before them reads."""
+        rest, written, needed = [], set[str](), set[str]()
+        for part in reversed(group.before):
+            own, read = self.touched(part)
+            free = not own & (written | needed | self.states) and not read & written
+            is_near = free and own & group.touched and isinstance(part, Fusion)
+            if is_near and group.joins(self.work(part), is_first=True):
+                continue
+            rest.append(part)
+            written |= own
+            needed |= read
+        group.before = rest[::-1]

@@ -33,6 +33,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
         "COUNT": 3,
         "SMALL": 0,
         "LARGE": 0,
+        "FAR": 0,
         "ASIDE": 16,
     }
     for name, value in limits.items():
@@ -207,6 +208,42 @@ def test_row_operations_run_block_by_block() -> None:
     assert lines[:2] == ["16 strands:", "    for strand in range(0, 16):"]
     assert sum(line.startswith("        for n:8") for line in lines) >= 3
     assert not any("wait" in line for line in _text(system, "distribute").splitlines())
+    _agree(system)
+
+
+@pytest.mark.parametrize(("rows", "is_far"), [(1024, True), (128, False)])
+def test_what_is_read_again_is_found_near(rows: int, is_far: bool) -> None:
+    """A maximum, a sum and quotients of an input that no cache holds go over it block by block, and once."""
+    x, length = element("x", "n", "i"), 4096
+    shifted = Call("exp", (x - element("m", "n"),))
+    system = _system(
+        equation(element("m", "n"), reduction("max", x, i=length), n=rows),
+        equation(element("s", "n"), reduction("sum", shifted, i=length), n=rows),
+        equation(element("y", "n", "i"), shifted / element("s", "n"), n=rows, i=length),
+        x=(rows, length),
+        m=(rows,),
+        s=(rows,),
+        y=(rows, length),
+    )
+    inside = _text(system).partition("strands:")[2]
+    assert all((f"        {name}[" in inside) == is_far for name in "msy")
+
+
+def test_what_was_done_before_joins_its_reader(eager: None) -> None:
+    """What the last kernels of a group read lies in one block, though it has nothing in common with the first one."""
+    rows, length = 64, 100
+    x, d = element("x", "n", "i"), element("d", "n", "i")
+    system = _system(
+        equation(element("m", "n"), reduction("max", x, i=length), n=rows),
+        equation(d, reduction("max", element("g", "n", "i", "k"), k=5), n=rows, i=length),
+        equation(element("s", "n"), reduction("sum", d, i=length), n=rows),
+        equation(element("y", "n", "i"), x / element("m", "n"), n=rows, i=length),
+        equation(element("z", "n", "i"), x + d * element("s", "n"), n=rows, i=length),
+        x=(rows, length), g=(rows, length, 5), m=(rows,), d=(rows, length), s=(rows,), y=(rows, length),
+        z=(rows, length),
+    )  # fmt: skip
+    assert _text(system).splitlines()[0].endswith("strands:")
+    assert "d: own" in _text(system, "plan")
     _agree(system)
 
 
