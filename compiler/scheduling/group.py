@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import combinations
-from math import prod
+from math import ceil, prod
 from typing import Any, Literal
 
 from ..language.expression import Element, Expr, Index, fresh_index, transform
@@ -90,6 +90,7 @@ class _Level:
     units: int
     kind: _Kind
     fewest: int  # units
+    more: int = 0  # units that some member has besides those that all have
     rows: list[Index] = field(default_factory=list)
     axes: dict[str, int] = field(default_factory=dict)
 
@@ -206,13 +207,17 @@ class Group:
                 is_apart = p.tensor not in axes and p.tensor in self.defined
                 if is_apart and not (level.kind == _IN_ORDER and p.is_added):
                     return None
-        return replace(level, units=units, rows=rows, axes=axes)
+        extents = [work.extents[own] for work, own in zip(self.members, rows, strict=True)]
+        more = max(ceil(extent % units / (extent // units)) for extent in extents)
+        return replace(level, units=units, more=more, rows=rows, axes=axes)
 
     def is_near(self) -> bool:
-        """Do some units of everything stay near?"""
+        """Do some units of everything stay near, and the last block, which takes what is left over, nearly so?"""
         last = self.levels[-1]
         least = min(FEWEST, last.units // self.fewest_blocks) if last.kind == _SHARED else 1
-        return max(1, least) * self.volume <= NEAR
+        if max(1, least) * self.volume > NEAR:
+            return False
+        return self.volume * prod(map(self.last_units, range(len(self.levels)))) <= 2 * NEAR
 
     @property
     def fewest_blocks(self) -> int:
@@ -273,6 +278,11 @@ class Group:
 
     def count(self, k: int) -> int:
         return self.levels[k].units // self.units(k)
+
+    def last_units(self, k: int) -> int:
+        """How many units the last block of a level has."""
+        level = self.levels[k]
+        return level.units - (self.count(k) - 1) * self.units(k) + level.more
 
     def inside(self, users: Mapping[str, set[int]]) -> list[str]:
         """What only members touch, each block by itself."""

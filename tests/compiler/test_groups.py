@@ -410,6 +410,24 @@ def test_declines(system: System) -> None:
     assert not any(line.lstrip().startswith("y[strand") for line in lines)
 
 
+def test_declines_when_much_is_left_over() -> None:
+    """Of twice as many rows as the others have, the last block would be as large as all blocks."""
+    rows, all_rows, length = 1000, 1999, 4000
+    greatest = reduction("max", element("e", "n", "i"), i=length)
+    system = _system(
+        equation(element("e", "n", "i"), element("x", "n", "i") * 2, n=all_rows, i=length),
+        equation(element("m", "n"), greatest, n=rows),
+        equation(
+            element("y", "n", "i"), element("e", "n", "i") - element("m", "n"), n=rows, i=length
+        ),
+        x=(all_rows, length),
+        e=(all_rows, length),
+        m=(rows,),
+        y=(rows, length),
+    )
+    assert "strand" not in _text(system)
+
+
 def test_declines_when_all_rows_share_much() -> None:
     """Few rows of a product would each read the whole matrix again."""
     rows, inner, columns = 128, 512, 512

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -77,6 +78,15 @@ def test_predictions_of_many_batches_are_those_of_each() -> None:
     assert np.array_equal(made.predict(X[::-1], batch_size=20)[::-1], made.predict(X, 205))
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What a shell has started in the background does not hear of Ctrl-C else."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_leaves_a_whole_batch() -> None:
     """Ctrl-C somewhere in native code: going on from there leads where an unbroken training leads."""
     broken = model()
