@@ -175,6 +175,12 @@ class _Blocks:
         own = self.rows.extent if self.block is None else self.block.step
         return own * math.prod(r.extent for r in self.around)
 
+    @property
+    def last(self) -> int:
+        """Rows of the last block in its innermost loop."""
+        count = self.rows.extent
+        return count if self.block is None else (count - 1) % self.block.step + 1
+
     def gather(self, outer: Levels) -> None:
         """The rows of a window are few, but many such loops may read the same columns, if these are too many to stay.
 
@@ -208,7 +214,8 @@ class _Blocks:
         length = self.terms * (self.height + LINE)
         often = self.block is not None and sum(c.turns for c in self.columns) >= AGAIN
         near = length * self.bytes <= 2 * NEAR
-        if load.address.coefficient(rows.index) != 1 or not (often and near):
+        inside = self.last >= rows.span  # else its last tile begins before the block
+        if load.address.coefficient(rows.index) != 1 or not (often and near and inside):
             return load, ()
         address = self.offset(rows) + self.place(self.product.ranges, self.height + LINE)
         panel = self.panel(f"{load.tensor}.across", load.type, length)
@@ -254,8 +261,7 @@ class _Blocks:
 
     def filled(self, rows: Range, copy: Body, body: Body, filling: Body) -> Body:
         """The loops over rows that read a panel: the first tile fills it, or a copy before all of them."""
-        last = rows.extent if self.block is None else (rows.extent - 1) % self.block.step + 1
-        if self.around or last < 2 * rows.span:
+        if self.around or self.last < 2 * rows.span:
             return (*copy, self.over(rows, *body))
         if self.block is None:
             first = replace(rows, stop=rows.start + rows.span, overlap=False)

@@ -144,9 +144,11 @@ def test_products_in_blocks_are_right(sizes: tuple[int, int, int]) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("sizes", [(520, 300, 260), (333, 257, 300), (512, 64, 512)])
+@pytest.mark.parametrize(
+    "sizes", [(520, 300, 260), (333, 257, 300), (512, 64, 512), (593, 300, 256)]
+)
 def test_products_across_are_right(sizes: tuple[int, int, int], dtype: str) -> None:
-    """The transposed operand too, in both precisions."""
+    """The transposed operand too, in both precisions; and where the last block is shorter than a tile."""
     arrays, found = _whole(_across(*sizes, dtype))
     np.testing.assert_array_equal(found["C"], arrays["A"].T @ arrays["B"])
 
