@@ -23,6 +23,7 @@ from .machine.program import Program, decode, encode, limits
 from .machine.run import Executable
 from .options import Options, Settings
 from .rewriting.chosen import chosen
+from .rewriting.digits import digits
 from .rewriting.halo import halo
 from .rewriting.hoist import hoist
 from .rewriting.kept import kept
@@ -55,6 +56,7 @@ STAGES = (
     "split",
     "hoist",
     "kept",
+    "digits",
     "phases",
     "chosen",
     "outside",
@@ -130,8 +132,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     asking = kept(shared, explanation.notes)
     texts["kept"] = lambda: str(asking)
 
+    # Groups are indices of their own before remainders are looked for: their quotients are no phases.
+    apart = digits(asking, explanation.notes)
+    texts["digits"] = lambda: str(apart)
+
     # What asks for remainders then reads at the place where it writes, which is what later stages look for.
-    phased = phases(asking, explanation.notes)
+    phased = phases(apart, explanation.notes)
     texts["phases"] = lambda: str(phased)
 
     # Now that each equation asks for one place: what is asked of the element there, by its maximum.

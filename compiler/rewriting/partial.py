@@ -36,6 +36,7 @@ from ..language.expression import (
     reduces,
     substitute,
 )
+from ..language.integers import polynomial
 from ..language.notes import Note, note
 from ..language.system import Equation, System, Tensor
 from .order import cycles
@@ -172,10 +173,8 @@ class _Writer:
         found: dict[str, int] = {}
         for element in elements(e):
             shape = self.known[element.tensor].shape
-            reach = (
-                1 + sum(extents.get(i, 1) - 1 for i in free_indices(s)) for s in element.subscripts
-            )
-            found[element.tensor] = prod(min(n, size) for n, size in zip(reach, shape, strict=True))
+            places = (_places(s, extents) for s in element.subscripts)
+            found[element.tensor] = prod(map(min, places, shape))
         return sum(found.values())
 
     def tensor(self, equation: Equation, shape: tuple[int, ...]) -> str:
@@ -186,6 +185,14 @@ class _Writer:
         self.known[name] = Tensor(name, shape, self.known[equation.target].dtype)
         self.tensors.append(self.known[name])
         return name
+
+
+def _places(subscript: Expr, extents: Mapping[Index, int]) -> int:
+    """How many values a subscript takes, at most."""
+    form, used = polynomial(subscript), free_indices(subscript)
+    steps = {i: abs(form.coefficient(i).constant) or 1 for i in used}
+    reach = 1 + sum(steps[i] * (extents.get(i, 1) - 1) for i in used)
+    return min(ceil(reach), prod(extents.get(i, 1) for i in used))
 
 
 def _divisor(size: int) -> int:

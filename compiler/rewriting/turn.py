@@ -27,6 +27,7 @@ from ..language.expression import (
     reduces,
     walk,
 )
+from ..language.integers import polynomial
 from ..language.notes import Note, note
 from ..language.system import Equation, System, Tensor
 from .order import cycles
@@ -69,8 +70,8 @@ class _Writer:
         e = rebuild(e, lambda child: self.visit(child, equation, cycle))
         if not isinstance(e, Reduce) or e.kind != "sum" or not equation.subscripts:
             return e
-        along = equation.subscripts[-1]
-        if not isinstance(along, Index) or equation.extents.get(along, 0) < LANES:
+        along = _near(equation.subscripts[-1])
+        if along is None or equation.extents.get(along, 0) < LANES:
             return e
 
         def operand(part: Expr) -> Expr:
@@ -84,12 +85,14 @@ class _Writer:
     def turned(self, element: Element, along: Index, around: Reduce, equation: Equation) -> Element:
         """The element of a copy in which ``along`` is the last axis, or the element as it is."""
         own, subscripts = self.known[element.tensor], list(element.subscripts)
-        bound = subscripts and subscripts[-1] in around.indices
+        last = _near(subscripts[-1]) if subscripts else None
+        if last not in around.indices or along not in subscripts or along in walk(subscripts[-1]):
+            return element
         apart = all(
-            isinstance(s, Index) or not {along, subscripts[-1]} & free_indices(s).keys()
-            for s in subscripts
+            isinstance(s, Index) or not {along, last} & free_indices(s).keys()
+            for s in subscripts[:-1]
         )
-        if not apart or not bound or along not in subscripts or not own.dtype.startswith("float"):
+        if not apart or not own.dtype.startswith("float"):
             return element
         sizes = [*equation.indices, *around.binders]
         reads = prod(int(n.value) for _, n in sizes if isinstance(n, Number))
@@ -120,3 +123,11 @@ class _Writer:
             self.copies.append(Equation(name, places, tuple(indices), value, origin=origin))
             self.made[tensor.name, axis] = name
         return self.made[tensor.name, axis]
+
+
+def _near(subscript: Expr) -> Index | None:
+    """The one index whose neighbours are neighbours in memory: ``o2`` of ``16*o + o2``."""
+    near = [
+        monomial[0] for monomial, factor in polynomial(subscript).terms if monomial and factor == 1
+    ]
+    return near[0] if len(near) == 1 and isinstance(near[0], Index) else None

@@ -163,3 +163,24 @@ def test_parts_with_many_results_are_added_up_in_pieces() -> None:
     ]
     np.testing.assert_allclose(found[0], expected, rtol=2e-5, atol=1e-3)
     assert found[0].tobytes() == found[1].tobytes() == found[2].tobytes()
+
+
+def test_what_is_read_at_steps_counts_as_it_is() -> None:
+    """A sum over all of an operand is large whether its columns have one index or two."""
+
+    def parts(columns: dict[str, int]) -> int:
+        column = Index("a") * 16 + Index("b") if len(columns) > 1 else Index("a")
+        product = element("x", "n", "c") * element("g", "n", column)
+        tensors = (
+            tensor("x", 8192, 40),
+            tensor("g", 8192, 64),
+            tensor("y", 40, 64, role="output"),
+        )
+        total = reduction("sum", product, n=8192)
+        return len(
+            partial(
+                System(tensors, (equation(element("y", "c", column), total, c=40, **columns),))
+            ).equations
+        )
+
+    assert parts({"a": 64}) == parts({"a": 4, "b": 16}) == 2

@@ -33,6 +33,23 @@ def test_turn_exchanges_the_axes_of_an_operand() -> None:
     assert str(product) == "C[i:32, j:17] = sum[k:20](A[i, k]*B.turned[k, j])"
 
 
+def test_turn_sees_the_neighbours_within_a_group() -> None:
+    """Where the result is written at ``16*a + b``, the neighbours are those of ``b``."""
+    a = Index("a") * 16
+    product = element("K", "b", a + Index("o")) * element("g", "n", a + Index("o"))
+    system = System(
+        (tensor("K", 16, 64), tensor("g", 20, 64), tensor("d", 20, 64, role="output")),
+        (
+            equation(
+                element("d", "n", a + Index("b")), reduction("sum", product, o=16), n=20, a=4, b=16
+            ),
+        ),
+    )
+    assert_compiled_is_interpreted(system)
+    _, product_of_groups = turn(system).equations
+    assert "K.turned[a*16 + o, b]" in str(product_of_groups)
+
+
 def test_turn_copies_once() -> None:
     """Two contractions with one operand read one copy."""
     system = _transposed(32, 20, 17)

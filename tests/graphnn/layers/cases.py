@@ -88,6 +88,7 @@ CASES = [
     Case("Conv2D", {"filters": 1, "kernel_size": 1}, [(1, 1, 1, 1)]),
     Case("Conv2D", {"filters": 6, "kernel_size": (2, 3), "groups": 3, "strides": 2}, [IMAGE]),
     Case("Conv2D", {"filters": 4, "kernel_size": 3, "groups": 2, "padding": "same", "use_bias": False}, [(2, 5, 4, 2)]),
+    Case("Conv2D", {"filters": 16, "kernel_size": 2, "groups": 2, "strides": 2}, [(2, 5, 4, 6)]),
     Case("GlobalAveragePool2D", {}, [IMAGE]),
     Case("GlobalAveragePool2D", {"keepdims": True}, [(1, 1, 13, 2)]),
     *(Case("BatchNormalization", {}, [shape]) for shape in [(7, 5), (2, 3, 5), IMAGE, (5, 1)]),
