@@ -20,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "Reduce",
     "Size",
     "Symbol",
+    "calls",
     "canonical",
     "children",
     "elements",
@@ -87,7 +89,7 @@ REDUCTIONS = ("sum", "mean", "max", "min", "firstmax", "firstmin", "prod", "argm
 class Expr:
     """Base of all expressions; the operators build Calls."""
 
-    __slots__ = ("_elements", "_hash", "_reduces")
+    __slots__ = ("_calls", "_elements", "_free", "_hash", "_reduces")
 
     def __hash__(self) -> int:
         """Of kind and fields, computed once: expressions are keys wherever something is looked up."""
@@ -208,11 +210,18 @@ def expr(value: object) -> Expr:
     """An expression from an expression or an exact Python number (a float counts as its shortest decimal)."""
     if isinstance(value, Expr):
         return value
-    if isinstance(value, (int, Fraction)):
-        return Number(Fraction(value))
+    if isinstance(value, int):
+        return _integer(int(value))
+    if isinstance(value, Fraction):
+        return Number(value)
     if isinstance(value, float):
         return Number(Fraction(repr(value)))
     raise TypeError(f"expected an expression or a number, got {value!r}")
+
+
+@lru_cache(1 << 10)  # so that what is compared most is mostly the same object
+def _integer(value: int) -> Number:
+    return Number(Fraction(value))
 
 
 def children(e: Expr) -> tuple[Expr, ...]:
@@ -277,8 +286,27 @@ def elements(e: Expr) -> tuple[Element, ...]:
         return found
 
 
-def free_indices(e: Expr) -> dict[Index, None]:
-    """Indices not bound by a reduction, in order of first appearance (a dict used as an ordered set)."""
+def calls(e: Expr) -> frozenset[str]:
+    """The functions that are called in it: a stage that looks for one need not look further; found once and kept."""
+    try:
+        return e._calls  # type: ignore[attr-defined]
+    except AttributeError:
+        found = frozenset(node.function for node in walk(e) if isinstance(node, Call))
+        object.__setattr__(e, "_calls", found)
+        return found
+
+
+def free_indices(e: Expr) -> Mapping[Index, None]:
+    """Indices not bound by a reduction, in order of first appearance; found once and kept."""
+    try:
+        return e._free  # type: ignore[attr-defined]
+    except AttributeError:
+        found = _free_indices(e)
+        object.__setattr__(e, "_free", found)
+        return found
+
+
+def _free_indices(e: Expr) -> dict[Index, None]:
     match e:
         case Index():
             return {e: None}

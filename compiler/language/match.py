@@ -125,7 +125,8 @@ def rename_apart(e: Expr, taken: Mapping[Index, object]) -> Expr:
         names[index] = fresh_index(index.name, {**taken, **dict.fromkeys(names.values())})
     binders = tuple(Binder(names[b.index], b.size) for b in e.binders)
     body = substitute(e.body, {old: new for old, new in names.items() if old != new})
-    return Reduce(e.kind, rename_apart(body, {**taken, **dict.fromkeys(names.values())}), binders)
+    body = rename_apart(body, {**taken, **dict.fromkeys(names.values())})
+    return e if body is e.body else Reduce(e.kind, body, binders)
 
 
 def covers(equation: Equation, tensor: Tensor) -> bool:

@@ -60,6 +60,8 @@ class Once:
         self.definitions, self.facts, self.rewrite = definitions, facts, rewrite
         self.root = _Node()
         self.forms: dict[str, Form] = {}  # of definitions that were asked for
+        self.known: dict[str, int] = {}  # of each tensor: the number of its facts
+        self.numbers: dict[Hashable, int] = {}
 
     def __call__(self, equation: Equation) -> tuple[Expr, tuple[str, ...]]:
         """The new value, and what was said of it."""
@@ -105,7 +107,13 @@ class Once:
     def form(self, equation: Equation) -> Form:
         """The equation with numbers in the place of names, and what is known of these."""
         shape, names = _shape(equation)
-        return (shape, tuple(map(self.facts, names))), names
+        return (shape, tuple(map(self.fact, names))), names
+
+    def fact(self, name: str) -> int:
+        """What is known of a tensor, as a number."""
+        if name not in self.known:
+            self.known[name] = self.numbers.setdefault(self.facts(name), len(self.numbers))
+        return self.known[name]
 
 
 @lru_cache(1 << 12)  # each rewriting asks again

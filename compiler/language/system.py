@@ -13,7 +13,7 @@ once.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .expression import Binder, Element, Expr, Index, Number, elements, expr
 from .text import equation_text, system_text
@@ -46,8 +46,14 @@ class Tensor:
         return f"{self.name}: {DTYPES[self.dtype]}[{', '.join(map(str, self.shape))}] {self.role}"
 
 
+class _Known:
+    """What is found once of an equation and kept with it."""
+
+    __slots__ = ("_extents", "_reads", "_sizes")
+
+
 @dataclass(frozen=True, slots=True)
-class Equation:
+class Equation(_Known):
     """``target[subscripts] = value`` for every value of ``indices``; ``origin`` names the node for messages."""
 
     target: str
@@ -58,20 +64,34 @@ class Equation:
     origin: str = field(default="", compare=False)
 
     @property
-    def sizes(self) -> dict[Index, Expr]:
+    def sizes(self) -> Mapping[Index, Expr]:
         """Size of each free index."""
-        return {i: expr(n) for i, n in self.indices}
+        try:
+            return self._sizes  # type: ignore[attr-defined]
+        except AttributeError:
+            found = {i: expr(n) for i, n in self.indices}
+            object.__setattr__(self, "_sizes", found)
+            return found
 
     @property
-    def extents(self) -> dict[Index, int]:
+    def extents(self) -> Mapping[Index, int]:
         """Size of each free index of an equation whose sizes are all numbers."""
-        return {i: int(n.value) for i, n in self.indices if isinstance(n, Number)}
+        try:
+            return self._extents  # type: ignore[attr-defined]
+        except AttributeError:
+            found = {i: int(n.value) for i, n in self.indices if isinstance(n, Number)}
+            object.__setattr__(self, "_extents", found)
+            return found
 
     @property
     def is_plain(self) -> bool:
         """Does it define its whole target, each subscript being a different free index?"""
         own = [b.index for b in self.indices]
         return not self.accumulate and list(self.subscripts) == own
+
+    def valued(self, value: Expr) -> Equation:
+        """The equation with another value; itself, and what is known of it, if that is the same."""
+        return self if value is self.value else replace(self, value=value)
 
     def __str__(self) -> str:
         return equation_text(self)
@@ -105,7 +125,11 @@ class System:
 
 
 def reads(equation: Equation) -> tuple[Element, ...]:
-    """Every element an equation reads, those in the subscripts of its target included."""
-    read = elements(equation.value)
-    inside = [x for s in equation.subscripts if not isinstance(s, Index) for x in elements(s)]
-    return (*read, *inside) if inside else read
+    """Every element an equation reads, those in the subscripts of its target included; found once."""
+    try:
+        return equation._reads  # type: ignore[attr-defined]
+    except AttributeError:
+        inside = [x for s in equation.subscripts if not isinstance(s, Index) for x in elements(s)]
+        found = (*elements(equation.value), *inside)
+        object.__setattr__(equation, "_reads", found)
+        return found

@@ -25,8 +25,9 @@ of equations: what is equal is found in dictionaries of canonical forms.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import cast
 
 from ..language.expression import (
@@ -37,6 +38,7 @@ from ..language.expression import (
     Index,
     Number,
     Reduce,
+    calls,
     children,
     elements,
     free_indices,
@@ -86,8 +88,11 @@ def simplified(system: System) -> System:
 
     once, equations = Once(None, lambda name: tensors[name].dtype, rewrite), []
     for equation in system.equations:
-        subscripts = tuple(simplify(s, equation.sizes, tensors) for s in equation.subscripts)
-        equations.append(replace(equation, value=once(equation)[0], subscripts=subscripts))
+        simple = equation.valued(once(equation)[0])
+        if not all(isinstance(s, Index) for s in equation.subscripts):  # nearly always
+            subscripts = tuple(simplify(s, equation.sizes, tensors) for s in equation.subscripts)
+            simple = replace(simple, subscripts=subscripts)
+        equations.append(simple)
     return replace(system, equations=tuple(equations))
 
 
@@ -112,7 +117,10 @@ def constants(system: System, notes: list[Note] | None = None) -> System:
     for name, value in known.items():
         note(notes, "hoist", name, f"is {value}")
     equations = tuple(
-        replace(q, value=read(q.value, q.sizes, tensors[q.target].dtype)) for q in system.equations
+        q.valued(read(q.value, q.sizes, tensors[q.target].dtype))
+        if any(e.tensor in known for e in elements(q.value))
+        else q
+        for q in system.equations
     )
     return simplified(replace(system, equations=equations))
 
@@ -188,9 +196,13 @@ def _operands_first(system: System) -> list[str]:
 
 def _key(value: Expr, places: Iterable[Expr], sizes: Sizes, dtype: str) -> Key:
     """Equal for expressions that are equal up to the names of their indices."""
-    indices = [cast(Index, p) for p in places]
-    shape = tuple(flat(value, indices={index: k for k, index in enumerate(indices)}))
-    return shape, tuple(sizes[i] for i in indices), dtype
+    indices = tuple([cast(Index, p) for p in places])
+    return _shape(value, indices), tuple([sizes[i] for i in indices]), dtype
+
+
+@lru_cache(1 << 12)  # what has not changed is asked for again
+def _shape(value: Expr, indices: tuple[Index, ...]) -> tuple[Hashable, ...]:
+    return tuple(flat(value, indices={index: k for k, index in enumerate(indices)}))
 
 
 # --- hoist ----------------------------------------------------------------------------------------
@@ -224,7 +236,7 @@ class _Hoister:
             self.know(equation)
         for equation in self.system.equations:
             value = self.within(equation.value, equation.sizes, equation, False)
-            self.done.append(replace(equation, value=value))
+            self.done.append(equation.valued(value))
         return replace(
             self.system, tensors=tuple(self.tensors.values()), equations=tuple(self.done)
         )
@@ -287,8 +299,9 @@ class _Hoister:
             return False
         if reduces(e):
             return True
-        costly = any(isinstance(part, Call) and part.function in EXPENSIVE for part in walk(e))
-        return costly and (bool(free_indices(e)) or any(True for _ in elements(e)))
+        return not calls(e).isdisjoint(EXPENSIVE) and (
+            bool(free_indices(e)) or any(True for _ in elements(e))
+        )
 
     def read(self, e: Call | Reduce, sizes: Sizes, equation: Equation) -> Expr:
         """The element that holds ``e``; its equation is made where there is none yet."""

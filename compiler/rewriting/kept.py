@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
-from ..language.expression import Call, Element, Expr, Number, rebuild
+from ..language.expression import Call, Element, Expr, Number, calls, rebuild
 from ..language.notes import Note, note
 from ..language.system import Equation, System, reads
 
@@ -36,7 +36,8 @@ def kept(system: System, notes: list[Note] | None = None) -> System:
     """The system, its comparisons asking what is kept."""
     known = _bounded(system)
     asked = dict.fromkeys(known, 0)
-    for equation in system.equations:
+    comparing = [e for e in system.equations if calls(e.value) & _TURNED.keys()]
+    for equation in comparing:
         _ask(equation.value, known, asked)
     counts = dict.fromkeys(known, 0)
     for equation in system.equations:
@@ -48,7 +49,7 @@ def kept(system: System, notes: list[Note] | None = None) -> System:
         note(notes, "kept", bounded.target, f"tells what comparisons ask of {source}")
     if not own:
         return system
-    equations = (replace(e, value=_ask(e.value, own, dict(asked))) for e in system.equations)
+    equations = (e.valued(_ask(e.value, own, dict(asked))) for e in system.equations)
     return replace(system, equations=tuple(equations))
 
 

@@ -20,6 +20,7 @@ from ..language.expression import (
     Expr,
     Number,
     Reduce,
+    calls,
     elements,
     free_indices,
     substitute,
@@ -40,6 +41,7 @@ class Norms:
         norms = (
             self._squares(part.arguments[0], equation.sizes)
             for equation in definitions.equations.values()
+            if calls(equation.value) & {"sqrt", "**"}
             for part in walk(equation.value)
             if isinstance(part, Call) and _is_root(part)
         )

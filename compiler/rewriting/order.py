@@ -124,7 +124,7 @@ def _covered(equation: Equation, tensor: Tensor) -> int | None:
     """How many elements an equation defines, no two at one place; None where that is not known."""
     if covers(equation, tensor):  # nearly all do
         return prod(tensor.shape)
-    left = equation.extents
+    left = dict(equation.extents)
     total = 1
     for subscript, size in zip(equation.subscripts, tensor.shape, strict=True):
         span = bounds(subscript, equation.sizes)

@@ -9,8 +9,6 @@ One large product is faster than many small ones. Declines for what has no reduc
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..language.expression import Element, Expr, Reduce, elements, free_indices, rebuild, reduces
 from ..language.system import Equation, System, Tensor
 from .order import cycles
@@ -47,7 +45,7 @@ class _Writer:
                 return e
             return self.read(equation, e)
 
-        return replace(equation, value=visit(equation.value))
+        return equation.valued(visit(equation.value))
 
     def read(self, equation: Equation, part: Reduce) -> Expr:
         """An element of a new tensor that holds ``part`` for all values of its indices."""

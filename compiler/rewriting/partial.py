@@ -18,7 +18,6 @@ parts; and inside a recurrence, where a sum is short or waited for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import ceil, prod
 
 from ..language.expression import (
@@ -64,8 +63,7 @@ def partial(system: System, notes: list[Note] | None = None) -> System:
     writer = _Writer(system)
     inside = {id(e) for cycle in cycles(system) for e in cycle}
     equations = [
-        e if id(e) in inside else replace(e, value=writer.visit(e.value, e))
-        for e in system.equations
+        e if id(e) in inside else e.valued(writer.visit(e.value, e)) for e in system.equations
     ]
     for part in writer.equations:
         note(notes, "partial", part.target, part.origin)

@@ -30,6 +30,7 @@ from ..language.expression import (
     Index,
     Number,
     Reduce,
+    calls,
     expr,
     free_indices,
     rebuild,
@@ -71,7 +72,7 @@ def _remainder(equation: Equation, whole: set[tuple[str, int]]) -> tuple[Index, 
     """An index and the number that its remainders are asked for."""
     if equation.accumulate or not equation.subscripts:
         return None
-    fixed = free_indices(equation.subscripts[-1])
+    fixed = dict(free_indices(equation.subscripts[-1]))
     for axis, subscript in enumerate(equation.subscripts):
         if (equation.target, axis) in whole:
             fixed |= free_indices(subscript)
@@ -85,7 +86,7 @@ def _remainder(equation: Equation, whole: set[tuple[str, int]]) -> tuple[Index, 
 
 def _divisions(e: Expr) -> Iterator[tuple[Expr, int]]:
     """What is divided by which small number."""
-    for part in walk(e):
+    for part in walk(e) if calls(e) & {"//", "%"} else ():
         match part:
             case Call("//" | "%", (divided, Number(divisor))) if 1 < divisor <= LARGEST:
                 yield divided, int(divisor)
@@ -218,7 +219,7 @@ def inlined(system: System, is_cut: Callable[[Equation], bool]) -> System:
         return e
 
     equations = tuple(
-        replace(e, value=opened(e.value, e)) for e in system.equations if e.target not in gone
+        e.valued(opened(e.value, e)) for e in system.equations if e.target not in gone
     )
     left = tuple(t for t in system.tensors if t.name not in gone)
     return replace(system, tensors=left, equations=equations)

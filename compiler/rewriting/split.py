@@ -25,9 +25,11 @@ from ..language.expression import (
     Index,
     Number,
     Reduce,
+    calls,
     children,
     elements,
     expr,
+    free_indices,
     rebuild,
     substitute,
     walk,
@@ -55,7 +57,7 @@ def split(system: System, notes: list[Note] | None = None) -> System:
     equations: list[Equation] = []
     for equation in system.equations:
         value = rename_apart(equation.value, equation.sizes)
-        parts = list(_parts(replace(equation, value=value), tensors, whole))
+        parts = list(_parts(equation.valued(value), tensors, whole))
         if len(parts) > 1:
             note(notes, "split", equation.target, f"in {len(parts)} parts")
         equations += parts
@@ -91,11 +93,12 @@ def _parts(equation: Equation, tensors: Tensors, whole: set[tuple[str, int]]) ->
 def _cuts(equation: Equation, index: Index, tensors: Tensors) -> set[int]:
     """Values of the index from which on something is different."""
     found: set[int] = set()
-    for e in walk(equation.value):
+    for element in elements(equation.value):
+        for subscript, size in zip(element.subscripts, tensors[element.tensor].shape, strict=True):
+            if index in free_indices(subscript):
+                found |= _passes(subscript, index, (0, size))
+    for e in walk(equation.value) if calls(equation.value) & _CHANGES.keys() else ():
         match e:
-            case Element(tensor, subscripts):
-                for subscript, size in zip(subscripts, tensors[tensor].shape, strict=True):
-                    found |= _passes(subscript, index, (0, size))
             case Call(function, (a, b)) if function in COMPARISONS:
                 found |= _passes(a - b, index, _CHANGES[function])
     return found

@@ -54,7 +54,7 @@ ZERO, ONE, INFINITY = Number(Fraction(0)), Number(Fraction(1)), Constant("inf")
 
 def stabilize(system: System, notes: list[Note] | None = None) -> System:
     """Forms that neither overflow nor cancel; ``notes`` tells which rule fired where."""
-    apart = [replace(q, value=rename_apart(q.value, q.sizes)) for q in system.equations]
+    apart = [q.valued(rename_apart(q.value, q.sizes)) for q in system.equations]
     system = replace(system, equations=tuple(apart))
     for rules in (FUNCTIONS, RULES):
         system = _stabilized(system, rules, notes)
@@ -79,7 +79,7 @@ def _stabilized(system: System, rules: tuple[Rule, ...], notes: list[Note] | Non
     once, equations = Once(definitions, facts, rewrite), []
     for equation in system.equations:
         value, said = once(equation)
-        equations.append(replace(equation, value=value))
+        equations.append(equation.valued(value))
         for message in said:
             note(notes, "stabilize", equation.target, message)
     return replace(system, equations=tuple(equations))

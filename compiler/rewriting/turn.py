@@ -45,8 +45,7 @@ def turn(system: System, notes: list[Note] | None = None) -> System:
     writer = _Writer(system)
     inside = {id(e): {o.target for o in cycle} for cycle in cycles(system) for e in cycle}
     equations = [
-        replace(e, value=writer.visit(e.value, e, inside.get(id(e), set())))
-        for e in system.equations
+        e.valued(writer.visit(e.value, e, inside.get(id(e), set()))) for e in system.equations
     ]
     for copy in writer.copies:
         note(notes, "turn", copy.target, copy.origin)

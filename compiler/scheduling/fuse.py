@@ -83,7 +83,7 @@ def fusion_lines(parts: Sequence[Any]) -> Iterator[str]:
             yield f"    {equation}{kept}"
 
 
-def _sizes(fusion: Fusion) -> dict[Index, int]:
+def _sizes(fusion: Fusion) -> Mapping[Index, int]:
     return fusion.equations[0].extents
 
 
@@ -144,12 +144,15 @@ def _join(host: Fusion, equation: Equation) -> Fusion | str:
     renamed = _matching(host, equation)
     if isinstance(renamed, str):
         return renamed
-    joined = replace(
-        equation,
-        indices=host.indices,
-        subscripts=tuple(substitute(s, renamed) for s in equation.subscripts),
-        value=substitute(equation.value, renamed),
-    )
+    joined = equation
+    if list(equation.indices) != list(host.indices):
+        moved = {own: other for own, other in renamed.items() if own != other}
+        joined = replace(
+            equation,
+            indices=host.indices,
+            subscripts=tuple(substitute(s, moved) for s in equation.subscripts),
+            value=substitute(equation.value, moved),
+        )
     if _is_across(host, joined):
         return f"{equation.target} lies across the rows of {host.equations[0].target}"
     for writer in host.equations:

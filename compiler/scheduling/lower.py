@@ -111,7 +111,7 @@ def lower(
     """One kernel; ``outer`` are the indices around it with their sizes, ``numbers`` those of its registers."""
     lowering = _Lowering(storages, outer, fusion, numbers or count(1))
     body: tuple[Statement, ...] = lowering.statements(fusion)
-    for index, size in reversed(fusion.equations[0].extents.items()):
+    for index, size in reversed([*fusion.equations[0].extents.items()]):
         body = (Loop(Range(index.name, 0, size), body),)
     return Kernel(name, tuple((index.name, size) for index, size in outer.items()), body)
 

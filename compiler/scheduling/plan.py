@@ -8,6 +8,7 @@ so (or read just the element that they replace); otherwise it is copied at the e
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,7 +19,7 @@ from .alike import anonymous
 from .loops import Kernel, Loop, statements
 from .lower import Storage
 
-__all__ = ["ITEM", "OWN", "Plan", "copies", "in_place", "plan", "with_own_values"]
+__all__ = ["ITEM", "OWN", "Plan", "copies", "in_place", "lowest_gap", "plan", "with_own_values"]
 
 ALIGNMENT = 64
 OWN = -1
@@ -69,15 +70,15 @@ def plan(
         time, _ = lives.pop(name)
         places[name] = (OWN, ends.get(time, 0))
         ends[time] = ends.get(time, 0) + _bytes(storages[name])
-    taken: list[tuple[int, int, int, int]] = []  # offset, end, first use, last use
+    taken: list[tuple[int, int, int, int]] = []  # offset, end, first use, last use; in this order
     zeros = []
     for name in sorted(lives, key=lambda n: -_bytes(storages[n])):  # the largest first
         first, last = lives[name]
         size = _bytes(storages[name])
         if storages[name].origin or storages[name].shape != storages[name].tensor.shape:
             first, last = 0, len(parts)
-        offset = _lowest_gap(size, [(a, b) for a, b, f, t in taken if f <= last and first <= t])
-        taken.append((offset, offset + size, first, last))
+        offset = lowest_gap(size, first, last, taken)
+        insort(taken, (offset, offset + size, first, last))
         places[name] = (len(slots), offset)
         if (first, last) == (0, len(parts)):
             zeros.append((offset, size))
@@ -91,12 +92,14 @@ def _bytes(storage: Storage) -> int:
     return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
 
 
-def _lowest_gap(size: int, taken: list[tuple[int, int]]) -> int:
+def lowest_gap(size: int, first: int, last: int, taken: list[tuple[int, int, int, int]]) -> int:
+    """The first place between those that are taken at the same time."""
     offset = 0
-    for start, end in sorted(taken):
-        if start - offset >= size:
-            break
-        offset = max(offset, end)
+    for start, end, since, until in taken:
+        if end > offset and since <= last and first <= until:
+            if start - offset >= size:
+                break
+            offset = end
     return offset
 
 

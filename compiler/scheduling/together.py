@@ -235,7 +235,9 @@ class _Groups:
                     continue
                 found = {place[axis] for place in others}
                 (index, *more) = found
-                if more or index not in _extents(self.parts[other]):
+                if more or not isinstance(index, Index):
+                    continue
+                if index not in _extents(self.parts[other]):
                     continue
                 if known.setdefault(other, index) == index:
                     return True
@@ -358,7 +360,7 @@ def _read(part: Any) -> dict[str, None]:
     return {name: None for name in found if name not in own}
 
 
-def _extents(fusion: Fusion) -> dict[Index, int]:
+def _extents(fusion: Fusion) -> Mapping[Index, int]:
     return fusion.equations[0].extents
 
 

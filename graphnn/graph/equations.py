@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from compiler.language.expression import (
     Call,
     Element,
     Expr,
+    Index,
+    Number,
     Size,
     Symbol,
     expr,
@@ -41,8 +44,10 @@ def named_equations(
         if isinstance(node, Constant) and node.is_number:
             values[Element(operand, ())] = node.number
 
+    put_in = tuple(values.items())
+
     def translate(e: Expr) -> Expr:
-        return _without_ones(_renamed(substitute(e, values), names))
+        return _renamed(_with_values(e, put_in), names)
 
     return [
         replace(
@@ -70,6 +75,11 @@ def needed_equations(equations: Sequence[Equation], targets: Sequence[str]) -> l
     return [e for e in equations if e.target in needed]
 
 
+@lru_cache(1 << 12)  # the same formula has the same attributes nearly always
+def _with_values(e: Expr, values: tuple[tuple[Expr, Expr], ...]) -> Expr:
+    return _without_ones(substitute(e, dict(values)))
+
+
 def _without_ones(e: Expr) -> Expr:
     """``1*x``, ``x*1``, ``x/1`` as ``x``: what a gradient's first factor, 1, leaves behind."""
     e = rebuild(e, _without_ones)
@@ -85,8 +95,10 @@ def _without_ones(e: Expr) -> Expr:
 
 def _renamed(e: Expr, names: Mapping[str, str]) -> Expr:
     match e:
+        case Index() | Number():  # nothing in it has a name
+            return e
         case Element(tensor, subscripts):
-            return Element(names[tensor], tuple(_renamed(s, names) for s in subscripts))
+            return Element(names[tensor], tuple([_renamed(s, names) for s in subscripts]))
         case Size(tensor, axis):
             return Size(names[tensor], axis)
     return rebuild(e, lambda child: _renamed(child, names))

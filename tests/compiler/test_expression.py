@@ -23,6 +23,7 @@ from compiler.language.expression import (
     Reduce,
     Size,
     Symbol,
+    calls,
     canonical,
     children,
     elements,
@@ -86,6 +87,18 @@ def test_free_indices_are_in_order() -> None:
     """Bound indices are not free; the others come in order of appearance."""
     e = at("x", n, k) + total(at("x", i, j), i) * at("x", i)
     assert list(free_indices(e)) == [n, k, j, i]
+
+
+def test_what_is_found_once_of_an_expression_is_true() -> None:
+    """Functions, elements and free indices are those of all nodes, parents before children, asked once or twice."""
+    x = Element("x", (i, Element("t", (j,))))
+    e = Call("exp", (Reduce("sum", x * 2, (Binder(j, expr(3)),)),)) + x
+    assert [type(node) for node in walk(e)][:4] == [Call, Call, Reduce, Call]
+    for _ in range(2):
+        assert calls(e) == {"+", "exp", "*"}
+        assert [element.tensor for element in elements(e)] == ["x", "t", "x", "t"]
+        assert list(free_indices(e)) == [i, j]
+        assert calls(i) == frozenset()
 
 
 def test_substitute_does_not_capture() -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from random import Random
 
 import numpy as np
+import pytest
 
 import compiler
 from compiler.language.expression import Call, Index
 from compiler.language.system import System
-from compiler.scheduling.plan import with_own_values
+from compiler.scheduling.plan import lowest_gap, with_own_values
 
 from .build import element, equation, reduction, tensor
 
@@ -42,6 +44,21 @@ def _update(new: str, value: object) -> System:
         (equation(element(new, "i"), value, i=40),),
         (("w", new),),
     )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_plan_takes_the_lowest_place_that_is_free(seed: int) -> None:
+    """No two tensors that live at the same time overlap, and each lies as low as those before it allow."""
+    random = Random(seed)
+    taken: list[tuple[int, int, int, int]] = []
+    for _ in range(60):
+        size, first = random.randint(1, 9), random.randint(0, 20)
+        last = first + random.randint(0, 6)
+        offset = lowest_gap(size, first, last, sorted(taken))
+        others = [(a, b) for a, b, f, t in taken if f <= last and first <= t]
+        free = [p for p in range(offset + 1) if all(p + size <= a or b <= p for a, b in others)]
+        assert free == [offset]
+        taken.append((offset, offset + size, first, last))
 
 
 def test_plan_updates_a_state_in_place() -> None:
