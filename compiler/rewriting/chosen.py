@@ -7,8 +7,8 @@ After:    y[n, w] = max[j:2](x[n, 2*w + j]);    p[n, w] = argmax[j:2](x[n, 2*w +
 
 At the place where a maximum was found stands the maximum, NaN included; for a minimum likewise. Then x is read by the
 two alone, which become one kernel, and need not be kept until the others ask. Declines where anything else is asked of
-x, for then it is kept too; where the maximum is kept with other digits than x, or something is added to it; and where
-it may be asked outside its range, for there a maximum is 0, and so is its place.
+x, for then it is kept too; where the maximum is kept with other digits than x, or its place as a truth, or something
+is added to it; and where it may be asked outside its range, for there a maximum is 0, and so is its place.
 """
 
 from __future__ import annotations
@@ -131,8 +131,9 @@ def _choices(system: System) -> Iterator[_Choice]:
         source = tensors[equation.value.body.tensor]  # type: ignore[attr-defined]
         if among not in values or source.role != "local":
             continue
-        target = tensors[values[among]]
-        if target.dtype == source.dtype and target.shape == tensors[equation.target].shape:
+        target, place = tensors[values[among]], tensors[equation.target]
+        is_exact = target.dtype == source.dtype and place.dtype.startswith("int")
+        if is_exact and target.shape == place.shape:
             yield _Choice(source.name, target.name, equation)
 
 

@@ -102,24 +102,26 @@ def _beside(
     asking: int = 4,
     dtype: str = "float64",
     add: bool = False,
+    truths: bool = False,
 ) -> System:
     """``d = 1`` where the maximum at some place was found first or last and something holds of x, else -1 or 0."""
     place = Call("==", (expr(number), Element("p", (at,))))
     value = Call("where", (Call(">", (Element("x", (asked,)), expr(0))), expr(1), expr(-1)))
-    among, w, more = element("x", Index("w") * 2 + Index("j")), Index("w"), element("q", "w")
+    step = 3 if truths else 2
+    among, w, more = element("x", Index("w") * step + Index("j")), Index("w"), element("q", "w")
     return System(
         (
             tensor("u", 11, dtype="float64"),
             tensor("q", maxima, dtype=dtype),
             tensor("x", 11, dtype="float64", role="local"),
             tensor("y", maxima, dtype=dtype, role="output"),
-            tensor("p", 4, dtype="int32", role="output"),
+            tensor("p", 4, dtype="bool" if truths else "int32", role="output"),
             tensor("d", asking, dtype="float64", role="output"),
         ),
         (
             equation(element("x", "v"), element("u", "v") * 2, v=11),
-            equation(element("y", "w"), reduction("max", among, j=2), w=maxima),
-            equation(element("p", "w"), reduction("argmax", among, j=2), w=4),
+            equation(element("y", "w"), reduction("max", among, j=step), w=maxima),
+            equation(element("p", "w"), reduction("argmax", among, j=step), w=4),
             equation(element("d", w), _where(place, value), w=asking),
             *([equation(element("y", "w"), more, add=True, w=maxima)] if add else []),
         ),
@@ -138,14 +140,21 @@ _W = Index("w")
         _beside(_W + 1, _W * 2 + 2, 0),
         _beside(_W // 4, expr(1), 1, asking=8),
         _beside(_W, _W * 2 + 2, 2),
+        _beside(_W, _W * 3 + 1, 1, truths=True),
     ],
-    ids=["other digits", "fewer maxima", "added to", "outside", "another range", "none"],
+    ids=["other digits", "fewer maxima", "added to", "outside", "another range", "none", "truths"],
 )
 def test_chosen_declines_where_the_maximum_may_be_another_number(system: System) -> None:
     """Compiled and interpreted ask the same, whatever is asked beside the maxima."""
     system = simplified(system)
     arrays = {t.name: np.full(t.shape, -9, t.dtype) for t in system.tensors if t.name == "q"}
-    for u in (np.arange(-2, 9), np.arange(1, 12), np.arange(11, 0, -1), np.full(11, 1e-60)):
+    for u in (
+        np.arange(-2, 9),
+        np.arange(-1, 10),
+        np.arange(1, 12),
+        np.arange(11, 0, -1),
+        np.full(11, 1e-60),
+    ):
         arrays["u"] = u * np.array([1.0, 1, 1, 1, -1, -1, 1, 1, 1, 1, 1])
         expected = compiler.evaluate(system, arrays)
         for found in (
