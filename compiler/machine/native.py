@@ -14,6 +14,7 @@ from ..options import cache_directory
 from ..target import Target, host
 from . import jit
 from .cache import module_key, opened
+from .locks import lock
 from .loop import loop_text
 
 __all__ = ["address", "native", "native_text"]
@@ -36,8 +37,17 @@ def native_text(target: Target) -> str:
     return barrier_text(target) + loop_text(target)
 
 
-@cache
+_making = lock()
+
+
 def _library() -> jit.Library:
+    """The one library: with a second one, the code of the first would be gone while threads run it."""
+    with _making:
+        return _made()
+
+
+@cache
+def _made() -> jit.Library:
     text, store = native_text(host()), opened(cache_directory())
     key = module_key(text, host(), jit.versions())
     data = store.get(key) if store else None

@@ -65,6 +65,31 @@ def test_executables_share_one_team(expected: bytes) -> None:
     assert _workers() == 15
 
 
+def test_threads_that_begin_at_once_have_the_same_code() -> None:
+    """Whatever several threads make at first, one library is left: its code is never freed while it runs."""
+    script = """if True:
+        from threading import Barrier, Thread
+        from compiler.machine import native
+        start, found = Barrier(8), []
+        def begin():
+            start.wait()
+            found.append(native._library())
+        threads = [Thread(target=begin) for _ in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(len(found), len(set(map(id, found))))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env=os.environ | {"GRAPHNN_CACHE": "off"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.split() == ["8", "1"], done.stderr
+
+
 def test_small_programs_start_no_threads() -> None:
     """A program with nothing to share leaves the process as it was."""
     program = """
