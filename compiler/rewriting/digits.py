@@ -71,8 +71,8 @@ def _is_grouped(equation: Equation, whole: set[tuple[str, int]]) -> bool:
     return _asked(equation.value, equation.sizes) is not None
 
 
-def _asked(e: Expr, sizes: Sizes) -> tuple[Index, int] | None:
-    """An index of whose quotient a sum asks, and the divisor."""
+def _asked(e: Expr, sizes: Sizes) -> tuple[Reduce, Index, int] | None:
+    """A sum that asks for the quotient of an index, that index, and the divisor."""
     if not reduces(e):
         return None
     for part in walk(e):
@@ -82,7 +82,7 @@ def _asked(e: Expr, sizes: Sizes) -> tuple[Index, int] | None:
                 for index, divisor in _quotients(element):
                     extent = own.get(index)
                     if isinstance(extent, Number) and extent.value % divisor == 0:
-                        return index, divisor
+                        return part, index, divisor
     return None
 
 
@@ -102,14 +102,16 @@ def _written(equation: Equation, tensors: Tensors) -> Equation:
     """The equation without such quotients."""
     equation = replace(equation, value=rename_apart(equation.value, equation.sizes))
     while found := _asked(equation.value, equation.sizes):
-        index, divisor = found
+        asking, index, divisor = found
         rest = fresh_index(index.name, _names(equation))
         moved: dict[Expr, Expr] = {index: index * divisor + rest}
         if index in equation.sizes:
             indices = tuple(_cut(equation.indices, index, divisor, rest))
             value = substitute(equation.value, moved)
         else:
-            indices, value = equation.indices, _within(equation.value, moved, divisor, rest)
+            binders = tuple(_cut(asking.binders, index, divisor, rest))
+            new = Reduce("sum", substitute(asking.body, moved), binders)
+            indices, value = equation.indices, _replaced(equation.value, asking, new)
         sizes = {i: expr(n) for i, n in indices}
         at = (simplify_integer(substitute(s, moved), sizes) for s in equation.subscripts)
         value = _chosen(simplify(value, sizes, tensors), sizes, tensors)
@@ -135,14 +137,9 @@ def _cut(binders: Iterable[Binder], index: Index, divisor: int, rest: Index) -> 
         yield Binder(rest, expr(divisor))
 
 
-def _within(e: Expr, moved: Mapping[Expr, Expr], divisor: int, rest: Index) -> Expr:
-    """The expression, a bound index in two digits."""
-    e = rebuild(e, lambda child: _within(child, moved, divisor, rest))
-    for index in moved:
-        if isinstance(e, Reduce) and index in e.indices:
-            binders = tuple(_cut(e.binders, index, divisor, rest))
-            return Reduce(e.kind, substitute(e.body, moved), binders)
-    return e
+def _replaced(e: Expr, old: Expr, new: Expr) -> Expr:
+    """The expression with another part; indices of others that are called the same stay."""
+    return new if e == old else rebuild(e, lambda child: _replaced(child, old, new))
 
 
 # --- quotients that alone count ----------------------------------------------------------------------------------

@@ -109,6 +109,20 @@ def test_groups_have_the_same_values(system: System) -> None:
     assert_compiled_is_interpreted(cut)
 
 
+def test_other_sums_over_an_index_of_that_name_stay() -> None:
+    """Each sum has indices of its own, whatever they are called, and however long they are."""
+    asking = reduction("sum", element("x", "n", COLUMN // 16) * element("g", "n", "o"), o=64)
+    beside = reduction("sum", element("g", "n", "o"), o=60)
+    system = System(
+        (tensor("x", 5, 4), tensor("g", 5, 64), tensor("y", 5, role="output")),
+        (equation(element("y", "n"), asking + beside, n=5),),
+    )
+    assert [str(e) for e in digits(system).equations] == [
+        "y[n:5] = sum[o:4, o2:16](x[n, o]*g[n, 16*o + o2]) + sum[o:60](g[n, o])"
+    ]
+    assert_compiled_is_interpreted(system)
+
+
 @pytest.mark.parametrize(
     "system",
     [
