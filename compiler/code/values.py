@@ -14,10 +14,12 @@ from .assembler import Assembler, vector
 from .lanes import Lane, Lanes
 from .nodes import Node, Nodes
 from .scalars import apply, convert, read_memory, write_memory
+from .transposition import transposed
 from .vectorphilox import uniform
 
 __all__ = ["BYTES", "Values"]
 
+_SQUARE = 4  # lanes that lie side by side, at least, to be loaded together
 BYTES = {"float": 4, "double": 8, "i32": 4, "i64": 8, "i8": 1}
 
 
@@ -207,11 +209,39 @@ class Values:
                 pointer = self._guarded(pointer, condition, lane)
             raw = self._load_vector(element, pointer, mask)
         else:
+            if mask is None and condition is None and step is not None:
+                index = self._beside(load.address)
+                if index is not None:
+                    return self._across(node, lane, index, step)
             if condition is not None:
                 mask = self._both(mask, self.operand(condition, lane, True))
             pointers = self._addresses(node, load.tensor, load.address, lane)
             raw = self._masked("gather", element, pointers, mask)
         return read_memory(self.a, element, raw, self.lanes.width)
+
+    def _beside(self, address: Affine) -> str | None:
+        """An index whose unrolled lanes lie beside one another in memory."""
+        for index, rows in self.lanes.rows.items():
+            near = index != self.lanes.vector and address.coefficient(index) == 1
+            if near and rows >= _SQUARE and rows & (rows - 1) == 0:
+                return index
+        return None
+
+    def _across(self, node: Node, lane: Lane, index: str, step: int) -> str:
+        """A vector of elements that lie apart, and those of the lanes of ``index`` beside it, which are near then."""
+        load, width = node.value, self.lanes.width
+        assert isinstance(load, Load)
+        element = self.memory[load.tensor]
+        size = min(self.lanes.rows[index], width)
+        first = lane[index] // size * size
+        base = self.pointer(node, load.tensor, load.address, {**lane, index: first})
+        places = (self.a.offset(base, k * step * BYTES[element]) for k in range(width))
+        type_, bytes_ = vector(element, size), BYTES[element]
+        rows = [self.a.op(f"load {type_}, ptr {place}, align {bytes_}") for place in places]
+        for k, raw in enumerate(transposed(self.a, element, rows, size)):
+            found = read_memory(self.a, element, raw, width)
+            self.lanes.keep(self.lanes.key(node, {**lane, index: first + k}), found)
+        return self.value(node, lane)
 
     def _guarded(self, pointer: str, condition: Node, lane: Lane) -> str:
         """The pointer, or one to zeros where the condition does not hold."""

@@ -49,6 +49,8 @@ from .windows import LENGTH, windows
 __all__ = ["winograd"]
 
 PARTS = 16  # of a sum over blocks, at most
+FEW = 8  # parts, that as many threads can share; more of them if each has so many blocks:
+WORTH = 4  # each part is cleared, written and read again
 MANY = 1 << 22  # elements of all parts of a sum
 
 Axes = tuple[Binder, ...]
@@ -188,7 +190,7 @@ class _Tiles:
         most = MANY // prod(map(_size, (*self.points, *self.channels, *self.filters)))
         for k, axis in enumerate(self.axes):
             blocks = prod(map(_size, axis.outer))
-            few = min(PARTS, most, blocks // 2)
+            few = min(PARTS, most, max(blocks // WORTH, min(FEW, blocks // 2)))
             count = next((n for n in range(few, 1, -1) if blocks % n == 0), 1)
             if count > 1:
                 part = self.binder("part", count)

@@ -95,10 +95,14 @@ def _scattered(kernel: Kernel, extents: Mapping[str, int]) -> frozenset[str]:
 def _loop_order(extents: Mapping[str, int], tile: Tile, body: Sequence[Statement]) -> list[str]:
     """Outside what is not tiled; then for reductions the vectors around the rows, else rows around vectors.
 
-    So what a tile of a reduction loads as vectors stays near while the rows pass by.
+    So what a tile of a reduction loads as vectors stays near while the rows pass by. Vectors are around the rows also
+    where they are loaded across them: then memory is read in its order, and by the thread that has written it.
     """
     tiled = [i for i in extents if tile.lanes(i) > 1]
-    tiled.sort(key=lambda i: i == tile.vector, reverse=any(isinstance(s, Fold) for s in body))
+    vector = tile.vector
+    is_turned = vector is not None and tile.rows[vector] == 1 and extents[vector] > tile.width
+    outside = is_turned or any(isinstance(s, Fold) for s in body)
+    tiled.sort(key=lambda i: i == tile.vector, reverse=outside)
     return [*(i for i in extents if i not in tiled), *tiled]
 
 

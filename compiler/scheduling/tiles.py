@@ -49,6 +49,7 @@ _LOAD = 0.6  # cycles of a load: two at once, but for those that must wait
 _FETCH = 0.75  # cycles that a vector takes more from the next cache
 _LAST = 0.75  # of the cycles of a tile that one with fewer vectors takes at least: its rows are read as often
 _PACKED = 0.25  # and where it lies beside the one before
+_BESIDE = 8  # rows at least, of vectors whose lanes lie apart, that are turned in registers: all of a line
 _TURN = 4.0  # cycles that a turn of a loop takes at least: one multiply-add after the other
 
 
@@ -227,7 +228,8 @@ def _pointwise(facts: _Facts, tile: Tile) -> Tile:
         if tile.vector in access.indices and access.steps.get(tile.vector) != 1:
             near = [i for i, c in access.steps.items() if c == 1 and i in facts.extents]
             if near and near[0] != tile.vector and facts.work < 8:
-                rows = {tile.vector: 1, near[0]: min(8, facts.extents[near[0]])}
+                most = min(max(_BESIDE, tile.width), facts.extents[near[0]])
+                rows = {tile.vector: 1, near[0]: 1 << (most.bit_length() - 1)}
     return Tile(tile.vector, tile.width, rows)
 
 
