@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import combinations
 from math import ceil, prod
 from typing import Any, Literal
@@ -27,7 +28,7 @@ from .fuse import Fusion
 from .regions import Work
 from .strands import only
 
-__all__ = ["Group", "starts"]
+__all__ = ["Group", "is_far", "starts"]
 
 COUNT = 16  # blocks that threads share, where there are as many rows
 FEWEST = 8  # of them
@@ -83,6 +84,11 @@ def _choices(
                 yield FEW, kinds, (*around, shared, *inner)
 
 
+def is_far(size: int) -> bool:
+    """Does no cache have a tensor of this size when it is read again?"""
+    return size > FAR
+
+
 @dataclass(slots=True)
 class _Level:
     """How a group is cut along one axis of each tensor, and one index of each member."""
@@ -91,7 +97,7 @@ class _Level:
     kind: _Kind
     fewest: int  # units
     more: int = 0  # units that some member has besides those that all have
-    rows: list[Index] = field(default_factory=list)
+    rows: dict[Work, Index] = field(default_factory=dict)
     axes: dict[str, int] = field(default_factory=dict)
 
     def row(self, work: Work, defined: Mapping[str, None]) -> Index | None:
@@ -110,6 +116,8 @@ class Group:
     is_large: bool
     sizes: Mapping[str, int]  # of the shapes
     members: list[Work] = field(default_factory=list)
+    large: list[Work] = field(default_factory=list)  # members that touch what is not small
+    users: dict[str, list[Work]] = field(default_factory=dict)  # the members that touch a tensor
     defined: dict[str, None] = field(default_factory=dict)
     most: dict[str, int] = field(default_factory=dict)  # elements of each tensor in a unit
     volume: int = 0  # elements of a unit
@@ -118,9 +126,9 @@ class Group:
     after: list[Any] = field(default_factory=list)
 
     @property
-    def touched(self) -> set[str]:
+    def touched(self) -> Set[str]:
         """What the members define or read."""
-        return {place.tensor for work in self.members for place in work.places}
+        return self.users.keys()
 
     @property
     def received(self) -> dict[str, None]:
@@ -133,7 +141,7 @@ class Group:
         """Elements that one member finds near since another one defines or reads them."""
         found = sum(self.sizes[name] for name in self.received)
         cut = (set(level.axes) for level in self.levels)
-        far = {name for name in set.intersection(*cut) if self.sizes[name] > FAR}
+        far = {name for name in set.intersection(*cut) if is_far(self.sizes[name])}
         reads = [{p.tensor for p in work.places if not p.is_written} for work in self.members]
         for name in far - self.defined.keys():
             found += self.sizes[name] * (sum(name in each for each in reads) - 1)
@@ -160,16 +168,19 @@ class Group:
                 return False
             new.levels.append(cut)
         is_same = all(a.units == b.units for a, b in zip(self.levels, new.levels, strict=True))
-        new.most = new.unit(self.most if is_same else None)
+        new.most = new.unit([work], self.most) if is_same else new.unit(new.members, {})
         new.volume = new.touched_in_unit()
+        new.large = (
+            [*self.large, work] if any(self.sizes[n] > SMALL for n in work.tensors) else self.large
+        )
         if not new.volume or not new.is_near() or not new.is_worth():
             return False
         self.members, self.levels, self.defined = new.members, new.levels, new.defined
-        self.volume, self.most = new.volume, new.most
+        self.volume, self.most, self.large = new.volume, new.most, new.large
+        for name in work.tensors:
+            self.users.setdefault(name, []).append(work)
         if is_first:
             self.members.insert(0, self.members.pop())
-            for level in self.levels:
-                level.rows.insert(0, level.rows.pop())
         return True
 
     def cut(self, level: _Level, row: Index, defined: Set[str]) -> _Level | None:
@@ -178,21 +189,20 @@ class Group:
         ``defined`` is what only this member defines. While there are as many units as before, what is known of the
         other members holds but where they touch what has changed.
         """
-        rows, last = [*level.rows, row], self.members[-1]
+        last = self.members[-1]
+        rows, axes = {**level.rows, last: row}, dict(level.axes)
         units = min(level.units, last.extents[row])
         if units < level.fewest:
             return None
-        axes = dict(level.axes)
         for place in last.places:
             if place.tensor not in axes:
                 axis = place.axis(self.shapes[place.tensor], row, last.extents[row], units)
                 if axis is not None:
                     axes[place.tensor] = axis
-        known = level.axes.keys() if units == level.units else ()
-        new = axes.keys() - known
-        for work, own in zip(self.members, rows, strict=True):
-            if work is not last and work.tensors.isdisjoint(new):
-                continue
+        is_same = units == level.units
+        known = level.axes.keys() if is_same else ()
+        for work in self.of(axes.keys() - known) if is_same else self.members:
+            own = rows[work]
             for place in work.places:
                 axis = axes.get(place.tensor)
                 if axis is None or (work is not last and place.tensor in known):
@@ -200,16 +210,20 @@ class Group:
                 if not place.keeps(axis, self.shapes[place.tensor], own, work.extents[own], units):
                     del axes[place.tensor]
         lost = (level.axes.keys() - axes.keys()) | defined
-        for work in self.members:
-            if work is not last and work.tensors.isdisjoint(lost):
-                continue
+        for work in self.of(lost):
             for p in work.places:
                 is_apart = p.tensor not in axes and p.tensor in self.defined
                 if is_apart and not (level.kind == _IN_ORDER and p.is_added):
                     return None
-        extents = [work.extents[own] for work, own in zip(self.members, rows, strict=True)]
+        extents = [work.extents[rows[work]] for work in ([last] if is_same else self.members)]
         more = max(ceil(extent % units / (extent // units)) for extent in extents)
+        more = max(more, level.more) if is_same else more
         return replace(level, units=units, more=more, rows=rows, axes=axes)
+
+    def of(self, tensors: Set[str]) -> dict[Work, None]:
+        """The members that touch some tensors, and the last one."""
+        found = {work: None for name in tensors for work in self.users.get(name, ())}
+        return {**found, self.members[-1]: None}
 
     def is_near(self) -> bool:
         """Do some units of everything stay near, and the last block, which takes what is left over, nearly so?"""
@@ -224,12 +238,11 @@ class Group:
         """Of the level that threads share, if it is the last."""
         return COUNT if len(self.levels) == 1 else FEWEST
 
-    def unit(self, known: Mapping[str, int] | None) -> dict[str, int]:
-        """Elements of each tensor touched in one unit; ``known`` are those of all members but the last."""
-        most = dict(known or {})
-        for k in range(0 if known is None else len(self.members) - 1, len(self.members)):
-            lengths = self.lengths(k, [1] * len(self.levels))
-            for place, touched in self.members[k].volumes(self.shapes, lengths):
+    def unit(self, members: Sequence[Work], known: Mapping[str, int]) -> dict[str, int]:
+        """Elements of each tensor that members touch in one unit; ``known`` are those of the other members."""
+        most, ones = dict(known), [1] * len(self.levels)
+        for work in members:
+            for place, touched in work.volumes(self.shapes, self.lengths(work, ones)):
                 most[place.tensor] = max(most.get(place.tensor, 0), touched)
         return most
 
@@ -237,14 +250,13 @@ class Group:
         """Elements touched in one unit, without what all share; of large tensors, all that are in the same unit
         of the levels around."""
         levels = self.levels[-1:] if self.is_large else self.levels
-        cut = {tensor for level in levels for tensor in level.axes}
-        return sum(own for tensor, own in self.most.items() if tensor in cut)
+        cut = set[str]().union(*(level.axes for level in levels))
+        return sum(map(self.most.__getitem__, cut))
 
-    def lengths(self, member: int, units: Sequence[int]) -> dict[Index, int]:
+    def lengths(self, work: Work, units: Sequence[int]) -> dict[Index, int]:
         """How many values the rows of a member have, with so many units of each level."""
-        extents = self.members[member].extents
         return {
-            level.rows[member]: n * (extents[level.rows[member]] // level.units)
+            level.rows[work]: n * (work.extents[level.rows[work]] // level.units)
             for level, n in zip(self.levels, units, strict=True)
         }
 
@@ -252,12 +264,9 @@ class Group:
         """Does each member read little more than once, or do much with it?"""
         units = [self.units(k) for k in range(len(self.levels))]
         blocks = prod(level.units // n for level, n in zip(self.levels, units, strict=True))
-        large = {name for name in self.most if self.sizes[name] > SMALL}
-        for k, work in enumerate(self.members):
-            if work.tensors.isdisjoint(large):
-                continue
+        for work in self.large:
             cost = 0
-            for place, touched in work.volumes(self.shapes, self.lengths(k, units)):
+            for place, touched in work.volumes(self.shapes, self.lengths(work, units)):
                 if touched > SMALL and not place.is_written:
                     often = OFTEN_LARGE if self.is_large and touched <= CACHED else OFTEN
                     cost += often * max(0, blocks * touched - self.sizes[place.tensor])
@@ -330,7 +339,8 @@ class Group:
     def cut_at(self, k: int, kernels: Sequence[Fusion], taken: Mapping[Index, None]) -> Strands:
         level, units, count = self.levels[k], self.units(k), self.count(k)
         index = fresh_index("strand" if k == 0 else "block", taken)
-        sizes = [work.extents[row] for work, row in zip(self.members, level.rows, strict=True)]
+        rows = [level.rows[work] for work in self.members]
+        sizes = [work.extents[row] for work, row in zip(self.members, rows, strict=True)]
         steps = [units * (size // level.units) for size in sizes]
         rests = [size - (count - 1) * step for size, step in zip(sizes, steps, strict=True)]
         pieces = [(0, count, steps)]
@@ -340,9 +350,7 @@ class Group:
         for start, stop, lengths in pieces:
             own: Sequence[Any] = [
                 self.moved(only(kernel, row, index * step, length), k, index)
-                for kernel, row, step, length in zip(
-                    kernels, level.rows, steps, lengths, strict=True
-                )
+                for kernel, row, step, length in zip(kernels, rows, steps, lengths, strict=True)
             ]
             if k + 1 < len(self.levels):
                 own = [self.cut_at(k + 1, own, {**taken, index: None})]
@@ -350,6 +358,7 @@ class Group:
         return Strands(count, tuple(strands), nested=level.kind == _AROUND)
 
 
+@lru_cache
 def _divisor(size: int, most: int) -> int:
     """The greatest number of units up to ``most`` that leaves no rest, if that is not far less than it could be."""
     found = next(n for n in range(most, 0, -1) if size % n == 0)

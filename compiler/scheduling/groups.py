@@ -35,7 +35,7 @@ from typing import Any
 from ..language.notes import Note, note
 from ..language.system import System, reads
 from .fuse import Fusion, fusions
-from .group import LARGE, Group, starts
+from .group import LARGE, Group, is_far, starts
 from .regions import Work, work_of
 
 __all__ = ["groups"]
@@ -55,15 +55,18 @@ def groups(
     }
     rest, found = list(parts), []
     own: dict[str, tuple[int, ...]] = {}
+    left = finder.most(rest)
     while rest:
-        group = finder.best(rest)
+        group = finder.best(rest) if finder.is_far or left > HANDED else None
         if group is None or finder.is_better_without(group, rest):
+            left -= finder.most(rest[:1])
             found.append(rest.pop(0))
             continue
         group.own = {n: group.block(n) for n in group.inside(finder.users) if n in free}
         own |= group.own
         found += [*group.before, group.strands()]
         rest = group.after
+        left = finder.most(rest)
         blocks = " of ".join(str(group.count(k)) for k in range(len(group.levels)))
         name = group.members[0].fusion.equations[0].target
         note(notes, "groups", name, f"{len(group.members)} kernels in {blocks} blocks")
@@ -77,6 +80,7 @@ class _Finder:
         self.shapes = {t.name: t.shape for t in system.tensors}
         self.sizes = {name: prod(shape) for name, shape in self.shapes.items()}
         self.states = {new for _, new in system.updates}  # their places are asked of single kernels
+        self.is_far = any(map(is_far, self.sizes.values()))
         self.works: dict[int, Work] = {}
         self.names: dict[int, tuple[set[str], set[str]]] = {}
         self.users: dict[str, set[int]] = {}
@@ -97,6 +101,11 @@ class _Finder:
             needed |= {e.target for e in equations if e.accumulate}
             self.names[id(part)] = ({e.target for e in equations}, needed)
         return self.names[id(part)]
+
+    def most(self, parts: Sequence[Any]) -> int:
+        """Elements that parts may hand on, at most, where no tensor is so large that reads of it count as well."""
+        written = (name for part in parts for name in self.touched(part)[0])
+        return sum(self.sizes[name] for name in written if len(self.users[name]) > 1)
 
     def best(self, parts: Sequence[Any]) -> Group | None:
         """The group that begins with the first part and hands over most."""
@@ -127,7 +136,8 @@ class _Finder:
         count = 0
         for k, part in enumerate(parts):
             written, needed = self.touched(part)
-            free = not (written | needed) & passed and not written & (awaited | self.states)
+            free = passed.isdisjoint(written) and passed.isdisjoint(needed)
+            free = free and awaited.isdisjoint(written) and self.states.isdisjoint(written)
             if free and isinstance(part, Fusion) and group.joins(self.work(part)):
                 count = 0
                 continue
@@ -135,7 +145,8 @@ class _Finder:
             if count > AHEAD:
                 group.after += parts[k:]
                 return
-            if free and not needed & group.defined.keys() and not written & group.touched:
+            apart = needed.isdisjoint(group.defined) and written.isdisjoint(group.touched)
+            if free and apart:
                 group.before.append(part)
             else:
                 group.after.append(part)
@@ -147,8 +158,9 @@ class _Finder:
         rest, written, needed = [], set[str](), set[str]()
         for part in reversed(group.before):
             own, read = self.touched(part)
-            free = not own & (written | needed | self.states) and not read & written
-            is_near = free and own & group.touched and isinstance(part, Fusion)
+            free = all(own.isdisjoint(names) for names in (written, needed, self.states))
+            free = free and written.isdisjoint(read)
+            is_near = free and not own.isdisjoint(group.touched) and isinstance(part, Fusion)
             if is_near and group.joins(self.work(part), is_first=True):
                 continue
             rest.append(part)

@@ -410,6 +410,21 @@ def test_declines(system: System) -> None:
     assert not any(line.lstrip().startswith("y[strand") for line in lines)
 
 
+def test_nothing_is_begun_where_little_is_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A long chain of small tensors takes no time: all of them together are not worth a group."""
+    begun = []
+
+    def starts(work: Any, *rest: Any) -> Any:
+        begun.append(work)
+        return group.starts(work, *rest)
+
+    monkeypatch.setattr(groups, "starts", starts)
+    _text(_row_operation(64, 32))
+    assert not begun
+    _text(_row_operation(1024, 1024))
+    assert begun
+
+
 def test_declines_when_much_is_left_over() -> None:
     """Of twice as many rows as the others have, the last block would be as large as all blocks."""
     rows, all_rows, length = 1000, 1999, 4000
@@ -425,7 +440,9 @@ def test_declines_when_much_is_left_over() -> None:
         m=(rows,),
         y=(rows, length),
     )
-    assert "strand" not in _text(system)
+    before, _, inside = _text(system).partition("strands")  # of those that only read its rows
+    assert "e[n:1999, i:4000] =" in before
+    assert "] = x[" not in inside
 
 
 def test_declines_when_all_rows_share_much() -> None:
