@@ -332,6 +332,9 @@ class Values:
         if near and mask is None:
             self.a.line(f"store {type_} {raw}, ptr {pointer}, align {BYTES[element]}")
             return
+        if element == "i32":  # of one lane of numbers that were cut to 32 bits LLVM stores all 64
+            element, type_ = "float", vector("float", width)
+            raw = self.a.op(f"bitcast {vector('i32', width)} {raw} to {type_}")
         kind, where = ("store", "ptr") if near else ("scatter", vector("ptr", width))
         name = self._intrinsic(kind, element)
         self.a.declare(f"declare void {name}({type_}, {where}, {bits})")

@@ -224,6 +224,7 @@ class _Groups:
         """From one end of a tensor to the other: how is the index called there? False if there is none."""
         ends = self.handed[name]
         ours, theirs = (_places(self.parts[k], name) for k in ends)
+        sizes = {k: _extents(self.parts[k]) for k in ends}
         for end, places, other, others in (
             (ends[0], ours, ends[1], theirs),
             (ends[1], theirs, ends[0], ours),
@@ -233,11 +234,10 @@ class _Groups:
             for axis in range(len(places[0])):
                 if any(place[axis] != known[end] for place in places):
                     continue
-                found = {place[axis] for place in others}
-                (index, *more) = found
+                (index, *more) = {place[axis] for place in others}
                 if more or not isinstance(index, Index):
                     continue
-                if index not in _extents(self.parts[other]):
+                if sizes[other].get(index) != sizes[end][known[end]]:
                     continue
                 if known.setdefault(other, index) == index:
                     return True

@@ -8,8 +8,10 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import compiler
 from compiler.language.expression import Call, Index, expr
 from compiler.language.system import System
 from compiler.options import Options
@@ -190,3 +192,24 @@ def test_text_is_the_same_under_any_hash_seed() -> None:
         for seed in ("1", "2")
     }
     assert len(texts) == 1
+
+
+@pytest.mark.parametrize("columns", [5, 9, 17])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kept", ["int32", "int64", "bool"])
+def test_nothing_is_written_behind_a_row(kept: str, dtype: str, columns: int) -> None:
+    """One column more than fills vectors: LLVM stored 8 bytes of a place of 4, which hurt whatever came next."""
+    place = reduction("argmax", element("x", "n", "i", "c"), i=2)
+    system = System(
+        (
+            tensor("x", 3, 2, columns, dtype=dtype),
+            tensor("p", 3, columns, role="output", dtype=kept),
+        ),
+        (equation(element("p", "n", "c"), place, n=3, c=columns),),
+    )
+    executable = compiler.compile(system, Options(cache="off", threads=1))
+    memory = np.ones(3 * columns + 8, kept)
+    executable.bind("p", memory[:-8].reshape(3, columns))
+    executable.step()
+    assert memory[-8:].all()
+    assert not memory[:-8].any()

@@ -89,3 +89,13 @@ def test_together_is_shared() -> None:
 def test_together_declines_when(system: System) -> None:
     """What is small, what would not stay near, what has few rows, what is needed elsewhere or lies elsewhere."""
     assert "together" not in _text(system, "together")
+
+
+@pytest.mark.parametrize("batch", [BATCH - 5, BATCH + 3])
+def test_together_declines_when_fewer_or_more_are_read(batch: int) -> None:
+    """A kernel for some of the samples, or for more, does not run along with one for all."""
+    system = _chain()
+    first, second = system.equations
+    cut = equation(element("y", "n", "t"), second.value, n=batch, t=ROWS)
+    tensors = (*system.tensors[:3], tensor("y", batch, ROWS, role="output"))
+    assert "together for n" not in _text(System(tensors, (first, cut)), "together")
