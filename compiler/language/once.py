@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 from .expression import Element, Expr, rebuild
 from .flat import flat
@@ -116,8 +115,17 @@ class Once:
         return self.known[name]
 
 
-@lru_cache(1 << 12)  # each rewriting asks again
 def _shape(equation: Equation) -> Form:
+    """The equation without names, and these; kept with it, as each rewriting asks again."""
+    try:
+        return equation._form  # type: ignore[attr-defined]
+    except AttributeError:
+        found = _without_names(equation)
+        object.__setattr__(equation, "_form", found)
+        return found
+
+
+def _without_names(equation: Equation) -> Form:
     numbers = {equation.target: 0}
 
     def number(name: str) -> int:

@@ -49,7 +49,7 @@ class Tensor:
 class _Known:
     """What is found once of an equation and kept with it."""
 
-    __slots__ = ("_extents", "_reads", "_sizes")
+    __slots__ = ("_extents", "_form", "_reads", "_sizes")
 
 
 @dataclass(frozen=True, slots=True)

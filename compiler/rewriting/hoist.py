@@ -75,6 +75,7 @@ def hoist(system: System, notes: list[Note] | None = None) -> System:
     """The same system with each value computed once; ``notes`` tells what was hoisted."""
     system = share(constants(simplified(system), notes), notes)
     system = share(_Hoister(system, notes).run(), notes)
+    _shape.cache_clear()  # of no use to anybody else
     return drop(system, notes)
 
 
@@ -200,7 +201,7 @@ def _key(value: Expr, places: Iterable[Expr], sizes: Sizes, dtype: str) -> Key:
     return _shape(value, indices), tuple([sizes[i] for i in indices]), dtype
 
 
-@lru_cache(1 << 12)  # what has not changed is asked for again
+@lru_cache(1 << 14)  # what has not changed is asked for again
 def _shape(value: Expr, indices: tuple[Index, ...]) -> tuple[Hashable, ...]:
     return tuple(flat(value, indices={index: k for k, index in enumerate(indices)}))
 

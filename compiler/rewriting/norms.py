@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import cached_property
 from itertools import product
 
 from ..language.expression import (
@@ -38,14 +39,18 @@ class Norms:
 
     def __init__(self, definitions: Definitions) -> None:
         self.definitions = definitions
+
+    @cached_property
+    def read(self) -> set[str]:
+        """The tensors that norms are of."""
         norms = (
             self._squares(part.arguments[0], equation.sizes)
-            for equation in definitions.equations.values()
+            for equation in self.definitions.equations.values()
             if calls(equation.value) & {"sqrt", "**"}
             for part in walk(equation.value)
             if isinstance(part, Call) and _is_root(part)
         )
-        self.read = {x.tensor for found in norms if found for x in elements(found[0])}
+        return {x.tensor for found in norms if found for x in elements(found[0])}
 
     def divided_by(self, e: Expr, sizes: Sizes) -> Expr | None:
         """What ``e`` divides by that is 0 exactly where the norm of one of its factors is."""

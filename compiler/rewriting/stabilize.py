@@ -74,7 +74,8 @@ def _stabilized(system: System, rules: tuple[Rule, ...], notes: list[Note] | Non
 
     def facts(name: str) -> Hashable:
         tensor = definitions.tensors[name]
-        return tensor.shape, tensor.dtype, tensor.role, reach.of(name), name in norms.read
+        in_norm = rules is not FUNCTIONS and name in norms.read  # which nobody asks before
+        return tensor.shape, tensor.dtype, tensor.role, reach.of(name), in_norm
 
     once, equations = Once(definitions, facts, rewrite), []
     for equation in system.equations:

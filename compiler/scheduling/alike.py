@@ -66,7 +66,7 @@ class Alike:
 
     def __call__(self, kernel: Kernel) -> Kernel:
         nameless, names = anonymous(kernel)
-        marked = frozenset(names[name] for name in self.marked & names.keys())
+        marked = frozenset([new for old, new in names.items() if old in self.marked])
         changed = self.known.get((nameless, marked))
         if changed is None:
             changed = self.known[nameless, marked] = self.change(nameless.kernel, marked)
