@@ -7,10 +7,20 @@ finds nothing, and takes a seventh of the time.
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 __all__ = ["uncollected"]
+
+
+@dataclass(slots=True)
+class _State:
+    is_off: bool = False  # by one who will turn it on again
+
+
+_state = _State()
 
 
 @contextmanager
@@ -20,7 +30,19 @@ def uncollected() -> Iterator[None]:
         yield
         return
     gc.disable()
+    _state.is_off = True
     try:
         yield
     finally:
+        _on()
+
+
+def _on() -> None:
+    """Collect again; in a forked child, too, to which another thread that has compiled has not come along."""
+    if _state.is_off:
+        _state.is_off = False
         gc.enable()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_on)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from compiler.machine.arrays import aligned
 from compiler.machine.jit import assembly
 from compiler.machine.native import native_text
 from compiler.target import NAMES, named
+from compiler.uncollected import uncollected
 
 from .build import element, equation, matrix_product, tensor
 
@@ -203,6 +205,31 @@ def test_a_child_does_not_wait_for_threads_of_its_parent() -> None:
     is_over.set()
     caller.join()
     assert not any(ends)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_child_collects_though_its_parent_compiles() -> None:
+    """The collector is at rest while a thread compiles; in a child, where that thread is not, it is at work."""
+    begun, done = threading.Event(), threading.Event()
+
+    def compiles() -> None:
+        with uncollected():
+            begun.set()
+            done.wait()
+
+    caller = threading.Thread(target=compiles)
+    caller.start()
+    begun.wait()
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if gc.isenabled() else 1)
+    is_at_rest = not gc.isenabled()
+    done.set()
+    caller.join()
+    assert os.waitpid(child, 0)[1] == 0
+    assert is_at_rest
+    assert gc.isenabled()
 
 
 @pytest.mark.parametrize("ending", ["", "raise SystemExit(0)", "os._exit(0)"])
