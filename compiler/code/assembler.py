@@ -167,11 +167,11 @@ class Assembler:
         """``pointer`` moved by bytes."""
         return self.op(f"getelementptr inbounds i8, ptr {pointer}, i64 {count}")
 
-    def ask(self, pointer: str, bytes_: int = 0) -> None:
-        """Let the line so many bytes further come near; there need not be one."""
+    def ask(self, pointer: str, bytes_: int = 0, near: int = 3) -> None:
+        """Let the line so many bytes further come near: into the first cache (3), the second (2)."""
         self.declare("declare void @llvm.prefetch.p0(ptr, i32, i32, i32)")
         place = self.op(f"getelementptr i8, ptr {pointer}, i64 {bytes_}") if bytes_ else pointer
-        self.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 3, i32 1)")
+        self.line(f"call void @llvm.prefetch.p0(ptr {place}, i32 0, i32 {near}, i32 1)")
 
     def stack(self, type_: str, count: int) -> str:
         """Memory for ``count`` values of a type, taken once when the function is entered."""

@@ -5,7 +5,7 @@ of a fold become pointers that step along, its accumulators stay in registers fr
 fold around it wait on the stack.
 
 Memory that the processor would not foresee is asked for while there is other work: lines far apart some
-turns before they are read, and what is read when a fold is done before the fold begins.
+turns before they are read, and what is touched when a fold is done while it runs (see `ahead`).
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from ..scheduling.loops import (
     Register,
     Statement,
     Store,
-    loads,
     statements,
     values,
 )
 from ..target import Target
+from .ahead import Asked, ask_at_once, in_parts, touched
 from .assembler import Assembler, lanes, like, vector
 from .folds import combine, horizontal, identity
 from .lanes import Lane, Lanes
@@ -112,6 +112,7 @@ class _Writer:
         self.values = Values(self.a, self.lanes, self.nodes, memory)
         self.panels = {panel.name for panel in kernel.panels}
         self.defined: set[str] = set()  # registers
+        self.later: list[Asked] = []  # what is asked for in the innermost loop of the next fold
 
     def run(self, body: Sequence[Statement]) -> None:
         """Statements in order."""
@@ -132,8 +133,7 @@ class _Writer:
                 case Store():
                     self.values.store(statement)
                 case Fold():
-                    if math.prod(r.turns for r in statement.ranges) >= _AHEAD:
-                        self.ask(body[k + 1 :])
+                    self.ask(statement, body[k + 1 :])
                     self.fold(statement)
 
     def let(self, register: Register, node: Node) -> None:
@@ -160,17 +160,15 @@ class _Writer:
         for lane in self.lanes.over(node.indices):
             self.values.value(node, lane)
 
-    def ask(self, following: Sequence[Statement]) -> None:
-        """Let the vectors that some statements read come near."""
-        for load in dict.fromkeys(load for s in following for load in loads(s)):
-            address, node = load.address, self.nodes.of(load)
-            known = load.condition is None and not address.others
-            known = known and all(index in self.lanes.starts for index in node.indices)
-            if not known or load.tensor in self.panels or not self.lanes.is_wide(node):
-                continue
-            if address.coefficient(self.lanes.vector or "") == 1:
-                for lane in self.lanes.over(node.indices):
-                    self.a.ask(self.values.pointer(node, load.tensor, address, lane))
+    def ask(self, fold: Fold, following: Sequence[Statement]) -> None:
+        """Let what some statements touch come near: while a fold runs, or before it where it has more loops."""
+        if math.prod(r.turns for r in fold.ranges) < _AHEAD:
+            return
+        self.later = touched(following, self.values, self.nodes, self.panels)
+        *outer, inner = (not (r.is_single or r.unrolled) for r in fold.ranges)
+        if any(outer) or not inner or any(isinstance(s, Fold) for s in fold.body):
+            ask_at_once(self.a, self.later)
+            self.later = []
 
     # --- folds ---------------------------------------------------------------------------------------------------
 
@@ -289,7 +287,8 @@ class _Writer:
             return [*turn(lambda: own), *stepped]
 
         all_carried = [*carried, *(("ptr", stream.start) for stream in streams)]
-        return self.lanes.loop(first, all_carried, stepping)[: len(carried)]
+        asked, self.later = self.later, []
+        return in_parts(self.lanes, first, all_carried, stepping, asked)[: len(carried)]
 
     def _streams(self, fold: Fold, range_: Range) -> list[_Stream]:
         """The addresses that move with a range, each once."""

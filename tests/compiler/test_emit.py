@@ -103,12 +103,12 @@ def test_contractions_spill_nothing(system: System) -> None:
 def test_lines_far_apart_are_asked_for_ahead() -> None:
     """A sum down a column reads another line in every turn, asked for some turns before; one along rows does not."""
     assert "prefetch" in _hottest(_stage(_window_gradient(), "assembly"))
-    assert "prefetch" not in _stage(matrix_product(64, 64, 64), "assembly")
+    assert "prefetch" not in _hottest(_stage(matrix_product(64, 64, 64), "assembly"))
 
 
 @pytest.mark.parametrize(("terms", "is_asked"), [(64, True), (8, False)])
 def test_what_a_sum_is_added_to_is_asked_for_before(terms: int, is_asked: bool) -> None:
-    """What is read when a sum is done comes near while it runs, if it runs long enough."""
+    """What is touched when a sum is done comes near while it runs, if it runs long enough."""
     total = reduction("sum", element("A", "i", "k") * element("B", "k", "j"), k=terms)
     system = System(
         (
@@ -122,6 +122,16 @@ def test_what_a_sum_is_added_to_is_asked_for_before(terms: int, is_asked: bool) 
     assembly = _stage(system, "assembly")
     assert ("prefetch" in assembly) == is_asked
     assert "prefetch" not in _hottest(assembly)
+
+
+def test_rows_are_asked_for_one_in_each_part_of_a_sum() -> None:
+    """Many at once would hold up what the sum itself reads; of a sum that leaves no equal parts all come before it."""
+    parts, whole = (matrix_product(64, terms, 64) for terms in (64, 61))
+    rows, vectors = 8, 2
+    assert f"{rows} rows" in _stage(parts, "schedule")
+    assert f"{vectors} rows of" in _stage(parts, "schedule")
+    assert _stage(parts, "assembly").count("prefetch") == vectors
+    assert _stage(whole, "assembly").count("prefetch") == rows * vectors
 
 
 def test_equal_kernels_are_written_once() -> None:
