@@ -22,6 +22,7 @@ from .machine.profile import TimedProgram, timed
 from .machine.program import Program, decode, encode, limits
 from .machine.run import Executable
 from .options import Options, Settings
+from .rewriting.again import again
 from .rewriting.chosen import chosen
 from .rewriting.digits import digits
 from .rewriting.halo import halo
@@ -60,6 +61,7 @@ STAGES = (
     "phases",
     "chosen",
     "outside",
+    "again",
     "winograd",
     "partial",
     "turn",
@@ -148,8 +150,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     loosened = outside(settled)
     texts["outside"] = lambda: str(loosened)
 
+    # When nothing more is shared: what is large is not kept for those who ask for it late.
+    passing = again(loosened, explanation.notes)
+    texts["again"] = lambda: str(passing)
+
     # Windows are found while they are whole, before sums are cut and operands turned.
-    tiled = winograd(loosened, settings.windows, explanation.notes)
+    tiled = winograd(passing, settings.windows, explanation.notes)
     texts["winograd"] = lambda: str(tiled)
 
     # Sums are cut where they will stand, before operands are turned and padded for the loops that they get.

@@ -139,13 +139,10 @@ class Group:
     @property
     def handed(self) -> int:
         """Elements that one member finds near since another one defines or reads them."""
-        found = sum(self.sizes[name] for name in self.received)
-        cut = (set(level.axes) for level in self.levels)
-        far = {name for name in set.intersection(*cut) if is_far(self.sizes[name])}
-        reads = [{p.tensor for p in work.places if not p.is_written} for work in self.members]
-        for name in far - self.defined.keys():
-            found += self.sizes[name] * (sum(name in each for each in reads) - 1)
-        return found
+        cut = set.intersection(*(set(level.axes) for level in self.levels))
+        far = (name for name in cut - self.defined.keys() if is_far(self.sizes[name]))
+        again = (n for n in far if sum(n in work.tensors for work in self.members) > 1)
+        return sum(self.sizes[name] for name in (*self.received, *again))
 
     # --- joining -------------------------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ from .regions import Work, work_of
 __all__ = ["groups"]
 
 HANDED = 1 << 18  # elements handed from one kernel to another: fewer stay near anyway
+MUCH = 4  # times as large is what a kernel writes that has nothing from those before
 AHEAD = 24  # kernels passed by in search of the next one
 Borders = Mapping[str, tuple[tuple[int, int], ...]]
 
@@ -108,15 +109,16 @@ class _Finder:
         return sum(self.sizes[name] for name in written if len(self.users[name]) > 1)
 
     def best(self, parts: Sequence[Any]) -> Group | None:
-        """The group that begins with the first part and hands over most."""
+        """The group that begins with the first part and hands over most; of several, what stores least."""
         if not isinstance(parts[0], Fusion) or self.touched(parts[0])[0] & self.states:
             return None
-        first, best = self.work(parts[0]), None
+        first, best, most = self.work(parts[0]), None, (HANDED, sum(self.sizes.values()))
         for group in starts(first, self.shapes, self.sizes):
             self.grow(group, parts[1:])
             self.gather(group)
-            if group.handed > max(HANDED, best.handed if best else 0):
-                best = group
+            kept = (group.handed, sum(self.sizes[name] for name in group.inside(self.users)))
+            if kept > most:
+                best, most = group, kept
         return best
 
     def is_better_without(self, group: Group, parts: Sequence[Any]) -> bool:
@@ -138,7 +140,7 @@ class _Finder:
             written, needed = self.touched(part)
             free = passed.isdisjoint(written) and passed.isdisjoint(needed)
             free = free and awaited.isdisjoint(written) and self.states.isdisjoint(written)
-            if free and isinstance(part, Fusion) and group.joins(self.work(part)):
+            if free and not self.is_source(part) and group.joins(self.work(part)):
                 count = 0
                 continue
             count += 1
@@ -153,17 +155,33 @@ class _Finder:
                 passed |= written
                 awaited |= needed
 
+    def is_source(self, part: Any) -> bool:
+        """Does it make much from little, or is it no kernel? Then it has nothing from those before."""
+        if not isinstance(part, Fusion):
+            return True
+        work = self.work(part)
+        most = max(self.sizes[name] for name in work.written)
+        read = sum(self.sizes[name] for name in work.tensors if name not in work.written)
+        return most > max(LARGE, MUCH * read)
+
     def gather(self, group: Group) -> None:
-        """Take in what is done before and hands on to members what nobody else before them reads."""
-        rest, written, needed = [], set[str](), set[str]()
+        """Of what would be done before: what hands on to members joins them, what none of them needs comes after."""
+        before, after = list[Any](), list[Any]()
+        written, needed, asked = set[str](), set[str](), group.touched
         for part in reversed(group.before):
             own, read = self.touched(part)
+            if own.isdisjoint(asked):
+                after.append(part)
+                continue
             free = all(own.isdisjoint(names) for names in (written, needed, self.states))
             free = free and written.isdisjoint(read)
             is_near = free and not own.isdisjoint(group.touched) and isinstance(part, Fusion)
             if is_near and group.joins(self.work(part), is_first=True):
+                asked |= read
                 continue
-            rest.append(part)
+            before.append(part)
             written |= own
             needed |= read
-        group.before = rest[::-1]
+            asked |= own | read
+        group.before = before[::-1]
+        group.after[:0] = after[::-1]

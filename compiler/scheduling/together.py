@@ -177,7 +177,7 @@ class _Groups:
         left = sum(self.sizes[n] for n in handed)
         if inside != {*handed} or left < self.limits.far:
             return []
-        if self.passed(members) > self.limits.little * left:
+        if self.passed(members) >= self.limits.little * left:
             return []
         loops: Loops = []
         for each in self.common(members, handed):

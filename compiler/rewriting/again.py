@@ -1,0 +1,253 @@
+"""Again: what is much larger than all it comes from is computed again for those who need it late, not kept for them.
+
+Before:   z[t, u] = sum[d](q[t, d]*k[u, d]);    m[t] = max[u](z[t, u]);    y[t, o] = sum[u](exp(z[t, u] - m[t])*v[u, o])
+          g[u, o] = sum[t](d[t, o]*exp(z[t, u] - m[t]))                     d comes from y by way of other products
+After:    z.again[t, u] = sum[d](q[t, d]*k[u, d])
+          g.sum[u, o] += sum[t:32](d[32*b + t, o]*exp(z.again[32*b + t, u] - m[32*b + t]))            b:32
+          g[u, o] = g.sum[u, o]
+
+Between the first and the last that ask for such a tensor other products are waited for, while it would lie in memory.
+Computed again, it passes from kernel to kernel in blocks of rows on either side (see `groups`), and is never stored;
+so that a sum over the rows can go with them, it is added up in pieces, in their order.
+
+Maxima and sums of the rows are few, and are kept. Declines where a tensor fits into a cache; where it is not much
+larger than what it comes from, or smaller than what lies between, or is a sum of many terms; where others ask for it
+all the way; and where no product asks for it late: what is asked element by element is asked of less (see `kept`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from math import prod
+
+from ..language.expression import (
+    Binder,
+    Element,
+    Expr,
+    Number,
+    Reduce,
+    elements,
+    expr,
+    free_indices,
+    fresh_index,
+    rebuild,
+    reduces,
+    substitute,
+    transform,
+    walk,
+)
+from ..language.notes import Note, note
+from ..language.system import Equation, System, Tensor, reads
+from .order import cycles
+
+__all__ = ["again"]
+
+LARGE = 1 << 23  # elements of what is not kept
+LARGER = 4  # times, at least, than all that it comes from
+TERMS = 256  # of one element, at most
+PIECE = 1 << 16  # elements of the rows that are added up at once
+
+
+def again(system: System, notes: list[Note] | None = None) -> System:
+    """The system without large tensors that wait."""
+    names = {t.name for t in system.tensors if t.role == "local" and _is_large(t)}
+    if not names:
+        return system
+    return _Writer(system, names, notes).system()
+
+
+def _is_large(tensor: Tensor) -> bool:
+    return tensor.dtype.startswith("float") and prod(tensor.shape) >= LARGE
+
+
+class _Writer:
+    """What depends on what, and the equations made so far."""
+
+    def __init__(self, system: System, large: set[str], notes: list[Note] | None) -> None:
+        self.given, self.notes = system, notes
+        self.known = dict(system.by_name)
+        inside = {id(e) for cycle in cycles(system) for e in cycle}
+        self.inside = {k for k, e in enumerate(system.equations) if id(e) in inside}
+        alone = {n: e for n, (e, *more) in system.definitions().items() if not more}
+        self.sources = {
+            n: e for n, e in alone.items() if n in large and e.is_plain and id(e) not in inside
+        }
+        self.equations = dict(enumerate(system.equations))
+        self.before = _before(system)
+        self.made: dict[str, str] = {}
+
+    def system(self) -> System:
+        """All that is large and waits computed again."""
+        late: dict[int, dict[str, str]] = {}
+        copies: dict[int, list[Equation]] = {}
+        for name in self.sources:
+            readers = self.late(name)
+            if not readers:
+                continue
+            if not self.is_cheap(name):
+                note(self.notes, "again", name, "declined: it comes from too much")
+                continue
+            note(self.notes, "again", name, f"computed again for {len(readers)} equations")
+            copies.setdefault(min(readers), []).extend(self.again(name))
+            for k in readers:
+                late.setdefault(k, {})[name] = self.made[name]
+        if not late:
+            return self.given
+        for k, names in late.items():
+            self.equations[k] = _renamed(self.equations[k], names)
+        rows = self.rows({n for names in late.values() for n in names.values()})
+        equations: list[Equation] = []
+        for k, equation in self.equations.items():
+            equations += copies.get(k, [])
+            equations += [equation] if k in self.inside else self.in_pieces(equation, rows)
+        return replace(self.given, tensors=tuple(self.known.values()), equations=tuple(equations))
+
+    # --- which ---------------------------------------------------------------------------------------------------
+
+    def late(self, name: str) -> list[int]:
+        """Equations that read a tensor when products which others that read it lead to are done."""
+        readers = [k for k, e in self.equations.items() if any(x.tensor == name for x in reads(e))]
+        asking = sum(1 << k for k in readers)
+        between = [
+            k
+            for k, e in self.equations.items()
+            if self.before[k] & asking and not asking >> k & 1 and _is_product(e)
+        ]
+        waited = sum(1 << k for k in between)
+        late = [k for k in readers if self.before[k] & waited]
+        waited = 0
+        for k in late:
+            waited |= self.before[k]
+        early = 0
+        for k in between:
+            if waited >> k & 1:
+                early |= self.before[k]
+        asks = any(_is_product(self.equations[k]) for k in late)
+        if not asks or any(early >> k & 1 for k in late):
+            return []
+        return [k for k in readers if not early >> k & 1]
+
+    def is_cheap(self, name: str) -> bool:
+        """Does a tensor come from little, by way of nothing larger than itself, with few operations?"""
+        size, equation = self.size(name), self.sources[name]
+        given = dict.fromkeys(e.tensor for e in reads(equation))
+        made = [tensor for tensor in given if tensor in self.sources]
+        small = sum(self.size(tensor) for tensor in given if tensor not in self.sources)
+        is_short = LARGER * small <= size and _terms(equation.value) <= TERMS
+        return is_short and all(self.size(n) <= size and self.is_cheap(n) for n in made)
+
+    def again(self, name: str) -> list[Equation]:
+        """The equations that compute a tensor once more."""
+        if name in self.made:
+            return []
+        equation = self.sources[name]
+        given = dict.fromkeys(e.tensor for e in reads(equation))
+        before = [e for tensor in given if tensor in self.sources for e in self.again(tensor)]
+        self.made[name] = self.tensor(name, ".again", self.known[name].shape)
+        return [*before, replace(_renamed(equation, self.made), target=self.made[name])]
+
+    def size(self, name: str) -> int:
+        return prod(self.known[name].shape)
+
+    def rows(self, names: set[str]) -> set[str]:
+        """These, and what is as large and comes from them place by place."""
+        found = set(names)
+        for equation in self.equations.values():
+            if equation.target in self.sources and any(
+                e.tensor in found and e.subscripts == equation.subscripts for e in reads(equation)
+            ):
+                found.add(equation.target)
+        return found
+
+    # --- sums over rows ------------------------------------------------------------------------------------------
+
+    def in_pieces(self, equation: Equation, rows: set[str]) -> Iterator[Equation]:
+        """The equation, its sums over rows of large tensors added up in pieces."""
+        made: list[Equation] = []
+
+        def cut(e: Expr) -> Expr:
+            if isinstance(e, Reduce) and (found := self.pieces(e, equation, rows)):
+                made.append(found)
+                return Element(found.target, found.subscripts)
+            return rebuild(e, cut) if reduces(e) else e
+
+        changed = replace(equation, value=cut(equation.value))
+        yield from made
+        yield changed
+
+    def pieces(self, e: Reduce, equation: Equation, rows: set[str]) -> Equation | None:
+        """A sum over rows, all in one place."""
+        if e.kind != "sum" or len(e.binders) != 1 or reduces(e.body):
+            return None
+        ((row, size),) = e.binders
+        large = [x for x in elements(e.body) if x.tensor in rows and row in x.subscripts[:-1]]
+        used = free_indices(e)
+        if not large or not isinstance(size, Number) or not used.keys() <= equation.extents.keys():
+            return None
+        length = self.known[large[0].tensor].shape[-1]
+        count = int(size.value)
+        least = min(count, max(1, PIECE // length))
+        least = next(n for n in range(least, 0, -1) if count % n == 0)
+        if least in (1, count):
+            return None
+        results = tuple(b for b in equation.indices if b.index in used)
+        block = fresh_index("b", dict.fromkeys((*equation.sizes, row)))
+        target = self.tensor(
+            equation.target, ".sum", tuple(equation.extents[b.index] for b in results)
+        )
+        body = substitute(e.body, {row: block * least + row})
+        value = Reduce("sum", body, (Binder(row, expr(least)),))
+        indices = (Binder(block, expr(count // least)), *results)
+        places = tuple(b.index for b in results)
+        return Equation(target, places, indices, value, accumulate=True, origin=equation.origin)
+
+    def tensor(self, name: str, suffix: str, shape: tuple[int, ...]) -> str:
+        """A new tensor."""
+        new = name + suffix
+        while new in self.known:
+            new += "_"
+        self.known[new] = Tensor(new, shape, self.known[name].dtype)
+        return new
+
+
+def _before(system: System) -> list[int]:
+    """Of each equation those that must be done before, as bits."""
+    writers: dict[str, list[int]] = {}
+    for k, equation in enumerate(system.equations):
+        writers.setdefault(equation.target, []).append(k)
+    needs = [{w for e in reads(eq) for w in writers.get(e.tensor, ())} for eq in system.equations]
+    found = [0] * len(needs)
+    changed = True
+    while changed:
+        changed = False
+        for k, own in enumerate(needs):
+            bits = 0
+            for w in own:
+                bits |= found[w] | 1 << w
+            changed |= bits != found[k]
+            found[k] = bits
+    return found
+
+
+def _is_product(equation: Equation) -> bool:
+    """Is it a sum over products of different tensors?"""
+    sums = (e for e in walk(equation.value) if isinstance(e, Reduce) and e.kind == "sum")
+    return any(len({x.tensor for x in elements(s.body)}) > 1 for s in sums)
+
+
+def _terms(e: Expr) -> int:
+    sums = (s for s in walk(e) if isinstance(s, Reduce))
+    return sum(
+        prod(int(b.size.value) if isinstance(b.size, Number) else TERMS for b in s.binders)
+        for s in sums
+    )
+
+
+def _renamed(equation: Equation, names: Mapping[str, str]) -> Equation:
+    def other(e: Expr) -> Expr:
+        if isinstance(e, Element) and e.tensor in names:
+            return Element(names[e.tensor], e.subscripts)
+        return e
+
+    return replace(equation, value=transform(equation.value, other))
