@@ -10,9 +10,10 @@ Between the first and the last that ask for such a tensor other products are wai
 Computed again, it passes from kernel to kernel in blocks of rows on either side (see `groups`), and is never stored;
 so that a sum over the rows can go with them, it is added up in pieces, in their order.
 
-Maxima and sums of the rows are few, and are kept. Declines where a tensor fits into a cache; where it is not much
-larger than what it comes from, or smaller than what lies between, or is a sum of many terms; where others ask for it
-all the way; and where no product asks for it late: what is asked element by element is asked of less (see `kept`).
+Maxima and sums of the rows are few, and are kept. Declines where a tensor fits into a cache, or blocks of its rows do
+not; where it is not much larger than what it comes from, or smaller than what lies between, or is a sum of many terms;
+where others ask for it all the way; and where no product asks for it late: what is asked element by element is asked of
+less (see `kept`).
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ LARGE = 1 << 23  # elements of what is not kept
 LARGER = 4  # times, at least, than all that it comes from
 TERMS = 256  # of one element, at most
 PIECE = 1 << 16  # elements of the rows that are added up at once
+ROWS = 24  # of these, at least: fewer would read the rest too often
 
 
 def again(system: System, notes: list[Note] | None = None) -> System:
@@ -86,7 +88,12 @@ class _Writer:
             if not readers:
                 continue
             if not self.is_cheap(name):
-                note(self.notes, "again", name, "declined: it comes from too much")
+                note(
+                    self.notes,
+                    "again",
+                    name,
+                    "declined: it comes from too much, or its rows are long",
+                )
                 continue
             note(self.notes, "again", name, f"computed again for {len(readers)} equations")
             copies.setdefault(min(readers), []).extend(self.again(name))
@@ -129,13 +136,14 @@ class _Writer:
         return [k for k in readers if not early >> k & 1]
 
     def is_cheap(self, name: str) -> bool:
-        """Does a tensor come from little, by way of nothing larger than itself, with few operations?"""
+        """Does it come from little, with nothing larger between, with few operations, in rows that stay near?"""
         size, equation = self.size(name), self.sources[name]
         given = dict.fromkeys(e.tensor for e in reads(equation))
         made = [tensor for tensor in given if tensor in self.sources]
         small = sum(self.size(tensor) for tensor in given if tensor not in self.sources)
         is_short = LARGER * small <= size and _terms(equation.value) <= TERMS
-        return is_short and all(self.size(n) <= size and self.is_cheap(n) for n in made)
+        is_near = ROWS * self.known[name].shape[-1] <= PIECE
+        return is_short and is_near and all(self.size(n) <= size and self.is_cheap(n) for n in made)
 
     def again(self, name: str) -> list[Equation]:
         """The equations that compute a tensor once more."""

@@ -28,6 +28,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever may be computed again is, and goes in blocks."""
     monkeypatch.setattr(stage, "LARGE", 1000)
     monkeypatch.setattr(stage, "PIECE", 8 * LENGTH)
+    monkeypatch.setattr(stage, "ROWS", 8)
     monkeypatch.setattr(groups, "HANDED", 0)
     monkeypatch.setattr(groups, "LARGE", 0)
     for name in ("OFTEN", "OFTEN_LARGE", "SMALL", "LARGE", "FAR"):
@@ -113,6 +114,13 @@ def test_declines_when_it_comes_from_much() -> None:
 def test_declines_when_nothing_is_waited_for() -> None:
     """Where no product lies between those who ask for the weights, they are near anyway."""
     system = _means(between=False)
+    assert again(system) is system
+
+
+def test_declines_when_rows_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of long rows a block has too few for what they all read."""
+    monkeypatch.setattr(stage, "ROWS", 9)
+    system = _means()
     assert again(system) is system
 
 
