@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import lru_cache, wraps
+from typing import Any, NamedTuple, TypeVar
 
 __all__ = [
     "ARITHMETIC",
@@ -46,15 +46,19 @@ __all__ = [
     "children",
     "elements",
     "expr",
+    "found_once",
     "free_indices",
     "fresh_index",
     "rebuild",
     "reduces",
+    "renamed",
     "substitute",
     "transform",
     "walk",
 ]
 
+T = TypeVar("T")
+R = TypeVar("R")
 ELLIPSIS = "..."
 GROUP = "group"  # Call(GROUP, indices): their row-major position, written [n, i]; no System has one
 ARITHMETIC = ("+", "-", "*", "/", "//", "%", "**", "neg")
@@ -86,19 +90,33 @@ FUNCTIONS: Mapping[str, int | None] = {
 REDUCTIONS = ("sum", "mean", "max", "min", "firstmax", "firstmin", "prod", "argmax", "argmin")
 
 
+def found_once(slot: str) -> Callable[[Callable[[T], R]], Callable[[T], R]]:
+    """What a function finds of something immutable is kept with it, in a slot that is no field."""
+
+    def of_function(find: Callable[[T], R]) -> Callable[[T], R]:
+        @wraps(find)
+        def found(of: T) -> R:
+            try:
+                return getattr(of, slot)
+            except AttributeError:
+                value = find(of)
+                object.__setattr__(of, slot, value)
+                return value
+
+        return found
+
+    return of_function
+
+
 class Expr:
     """Base of all expressions; the operators build Calls."""
 
     __slots__ = ("_calls", "_elements", "_free", "_hash", "_reduces")
 
+    @found_once("_hash")
     def __hash__(self) -> int:
-        """Of kind and fields, computed once: expressions are keys wherever something is looked up."""
-        try:
-            return self._hash  # type: ignore[attr-defined]
-        except AttributeError:
-            found = hash((type(self), *(getattr(self, name) for name in self.__match_args__)))  # type: ignore[attr-defined]
-            object.__setattr__(self, "_hash", found)
-            return found
+        """Of kind and fields: expressions are keys wherever something is looked up."""
+        return hash((type(self), *(getattr(self, name) for name in self.__match_args__)))  # type: ignore[attr-defined]
 
     def __add__(self, other: object) -> Call:
         return Call("+", (self, expr(other)))
@@ -193,6 +211,12 @@ class Binder(NamedTuple):
     index: Index  # type: ignore[assignment]  # hides tuple.index, which nobody needs
     size: Expr | None
 
+    @property
+    def extent(self) -> int:
+        """The size, where all sizes are numbers."""
+        assert isinstance(self.size, Number)
+        return int(self.size.value)
+
 
 @dataclass(frozen=True, slots=True)
 class Reduce(Expr):
@@ -266,47 +290,27 @@ def walk(e: Expr) -> Iterator[Expr]:
         stack += children(node)[::-1]
 
 
+@found_once("_reduces")
 def reduces(e: Expr) -> bool:
-    """Is there a reduction in it? Found once and kept, as most of what stages look for is within one."""
-    try:
-        return e._reduces  # type: ignore[attr-defined]
-    except AttributeError:
-        found = isinstance(e, Reduce) or any(map(reduces, children(e)))
-        object.__setattr__(e, "_reduces", found)
-        return found
+    """Is there a reduction in it? Most of what stages look for is within one."""
+    return isinstance(e, Reduce) or any(map(reduces, children(e)))
 
 
+@found_once("_elements")
 def elements(e: Expr) -> tuple[Element, ...]:
-    """Every tensor element read, those inside subscripts included, left to right; found once and kept."""
-    try:
-        return e._elements  # type: ignore[attr-defined]
-    except AttributeError:
-        found = tuple(node for node in walk(e) if isinstance(node, Element))
-        object.__setattr__(e, "_elements", found)
-        return found
+    """Every tensor element read, those inside subscripts included, left to right."""
+    return tuple(node for node in walk(e) if isinstance(node, Element))
 
 
+@found_once("_calls")
 def calls(e: Expr) -> frozenset[str]:
-    """The functions that are called in it: a stage that looks for one need not look further; found once and kept."""
-    try:
-        return e._calls  # type: ignore[attr-defined]
-    except AttributeError:
-        found = frozenset(node.function for node in walk(e) if isinstance(node, Call))
-        object.__setattr__(e, "_calls", found)
-        return found
+    """The functions that are called in it: a stage that looks for one need not look further."""
+    return frozenset(node.function for node in walk(e) if isinstance(node, Call))
 
 
+@found_once("_free")
 def free_indices(e: Expr) -> Mapping[Index, None]:
-    """Indices not bound by a reduction, in order of first appearance; found once and kept."""
-    try:
-        return e._free  # type: ignore[attr-defined]
-    except AttributeError:
-        found = _free_indices(e)
-        object.__setattr__(e, "_free", found)
-        return found
-
-
-def _free_indices(e: Expr) -> dict[Index, None]:
+    """Indices not bound by a reduction, in order of first appearance."""
     match e:
         case Index():
             return {e: None}
@@ -318,6 +322,19 @@ def _free_indices(e: Expr) -> dict[Index, None]:
     for child in children(e):
         found |= free_indices(child)
     return found
+
+
+def renamed(e: Expr, names: Mapping[str, str]) -> Expr:
+    """``e`` reading other tensors, where ``names`` has another one."""
+    match e:
+        case Index() | Number():  # nothing in it has a name
+            return e
+        case Element(tensor, subscripts):
+            name, new = names.get(tensor, tensor), tuple([renamed(s, names) for s in subscripts])
+            return e if name == tensor and new == subscripts else Element(name, new)
+        case Size(tensor, axis):
+            return Size(names.get(tensor, tensor), axis)
+    return rebuild(e, lambda child: renamed(child, names))
 
 
 def fresh_index(hint: str, taken: Mapping[Index, object] | set[Index]) -> Index:

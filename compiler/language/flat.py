@@ -2,7 +2,8 @@
 
     sum[i:5](x[n, i]*2)      becomes      "sum", (i:5), "*", 2, "[", "x", 2, n, i, 2
 
-They are to be compared and looked up, and quicker to make than other expressions.
+They are to be compared and looked up, and quicker to make than other expressions. So is an equation: its target, its
+indices, then its expressions.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping
 
 from .expression import Call, Element, Expr, Index, Reduce
+from .system import Equation
 
-__all__ = ["flat"]
+__all__ = ["flat", "flat_equation"]
 
 
 def flat(
@@ -49,4 +51,13 @@ def flat(
                 found.append(e)
 
     visit(e, indices, 0)
+    return found
+
+
+def flat_equation(equation: Equation, tensor: Callable[[str], Hashable]) -> list[Hashable]:
+    """``tensor`` gives what stands for a tensor, of the target first."""
+    found = [tensor(equation.target), len(equation.subscripts), equation.accumulate]
+    found.append(equation.indices)
+    for e in (*equation.subscripts, equation.value):
+        found += flat(e, tensor)
     return found

@@ -21,8 +21,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from .expression import Element, Expr, rebuild
-from .flat import flat
+from .expression import Expr, found_once, renamed
+from .flat import flat_equation
 from .match import Definitions
 from .system import Equation
 
@@ -74,7 +74,7 @@ class Once:
             return self.learn(equation, first)
         if node.result is None:
             return equation.value, node.said
-        return _renamed(node.result, dict(zip(node.names, numbers, strict=True))), node.said
+        return renamed(node.result, dict(zip(node.names, numbers, strict=True))), node.said
 
     def learn(self, equation: Equation, first: Form) -> tuple[Expr, tuple[str, ...]]:
         """Rewrite an equation that is like none before, and keep what it asked for."""
@@ -115,35 +115,15 @@ class Once:
         return self.known[name]
 
 
+@found_once("_form")
 def _shape(equation: Equation) -> Form:
-    """The equation without names, and these; kept with it, as each rewriting asks again."""
-    try:
-        return equation._form  # type: ignore[attr-defined]
-    except AttributeError:
-        found = _without_names(equation)
-        object.__setattr__(equation, "_form", found)
-        return found
-
-
-def _without_names(equation: Equation) -> Form:
-    numbers = {equation.target: 0}
-
-    def number(name: str) -> int:
-        return numbers.setdefault(name, len(numbers))
-
-    parts = [flat(e, number) for e in (*equation.subscripts, equation.value)]
-    tokens = [token for part in parts for token in part]
-    shape = (len(equation.subscripts), equation.indices, equation.accumulate, *tokens)
-    return shape, tuple(numbers)
+    """The equation without names, and these; each rewriting asks again."""
+    numbers: dict[str, int] = {}
+    shape = flat_equation(equation, lambda name: numbers.setdefault(name, len(numbers)))
+    return tuple(shape), tuple(numbers)
 
 
 def _answer(form: Form, numbers: dict[str, int]) -> _Answer:
     """With numbers for the names met so far; new ones go on."""
     shape, names = form
     return shape, tuple([numbers.setdefault(name, len(numbers)) for name in names])
-
-
-def _renamed(e: Expr, names: dict[str, str]) -> Expr:
-    """The expression reading other tensors."""
-    e = rebuild(e, lambda child: _renamed(child, names))
-    return Element(names[e.tensor], e.subscripts) if isinstance(e, Element) else e

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .expression import Binder, Index, Number
+from .expression import Binder, Index
 from .system import Equation
 
 __all__ = [
@@ -92,7 +92,7 @@ class Together:
 
     @property
     def extents(self) -> tuple[tuple[Index, int], ...]:
-        return tuple((i, int(n.value)) for i, n in self.indices if isinstance(n, Number))
+        return tuple((b.index, b.extent) for b in self.indices)
 
 
 Step = Equation | Recurrence | Window | Strands

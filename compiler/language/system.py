@@ -12,13 +12,13 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
-from .expression import Binder, Element, Expr, Index, Number, elements, expr
+from .expression import Binder, Element, Expr, Index, Number, elements, expr, found_once
 from .text import equation_text, system_text
 
-__all__ = ["DTYPES", "ROLES", "Equation", "System", "Tensor", "reads"]
+__all__ = ["DTYPES", "ROLES", "Equation", "System", "Tensor", "fresh_name", "reads"]
 
 # Short names for prints; every dtype the notation knows.
 DTYPES: Mapping[str, str] = {
@@ -46,6 +46,13 @@ class Tensor:
         return f"{self.name}: {DTYPES[self.dtype]}[{', '.join(map(str, self.shape))}] {self.role}"
 
 
+def fresh_name(hint: str, taken: Container[str]) -> str:
+    """``hint``, or ``hint`` with as many underscores as it takes to be no other tensor's name."""
+    while hint in taken:
+        hint += "_"
+    return hint
+
+
 class _Known:
     """What is found once of an equation and kept with it."""
 
@@ -64,24 +71,16 @@ class Equation(_Known):
     origin: str = field(default="", compare=False)
 
     @property
+    @found_once("_sizes")
     def sizes(self) -> Mapping[Index, Expr]:
         """Size of each free index."""
-        try:
-            return self._sizes  # type: ignore[attr-defined]
-        except AttributeError:
-            found = {i: expr(n) for i, n in self.indices}
-            object.__setattr__(self, "_sizes", found)
-            return found
+        return {i: expr(n) for i, n in self.indices}
 
     @property
+    @found_once("_extents")
     def extents(self) -> Mapping[Index, int]:
         """Size of each free index of an equation whose sizes are all numbers."""
-        try:
-            return self._extents  # type: ignore[attr-defined]
-        except AttributeError:
-            found = {i: int(n.value) for i, n in self.indices if isinstance(n, Number)}
-            object.__setattr__(self, "_extents", found)
-            return found
+        return {i: int(n.value) for i, n in self.indices if isinstance(n, Number)}
 
     @property
     def is_plain(self) -> bool:
@@ -124,12 +123,8 @@ class System:
         return system_text(self)
 
 
+@found_once("_reads")
 def reads(equation: Equation) -> tuple[Element, ...]:
-    """Every element an equation reads, those in the subscripts of its target included; found once."""
-    try:
-        return equation._reads  # type: ignore[attr-defined]
-    except AttributeError:
-        inside = [x for s in equation.subscripts if not isinstance(s, Index) for x in elements(s)]
-        found = (*elements(equation.value), *inside)
-        object.__setattr__(equation, "_reads", found)
-        return found
+    """Every element an equation reads, those in the subscripts of its target included."""
+    inside = [x for s in equation.subscripts if not isinstance(s, Index) for x in elements(s)]
+    return (*elements(equation.value), *inside)

@@ -44,6 +44,7 @@ from ..language.expression import (
     free_indices,
     rebuild,
     reduces,
+    renamed,
     walk,
 )
 from ..language.flat import flat
@@ -137,7 +138,7 @@ def share(system: System, notes: list[Note] | None = None) -> System:
     first: dict[Key, str] = {}
     rewritten: dict[str, list[Equation]] = {}
     for name in _operands_first(system):
-        own = [_renamed(q, alias) for q in definitions[name]]
+        own = [_aliased(q, alias) for q in definitions[name]]
         rewritten[name] = own
         if len(own) != 1 or not covers(own[0], tensors[name]):
             continue
@@ -155,7 +156,7 @@ def share(system: System, notes: list[Note] | None = None) -> System:
             rewritten[name] = [replace(own[0], value=Element(source, here))]
             note(notes, "hoist", name, f"copies {source}")
     remaining = {name: iter(equations) for name, equations in rewritten.items()}
-    equations = [_renamed(next(remaining[q.target]), alias) for q in system.equations]
+    equations = [_aliased(next(remaining[q.target]), alias) for q in system.equations]
     return replace(system, equations=tuple(equations))
 
 
@@ -163,17 +164,12 @@ def _alike(one: Tensor, other: Tensor) -> bool:
     return (one.shape, one.dtype) == (other.shape, other.dtype)
 
 
-def _renamed(equation: Equation, alias: Mapping[str, str]) -> Equation:
+def _aliased(equation: Equation, alias: Mapping[str, str]) -> Equation:
     """The equation reading the sources of what it reads."""
-
-    def rename(e: Expr) -> Expr:
-        e = rebuild(e, rename)
-        return replace(e, tensor=alias.get(e.tensor, e.tensor)) if isinstance(e, Element) else e
-
     if not any(e.tensor in alias for e in reads(equation)):
         return equation
-    subscripts = tuple(map(rename, equation.subscripts))
-    return replace(equation, value=rename(equation.value), subscripts=subscripts)
+    subscripts = tuple(renamed(s, alias) for s in equation.subscripts)
+    return replace(equation, value=renamed(equation.value, alias), subscripts=subscripts)
 
 
 def _operands_first(system: System) -> list[str]:

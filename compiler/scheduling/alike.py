@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..language.expression import Index
-from ..language.flat import flat
+from ..language.flat import flat_equation
 from .fuse import Fusion
 from .loops import (
     Accumulator,
@@ -44,7 +44,8 @@ class Nameless:
     """A kernel without names, to be looked up: its hash is found once, and so are facts of all that are alike."""
 
     def __init__(self, kernel: Kernel) -> None:
-        self.kernel, self.hash, self.facts = kernel, hash(kernel), dict[str, Any]()
+        self.kernel, self.hash = kernel, hash(kernel)
+        self.facts: dict[Callable[[Kernel], Any], Any] = {}
 
     def __hash__(self) -> int:
         return self.hash
@@ -91,9 +92,9 @@ def of_all_alike(fact: Callable[[Kernel], T]) -> Callable[[Kernel], T]:
 
     def found(kernel: Kernel) -> T:
         nameless, _ = anonymous(kernel)
-        if fact.__name__ not in nameless.facts:
-            nameless.facts[fact.__name__] = fact(nameless.kernel)
-        value: T = nameless.facts[fact.__name__]
+        if fact not in nameless.facts:
+            nameless.facts[fact] = fact(nameless.kernel)
+        value: T = nameless.facts[fact]
         return value
 
     return found
@@ -161,10 +162,7 @@ def _shape(fusion: Fusion) -> tuple[Hashable, tuple[str, ...]]:
 
     found: list[Hashable] = [fusion.indices]
     for equation in fusion.equations:
-        found += (number(equation.target), len(equation.subscripts), equation.accumulate)
-        found.append(equation.indices)
-        for e in (*equation.subscripts, equation.value):
-            found += flat(e, number)
+        found += flat_equation(equation, number)
     return (*found, tuple(map(number, fusion.kept))), tuple(numbers)
 
 

@@ -11,12 +11,10 @@ from compiler.language.expression import (
     Call,
     Element,
     Expr,
-    Index,
-    Number,
-    Size,
     Symbol,
     expr,
     rebuild,
+    renamed,
     substitute,
 )
 from compiler.language.system import Equation, reads
@@ -47,7 +45,7 @@ def named_equations(
     put_in = tuple(values.items())
 
     def translate(e: Expr) -> Expr:
-        return _renamed(_with_values(e, put_in), names)
+        return renamed(_with_values(e, put_in), names)
 
     return [
         replace(
@@ -91,14 +89,3 @@ def _without_ones(e: Expr) -> Expr:
         case Call("/", (a, b)) if b == ONE:
             return a
     return e
-
-
-def _renamed(e: Expr, names: Mapping[str, str]) -> Expr:
-    match e:
-        case Index() | Number():  # nothing in it has a name
-            return e
-        case Element(tensor, subscripts):
-            return Element(names[tensor], tuple([_renamed(s, names) for s in subscripts]))
-        case Size(tensor, axis):
-            return Size(names[tensor], axis)
-    return rebuild(e, lambda child: _renamed(child, names))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from compiler.language.system import System
 from compiler.scheduling.alike import Alike, Lowered, anonymous, of_all_alike, read_and_written
 from compiler.scheduling.fuse import Fusion
@@ -123,3 +125,16 @@ def test_a_fact_is_found_once_for_kernels_that_are_alike() -> None:
     kernels = [once(_fusion(_doubled(s, t, 8)), "kernel", ()) for s, t in (("a", "b"), ("c", "d"))]
     assert [stores(kernel) for kernel in kernels] == [1, 1]
     assert len(asked) == 1
+
+
+def test_facts_are_told_apart_from_others_of_the_same_name() -> None:
+    """Two functions that are called alike, in different files, do not get each other's answers."""
+
+    def asked(number: int) -> Callable[[Kernel], int]:
+        def fact(kernel: Kernel) -> int:
+            return number
+
+        return of_all_alike(fact)
+
+    kernel = _lowered(_doubled("a", "b", 8))
+    assert [asked(number)(kernel) for number in (1, 2)] == [1, 2]
