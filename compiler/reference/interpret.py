@@ -281,15 +281,10 @@ class _Scope:
         """The scope of a reduction's body: one more axis in front for each binder."""
         rank = self.rank + len(binders)
         new = {
-            b.index: np.arange(_size(b)).reshape((-1,) + (1,) * (rank - 1 - axis))
+            b.index: np.arange(b.extent).reshape((-1,) + (1,) * (rank - 1 - axis))
             for axis, b in enumerate(binders)
         }
         return replace(self, places={**self.places, **new}, rank=rank)
-
-
-def _size(binder: Binder) -> int:
-    assert isinstance(binder.size, Number)
-    return int(binder.size.value)
 
 
 def _value(e: Expr, scope: _Scope) -> Array:
@@ -306,7 +301,7 @@ def _value(e: Expr, scope: _Scope) -> Array:
         case Call(function, arguments):
             return np.asarray(apply(function, [_value(a, scope) for a in arguments], scope.reals))
         case Reduce(kind, body, binders):
-            sizes = tuple(map(_size, binders))
+            sizes = tuple(b.extent for b in binders)
             values = _value(body, scope.bind(binders))
             values = values.reshape((1,) * (scope.rank + len(sizes) - values.ndim) + values.shape)
             rest = values.shape[len(sizes) :]
@@ -365,7 +360,7 @@ def _parts(equation: Equation) -> Iterator[dict[Index, range]]:
 def _spans(e: Expr, sizes: Mapping[Index, int]) -> Iterator[dict[Index, int]]:
     """For each reduction, the sizes of the indices that its body spans."""
     if isinstance(e, Reduce):
-        sizes = {**sizes, **{b.index: _size(b) for b in e.binders}}
+        sizes = {**sizes, **{b.index: b.extent for b in e.binders}}
         yield {i: sizes[i] for i in (*e.indices, *free_indices(e.body))}
     for child in children(e):
         yield from _spans(child, sizes)

@@ -57,7 +57,7 @@ class _Choice:
         choice = self.places.value
         assert isinstance(choice, Reduce)
         assert isinstance(choice.body, Element)
-        counts = [_number(size) for _, size in choice.binders]
+        counts = [b.extent for b in choice.binders]
         if not 0 <= number < prod(counts) or (number == 0 and not self.is_inside(at, sizes)):
             return None
         values: dict[Expr, Expr] = {}
@@ -178,8 +178,3 @@ def _compared(e: Expr, old: Element, new: Element) -> Expr:
         case Call(sign, arguments) if sign in COMPARISONS:
             return Call(sign, tuple(new if a == old else a for a in arguments))
     return rebuild(e, lambda child: _compared(child, old, new))
-
-
-def _number(size: Expr | None) -> int:
-    assert isinstance(size, Number)
-    return int(size.value)

@@ -132,8 +132,7 @@ def _cut(binders: Iterable[Binder], index: Index, divisor: int, rest: Index) -> 
         if binder.index != index:
             yield binder
             continue
-        assert isinstance(binder.size, Number)
-        yield Binder(index, expr(int(binder.size.value) // divisor))
+        yield Binder(index, expr(binder.extent // divisor))
         yield Binder(rest, expr(divisor))
 
 

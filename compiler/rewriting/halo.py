@@ -25,10 +25,10 @@ from ..language.expression import (
     Reduce,
     children,
     expr,
-    rebuild,
+    renamed,
 )
 from ..language.integers import bounds, simplify_integer
-from ..language.system import Equation, System, Tensor
+from ..language.system import Equation, System, Tensor, fresh_name
 
 __all__ = ["Borders", "halo"]
 
@@ -56,7 +56,7 @@ def halo(system: System) -> tuple[System, dict[str, Borders]]:
             if any(read.borders[k] != (0, 0) for k in range(len(read.borders))):
                 found.setdefault(read.element.tensor, []).append(read)
     borders = {name: ((0, 0),) * len(t.shape) for name, t in tensors.items()}
-    added: list[Tensor] = []
+    copied: dict[str, Tensor] = {}
     for name, reads in found.items():
         tensor = tensors[name]
         wide = tuple(
@@ -70,38 +70,32 @@ def halo(system: System) -> tuple[System, dict[str, Borders]]:
         if tensor.role == "local":
             borders[name] = wide
         elif sum(r.times for r in reads) >= _WORTH * volume:
-            added.append(replace(tensor, name=f"{name}.wide", role="local"))
-            borders[added[-1].name] = wide
-    return _with_copies(system, added), borders
+            copied[name] = replace(tensor, name=fresh_name(f"{name}.wide", tensors), role="local")
+            borders[copied[name].name] = wide
+    return _with_copies(system, copied), borders
 
 
-def _with_copies(system: System, added: list[Tensor]) -> System:
+def _with_copies(system: System, copied: Mapping[str, Tensor]) -> System:
     """Every read of a tensor that has a copy reads the copy; an output is computed there and copied from it."""
-    if not added:
+    if not copied:
         return system
-    sources = {t.name.removesuffix(".wide"): t.name for t in added}
-    outputs = {name: sources[name] for name in system.names("output") if name in sources}
-
-    def renamed(e: Expr) -> Expr:
-        e = rebuild(e, renamed)
-        if isinstance(e, Element) and e.tensor in sources:
-            return Element(sources[e.tensor], e.subscripts)
-        return e
-
+    names = {name: copy.name for name, copy in copied.items()}
+    outputs = {name: names[name] for name in system.names("output") if name in names}
     equations = [
         replace(
             e,
             target=outputs.get(e.target, e.target),
-            value=renamed(e.value),
-            subscripts=tuple(renamed(s) for s in e.subscripts),
+            value=renamed(e.value, names),
+            subscripts=tuple(renamed(s, names) for s in e.subscripts),
         )
         for e in system.equations
     ]
     copies = [
-        _copy(t, name, wide) if name in outputs else _copy(t, wide, name)
-        for t, (name, wide) in zip(added, sources.items(), strict=True)
+        _copy(own, name, own.name) if name in outputs else _copy(own, own.name, name)
+        for name, own in copied.items()
     ]
-    return System((*system.tensors, *added), (*copies, *equations), system.updates)
+    tensors = (*system.tensors, *copied.values())
+    return System(tensors, (*copies, *equations), system.updates)
 
 
 def _copy(tensor: Tensor, target: str, source: str) -> Equation:

@@ -10,7 +10,7 @@ One large product is faster than many small ones. Declines for what has no reduc
 from __future__ import annotations
 
 from ..language.expression import Element, Expr, Reduce, elements, free_indices, rebuild, reduces
-from ..language.system import Equation, System, Tensor
+from ..language.system import Equation, System, Tensor, fresh_name
 from .order import cycles
 
 __all__ = ["outside"]
@@ -54,10 +54,9 @@ class _Writer:
             return part
         used = free_indices(part)
         indices = tuple(b for b in equation.indices if b.index in used)
-        name = f"{own.name}.outside{len(self.equations) or ''}"
-        extents = equation.extents
-        shape = tuple(extents[b.index] for b in indices)
-        self.tensors.append(Tensor(name, shape, own.dtype))
+        name = fresh_name(f"{own.name}.outside{len(self.equations) or ''}", self.known)
+        self.known[name] = Tensor(name, tuple(b.extent for b in indices), own.dtype)
+        self.tensors.append(self.known[name])
         places = tuple(b.index for b in indices)
         origin = f"outside the recurrence of {own.name}"
         self.equations.append(Equation(name, places, indices, part, origin=origin))

@@ -25,7 +25,6 @@ from ..language.expression import (
     Element,
     Expr,
     Index,
-    Number,
     Reduce,
     elements,
     expr,
@@ -37,7 +36,7 @@ from ..language.expression import (
 )
 from ..language.integers import polynomial
 from ..language.notes import Note, note
-from ..language.system import Equation, System, Tensor
+from ..language.system import Equation, System, Tensor, fresh_name
 from .order import cycles
 
 __all__ = ["partial"]
@@ -97,8 +96,8 @@ class _Writer:
         if e.kind not in ("sum", "mean") or not simple or not known:
             return None
         results = prod(n for i, n in equation.extents.items() if i in used)
-        terms = prod(map(_size, e.binders))
-        sizes = {**equation.extents, **{b.index: _size(b) for b in e.binders}}
+        terms = prod(b.extent for b in e.binders)
+        sizes = {**equation.extents, **{b.index: b.extent for b in e.binders}}
         volume = self.volume(e.body, sizes)
         large = volume >= max(LARGE, SPARE * results)
         again = results <= MANY and large and results * terms >= READS * volume
@@ -106,7 +105,7 @@ class _Writer:
             return None
         if results >= ROWS and self.is_by_rows(e, results):
             return None
-        found = [(_divisor(_size(b)), axis) for axis, b in enumerate(e.binders)]
+        found = [(_divisor(b.extent), axis) for axis, b in enumerate(e.binders)]
         enough = [(count, axis) for count, axis in found if count >= ENOUGH]
         count, axis = enough[0] if enough else max(found, key=lambda each: each[0], default=(1, 0))
         return (axis, count) if count > 1 else None
@@ -120,7 +119,7 @@ class _Writer:
     def in_parts(self, e: Reduce, equation: Equation, axis: int, count: int) -> Expr:
         """The sum of the parts, which get an equation of their own."""
         binders = list(e.binders)
-        index, length = binders[axis].index, _size(binders[axis]) // count
+        index, length = binders[axis].index, binders[axis].extent // count
         part = fresh_index("p", dict.fromkeys((*equation.sizes, *(b.index for b in binders))))
         used = free_indices(e)
         parts = (Binder(part, expr(count)),)
@@ -128,7 +127,7 @@ class _Writer:
         binders[axis] = Binder(index, expr(length))
         binders = sorted(binders, key=lambda b: b.index != index)  # what was cut is outermost
         body = substitute(e.body, {index: part * length + index})
-        tensor = self.tensor(equation, tuple(_size(b) for b in (*parts, *results)))
+        tensor = self.tensor(equation, tuple(b.extent for b in (*parts, *results)))
         places = tuple(b.index for b in (*parts, *results))
         body, binders, pieces = self.pieces(body, binders, results)
         indices = (*parts, *binders[:pieces], *results)
@@ -136,7 +135,7 @@ class _Writer:
         origin = f"a sum in {count} parts" + ", each in pieces" * (pieces > 0)
         self.equations.append(Equation(tensor, places, indices, value, pieces > 0, origin=origin))
         total = Reduce("sum", Element(tensor, places), parts)
-        return total / prod(map(_size, e.binders)) if e.kind == "mean" else total
+        return total / prod(b.extent for b in e.binders) if e.kind == "mean" else total
 
     def pieces(
         self, body: Expr, binders: list[Binder], results: Sequence[Binder]
@@ -147,11 +146,11 @@ class _Writer:
         """
         count = 0
         while count < len(binders):
-            extents = {b.index: _size(b) for b in (*binders[count:], *results)}
+            extents = {b.index: b.extent for b in (*binders[count:], *results)}
             if self.volume(body, extents) <= NEAR:
                 break
-            index, size = binders[count].index, _size(binders[count])
-            rest = prod(map(_size, binders[count + 1 :]))
+            index, size = binders[count].index, binders[count].extent
+            rest = prod(b.extent for b in binders[count + 1 :])
             if rest < LEAST:
                 least, most = ceil(self.volume(body, extents) / NEAR), size * rest // LEAST
                 number = next((n for n in range(least, most + 1) if size % n == 0), None)
@@ -177,9 +176,7 @@ class _Writer:
 
     def tensor(self, equation: Equation, shape: tuple[int, ...]) -> str:
         """A new tensor for parts of a value of the equation."""
-        name = f"{equation.target}.parts"
-        while name in self.known:
-            name += "_"
+        name = fresh_name(f"{equation.target}.parts", self.known)
         self.known[name] = Tensor(name, shape, self.known[equation.target].dtype)
         self.tensors.append(self.known[name])
         return name
@@ -196,8 +193,3 @@ def _places(subscript: Expr, extents: Mapping[Index, int]) -> int:
 def _divisor(size: int) -> int:
     """The greatest number of equal parts."""
     return next(n for n in range(PARTS, 0, -1) if size % n == 0)
-
-
-def _size(binder: Binder) -> int:
-    assert isinstance(binder.size, Number)
-    return int(binder.size.value)

@@ -157,10 +157,12 @@ def _parted(e: Expr, index: Index, divisor: int) -> Expr:
     for remainders in itertools.product(range(divisor), repeat=len(own)):
         moved = dict(zip(own, remainders, strict=True))
         binders = [
-            Binder(i, expr(-(-(_size(n) - moved[i]) // divisor)) if i in moved else n)
-            for i, n in e.binders
+            Binder(b.index, expr(-(-(b.extent - moved[b.index]) // divisor)))
+            if b.index in moved
+            else b
+            for b in e.binders
         ]
-        if prod(_size(n) for _, n in binders) > 0:
+        if prod(b.extent for b in binders) > 0:
             values: dict[Expr, Expr] = {i: i * divisor + r for i, r in moved.items()}
             parts.append(Reduce("sum", substitute(e.body, values), tuple(binders)))
     return _sum(parts)
@@ -182,11 +184,6 @@ def _sum(parts: Sequence[Expr]) -> Expr:
     for part in parts[1:]:
         total = total + part
     return total
-
-
-def _size(size: Expr | None) -> int:
-    assert isinstance(size, Number)
-    return int(size.value)
 
 
 # --- what only one other equation reads --------------------------------------------------------------------------

@@ -164,5 +164,5 @@ def _weight(e: Expr) -> int:
         return 1 + sum(1 for s in e.subscripts for _ in elements(s))
     inner = sum(_weight(child) for child in children(e))
     if isinstance(e, Reduce):
-        return inner * prod(int(n.value) for _, n in e.binders if isinstance(n, Number))
+        return inner * prod(b.extent for b in e.binders)
     return inner + isinstance(e, Call)

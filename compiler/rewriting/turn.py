@@ -19,7 +19,6 @@ from ..language.expression import (
     Element,
     Expr,
     Index,
-    Number,
     Reduce,
     expr,
     free_indices,
@@ -29,7 +28,7 @@ from ..language.expression import (
 )
 from ..language.integers import polynomial
 from ..language.notes import Note, note
-from ..language.system import Equation, System, Tensor
+from ..language.system import Equation, System, Tensor, fresh_name
 from .order import cycles
 
 __all__ = ["turn"]
@@ -93,8 +92,7 @@ class _Writer:
         )
         if not apart or not own.dtype.startswith("float"):
             return element
-        sizes = [*equation.indices, *around.binders]
-        reads = prod(int(n.value) for _, n in sizes if isinstance(n, Number))
+        reads = prod(b.extent for b in (*equation.indices, *around.binders))
         others = [e for e in walk(around.body) if isinstance(e, Element) and e != element]
         worth = READS if prod(own.shape) < LARGE else READS_LARGE
         if reads < worth * prod(own.shape) or any(along in free_indices(e) for e in others):
@@ -106,9 +104,7 @@ class _Writer:
     def copy(self, tensor: Tensor, axis: int) -> str:
         """The tensor with one axis and the last exchanged."""
         if (tensor.name, axis) not in self.made:
-            name = f"{tensor.name}.turned"
-            while name in self.known:
-                name += "_"
+            name = fresh_name(f"{tensor.name}.turned", self.known)
             shape = list(tensor.shape)
             shape[axis], shape[-1] = shape[-1], shape[axis]
             indices = [Binder(Index(f"i{k}"), expr(n)) for k, n in enumerate(shape)]

@@ -31,7 +31,6 @@ from ..language.expression import (
     Element,
     Expr,
     Index,
-    Number,
     Reduce,
     expr,
     fresh_index,
@@ -39,7 +38,7 @@ from ..language.expression import (
 )
 from ..language.integers import normalize
 from ..language.notes import Note, note
-from ..language.system import Equation, System, Tensor
+from ..language.system import Equation, System, Tensor, fresh_name
 from .interpolation import Matrix, combined, interpolation
 from .order import cycles
 from .phases import inlined
@@ -187,9 +186,9 @@ class _Tiles:
 
     def in_parts(self) -> Axes:
         """The parts of a sum over blocks: some blocks along the first axis that can be cut."""
-        most = MANY // prod(map(_size, (*self.points, *self.channels, *self.filters)))
+        most = MANY // prod(b.extent for b in (*self.points, *self.channels, *self.filters))
         for k, axis in enumerate(self.axes):
-            blocks = prod(map(_size, axis.outer))
+            blocks = prod(b.extent for b in axis.outer)
             few = min(PARTS, most, max(blocks // WORTH, min(FEW, blocks // 2)))
             count = next((n for n in range(few, 1, -1) if blocks % n == 0), 1)
             if count > 1:
@@ -355,10 +354,8 @@ class _Tiles:
 
     def tensor(self, name: str, axes: Axes) -> str:
         known, target = self.writer.tensors, self.equation.target
-        name = f"{target}.{name}"
-        while name in known:
-            name += "_"
-        known[name] = Tensor(name, tuple(map(_size, axes)), known[target].dtype)
+        name = fresh_name(f"{target}.{name}", known)
+        known[name] = Tensor(name, tuple(b.extent for b in axes), known[target].dtype)
         return name
 
     def add(self, equation: Equation) -> None:
@@ -380,8 +377,3 @@ def _indices(axes: Axes) -> tuple[Expr, ...]:
 
 def _transposed(matrix: Matrix) -> Matrix:
     return tuple(zip(*matrix, strict=True))
-
-
-def _size(binder: Binder) -> int:
-    assert isinstance(binder.size, Number)
-    return int(binder.size.value)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..language.expression import Binder, Element, Index, expr
-from ..language.system import Equation, System, Tensor
+from ..language.system import Equation, System, Tensor, fresh_name
 from .alike import anonymous
 from .loops import Kernel, Loop, statements
 from .lower import Storage
@@ -122,9 +122,7 @@ def with_own_values(system: System) -> System:
     for state, new in system.updates:
         tensor = known[state]
         if known[new].role != "local" or known[new].dtype != tensor.dtype or new in taken:
-            name = f"{state}.value"
-            while name in known:
-                name += "_"
+            name = fresh_name(f"{state}.value", known)
             tensors.append(replace(tensor, name=name, role="local"))
             known[name] = tensors[-1]
             equations.append(_copy(tensors[-1], new))

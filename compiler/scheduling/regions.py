@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 
-from ..language.expression import Element, Expr, Index, Number, Reduce, children
+from ..language.expression import Element, Expr, Index, Reduce, children
 from ..language.integers import polynomial
 from .fuse import Fusion
 
@@ -136,7 +136,7 @@ def _elements(e: Expr, sizes: Sizes) -> Iterator[tuple[Element, Sizes]]:
     if isinstance(e, Element):
         yield e, sizes
     if isinstance(e, Reduce):
-        sizes = {**sizes, **{i: int(n.value) for i, n in e.binders if isinstance(n, Number)}}
+        sizes = {**sizes, **{b.index: b.extent for b in e.binders}}
     for child in children(e):
         yield from _elements(child, sizes)
 

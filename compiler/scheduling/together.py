@@ -297,7 +297,7 @@ class _Groups:
             steps.append(_inside(self.parts[k], moved, names))
         handed = self.within(members)
         axes = {n: self.axes(n, loops) for n in handed}
-        turns = prod(int(n.value) for _, n in binders if isinstance(n, Number))
+        turns = prod(b.extent for b in binders)
         sizes = {n: self.sizes[n] // turns for n in handed}
         inner = _Groups(steps, self.system, self.borders, {**self.sizes, **sizes}, INNER)
         return Together(binders, tuple(inner.program(None)), axes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from compiler.language.expression import Call, Index, expr
 from compiler.language.system import Equation, System, Tensor
 from compiler.rewriting.halo import halo
@@ -123,6 +125,14 @@ def test_halo_copies_an_input_that_is_read_often() -> None:
     assert borders["x"] == ((0, 0),)
     assert borders["x.wide"] == ((1, 1),)
     assert [str(e).split(" ")[0] for e in system.equations] == ["x.wide[i0:9]", "y[i:9]"]
+
+
+def test_halo_takes_no_name_that_is_taken() -> None:
+    """A copy does not overwrite a tensor that is called so."""
+    given = _window("input")
+    system, borders = halo(replace(given, tensors=(*given.tensors, tensor("x.wide", 9))))
+    assert borders["x.wide_"] == ((1, 1),) and borders["x.wide"] == ((0, 0),)
+    assert len(system.by_name) == len(system.tensors)
 
 
 def test_halo_computes_an_output_inside_borders() -> None:

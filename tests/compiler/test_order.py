@@ -151,6 +151,17 @@ def test_outside_computes_at_once_what_the_cycle_does_not_need() -> None:
     assert str(loosened.equations[1].value).count("Reduce") == 1
 
 
+def test_outside_takes_no_name_that_is_taken() -> None:
+    """What is computed before the loop does not overwrite a tensor that is called so."""
+    system = _recurrent(1)
+    product = reduction("sum", element("x", "t", "j") * element("U", "j", "k"), j=4)
+    own = equation(element("h", "t", "k"), product + element("h", T - 1, "k"), t=5, k=4)
+    tensors = (*system.tensors, tensor("h.outside", 5, 4))
+    loosened = outside(replace(system, tensors=tensors, equations=(own,)))
+    assert [e.target for e in loosened.equations] == ["h.outside_", "h"]
+    assert len(loosened.by_name) == len(loosened.tensors)
+
+
 def test_outside_declines_for_what_has_no_reduction() -> None:
     """A product of two numbers costs less than the memory for it."""
     assert outside(_recurrent(1)) == _recurrent(1)
