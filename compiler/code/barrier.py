@@ -1,4 +1,4 @@
-"""How threads wait for one another: machine code without a lock, for the threads of one team.
+"""Barrier: how threads wait for one another; machine code without a lock, for the threads of one team.
 
     barrier(team, threads)     called by every thread: returns when all have come
     run(team, job)             the first thread: wakes the others, does its part, waits until all are done

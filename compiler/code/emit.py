@@ -95,9 +95,8 @@ class _Writer:
         self.assemblers: list[Assembler] = []
         self.functions: list[str] = []
         self.names: dict[str, str] = {}  # the text of a kernel -> the function that has it
-        self.known: dict[
-            object, tuple[str, int]
-        ] = {}  # a kernel without names, the types of its tensors -> the same, and its pieces
+        # A kernel without names and the types of its tensors -> the same, and its pieces.
+        self.known: dict[object, tuple[str, int]] = {}
         self.addresses: dict[tuple[int, int], str] = {}
         for place in dict.fromkeys(plan.places.values()):
             self.addresses[place] = self.address(*place)
@@ -135,14 +134,14 @@ class _Writer:
     def call(self, kernel: Kernel, places: Mapping[str, str]) -> None:
         arguments = [f"ptr {self.addresses[self.plan.places[t]]}" for t in kernel.tensors]
         arguments += [f"i64 {places[index]}" for index, _ in kernel.outer]
-        name, pieces = self.function(kernel)
+        name, count = self.function(kernel)
 
         def once(*piece: str) -> None:
             own = ", ".join([*arguments, *(f"i64 {number}" for number in piece)])
             self.step.line(f"call void @{name}({own})")
 
         if kernel.shares:
-            self.in_pieces(pieces, once)
+            self.in_pieces(count, once)
         else:
             once()
 
@@ -150,16 +149,16 @@ class _Writer:
         self.step.line("call void @wait(ptr %team, i64 %threads)")
         self.works = 0
 
-    def in_pieces(self, pieces: int, write: Callable[[str, str], None]) -> None:
+    def in_pieces(self, most: int, write: Callable[[str, str], None]) -> None:
         """What is written does one piece of all; for each piece that this thread takes.
 
-        Threads have equally many of their own; one thread alone takes all at once.
+        Threads have equally many of their own, ``most`` together; one thread alone takes all at once.
         """
         a = self.step
         if self.works == MOST_WORKS:
             self.wait()
         alone = a.op("icmp eq i64 %threads, 1")
-        each = a.intrinsic("umax", "i64", a.op(f"udiv i64 {pieces}, %threads"), "1")
+        each = a.intrinsic("umax", "i64", a.op(f"udiv i64 {most}, %threads"), "1")
         count = a.op(f"select i1 {alone}, i64 1, i64 {a.op(f'mul i64 {each}, %threads')}")
         before, head = a.here, a.label("take")
         some, after = a.label("piece"), a.label("taken")

@@ -22,9 +22,7 @@ from .team import Job, together
 __all__ = ["Choice", "Drive"]
 
 _MEMORY = 0.25  # seconds over which the time of a step is averaged
-_DISTURBED = (
-    2.0  # times the shortest such average, or longer than alone: then it is worth a trial alone
-)
+_DISTURBED = 2.0  # times the shortest such average, or longer than alone: worth a trial alone
 _WARM = 3  # calls that count for nothing: memory is touched for the first time, threads wake
 _ENOUGH = 0.05  # seconds of steps together before they are judged
 _PAUSES = (0.25, 2.0)  # seconds to stay alone where that is faster: at first, and at most

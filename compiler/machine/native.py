@@ -1,6 +1,6 @@
-"""Native: the machine code that all executables share, made once for a machine: how threads wait, and the loop.
+"""Native: machine code that all executables share, made once for a machine: how threads wait and share, and the loop.
 
-native("alone")(address)        the function of `barrier` or `loop` with this name
+native("alone")(address)        the function of `barrier`, `pieces` or `loop` with this name
 """
 
 from __future__ import annotations

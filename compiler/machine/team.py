@@ -22,9 +22,7 @@ from .native import address, native
 __all__ = ["Job", "together"]
 
 _MOST = 1024
-_TIGHT = (
-    100_000  # nanoseconds: as long as a team waits in a tight loop if each thread has a processor
-)
+_TIGHT = 100_000  # nanoseconds in a tight loop, where each thread has a processor
 _SECONDS = 1.0  # that the end of the process waits for a step of another thread
 _turn = RLock()
 

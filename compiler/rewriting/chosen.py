@@ -35,7 +35,7 @@ from ..language.match import Sizes, covers, inner_sizes
 from ..language.notes import Note, note
 from ..language.system import Equation, System, reads
 
-__all__ = ["alike", "chosen"]
+__all__ = ["among_the_same", "chosen"]
 
 _KINDS = {"max": "max", "firstmax": "max", "argmax": "max",
           "min": "min", "firstmin": "min", "argmin": "min"}  # fmt: skip
@@ -98,7 +98,7 @@ def chosen(system: System, notes: list[Note] | None = None) -> System:
     return replace(system, equations=equations)
 
 
-def alike(one: Equation, other: Equation) -> bool:
+def among_the_same(one: Equation, other: Equation) -> bool:
     """Do both look for a maximum, or its place, among the same elements?"""
     return _among(one) is not None and _among(one) == _among(other)
 

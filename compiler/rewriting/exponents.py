@@ -32,9 +32,7 @@ from .identities import call
 
 __all__ = ["Power", "Powers", "Reach", "collected", "of_logarithm"]
 
-OPENED = (
-    2  # how many definitions inside one another are compared; a sum of many terms has many of them
-)
+OPENED = 2  # definitions inside one another that are compared; a sum of many terms has many
 ZERO, ONE = Number(Fraction(0)), Number(Fraction(1))
 
 

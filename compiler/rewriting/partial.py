@@ -44,9 +44,7 @@ __all__ = ["partial"]
 FEW = 2048  # results, about as many as a few tiles hold
 MANY = 1 << 16  # results that stay near while pieces of their sums pass
 TERMS = 1 << 17  # of all results together: some microseconds of work
-LARGE = (
-    1 << 19
-)  # elements of the operands: reading them again and again would take longer than the work
+LARGE = 1 << 19  # elements of the operands: to read them again and again takes longer than the work
 READS = 16  # of each element on average
 NEAR = 1 << 16  # elements that stay near
 LEAST = 48  # terms of a piece that pay for adding its sums to those before

@@ -34,13 +34,11 @@ from ..language.expression import (
 from ..language.integers import bounds, integer_difference, polynomial
 from ..language.steps import Recurrence, Window, step_lines
 from ..language.system import Equation, System, reads
-from ..rewriting.chosen import alike
+from ..rewriting.chosen import among_the_same
 
 __all__ = ["Fusion", "fuse", "fusion_lines", "fusions"]
 
-MOST_TENSORS = (
-    16  # streams that a kernel may touch before its pointers no longer fit into registers
-)
+MOST_TENSORS = 16  # that a kernel may touch: pointers to more of them do not fit into registers
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +132,7 @@ def _join(host: Fusion, equation: Equation) -> Fusion | str:
         return "it adds into places that may coincide"
     apart = not {e.tensor for e in reads(equation)} & {e.target for e in host.equations}
     reducing = [e for e in (equation, *host.equations) if _reduces(e)]
-    same = apart and all(alike(equation, e) for e in reducing)
+    same = apart and all(among_the_same(equation, e) for e in reducing)
     if len(reducing) > (0 if apart else 1) and not same:
         return "one of them reduces" if apart else "both reduce"
     members = (*host.equations, equation)

@@ -39,9 +39,7 @@ _COSTLY = {"**": 250, "sin": 80, "cos": 80, "erf": 60, "log1p": 50, "expm1": 40,
            "uniform": 100, "//": 6, "%": 6}  # fmt: skip
 _OTHER = 20  # instructions of any other function, about
 _MOST_LANES = 28
-_FAR = (
-    1024  # elements: rows so far apart share no line, no page and often the same places of a cache
-)
+_FAR = 1024  # elements: rows so far apart share no line and no page, but often places of a cache
 _MOST_CODE = 1200  # instructions after a reduction, for all its lanes: they cost time to compile
 _STALL = 0.4  # cycles that a load in such a row waits
 _NEAREST = 1 << 13  # elements that stay in the nearest cache while tiles read them again

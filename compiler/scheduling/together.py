@@ -64,9 +64,8 @@ class _Limits(NamedTuple):
 
 FAR, NEAR, ROWS = 1 << 19, 160_000, 6
 BLOCKS = _Limits(FAR, NEAR, NEAR, ROWS, 16)
-INNER = _Limits(
-    1 << 12, 1 << 12, 1 << 13, math.inf, math.inf
-)  # in a block: to stay in the nearest cache
+# In a block: to stay in the nearest cache.
+INNER = _Limits(1 << 12, 1 << 12, 1 << 13, math.inf, math.inf)
 
 Borders = Mapping[str, tuple[tuple[int, int], ...]]
 Members = tuple[int, ...]

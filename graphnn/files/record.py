@@ -39,9 +39,6 @@ class Record:
             raise self.wrong(key, f"a text of at most {longest} characters")
         return value
 
-    def optional_text(self, key: str) -> str | None:
-        return self.text(key) if self.has(key) else None
-
     def one_of(self, key: str, choices: tuple[str, ...]) -> str:
         value = self.values.get(key)
         if not isinstance(value, str) or value not in choices:

@@ -29,7 +29,6 @@ from ..notation import (
     is_generic,
     parse,
     resolve,
-    resolved_text,
     symbolic,
 )
 from .application import Application, Result
@@ -37,7 +36,7 @@ from .dtypes import dtypes_of
 from .node import Constant, Node, check_dtype
 from .surroundings import current_scope, unique_name
 
-__all__ = ["Operation", "bound_text", "op", "resolve_cached"]
+__all__ = ["Operation", "op", "resolve_cached"]
 
 _Shapes = tuple[tuple[str, tuple[Expr, ...]], ...]
 
@@ -194,13 +193,6 @@ def _settled(
 def resolve_cached(formula: Formula, shapes: _Shapes) -> Resolved:
     """`resolve`, remembered: the same formula on the same shapes is worked out once."""
     return resolve(formula, dict(shapes))
-
-
-def bound_text(formula: Formula) -> str:
-    """The formula as one canonical text, integer attributes put in: the key under which its
-    derivation is kept.
-    """
-    return resolved_text(symbolic(formula))
 
 
 def _derivable(formula: Formula, shapes: Mapping[str, tuple[Expr, ...]]) -> bool:

@@ -45,8 +45,6 @@ from .formula import Formula, Line
 
 __all__ = ["Ranges", "SizeMismatchError"]
 
-INTEGER_ARITHMETIC = ("+", "-", "*", "//", "%", "neg")
-
 
 class SizeMismatchError(ShapeError):
     """One index runs over two sizes; carries them, so that symbolic sizes can be made equal."""
@@ -304,14 +302,3 @@ class Ranges:
 def is_bundle(size: Expr) -> bool:
     """Is it the size of ``...``, all of its axes together?"""
     return isinstance(size, Size) and size.axis == ELLIPSIS
-
-
-def is_whole_number(*parts: Expr) -> bool:
-    """Are these made of indices, sizes and whole numbers only?"""
-    return all(
-        isinstance(n, (Index, Size))
-        or (isinstance(n, Number) and n.is_integer)
-        or (isinstance(n, Call) and n.function in INTEGER_ARITHMETIC)
-        for part in parts
-        for n in walk(part)
-    )

@@ -19,9 +19,8 @@ from compiler.reference.philox import uniform
 __all__ = ["is_zero"]
 
 POINTS, TRIES = 2, 60
-PARTS = (
-    10**18 * 2**20 * 3**5 * 7
-)  # exp(u/PARTS) is the unknown: exp(u/2) and exp(0.1*u) are its powers
+# exp(u/PARTS) is the unknown: exp(u/2) and exp(0.1*u) are its powers
+PARTS = 10**18 * 2**20 * 3**5 * 7
 SMALL = 200  # operations up to which sympy may simplify what the field could not decide
 
 
