@@ -18,15 +18,16 @@ less (see `kept`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import reduce
 from math import prod
+from operator import or_
 
 from ..language.expression import (
     Binder,
     Element,
     Expr,
-    Number,
     Reduce,
     elements,
     expr,
@@ -34,12 +35,12 @@ from ..language.expression import (
     fresh_index,
     rebuild,
     reduces,
+    renamed,
     substitute,
-    transform,
     walk,
 )
 from ..language.notes import Note, note
-from ..language.system import Equation, System, Tensor, reads
+from ..language.system import Equation, System, Tensor, fresh_name, reads
 from .order import cycles
 
 __all__ = ["again"]
@@ -102,7 +103,8 @@ class _Writer:
         if not late:
             return self.given
         for k, names in late.items():
-            self.equations[k] = _renamed(self.equations[k], names)
+            equation = self.equations[k]
+            self.equations[k] = equation.valued(renamed(equation.value, names))
         rows = self.rows({n for names in late.values() for n in names.values()})
         equations: list[Equation] = []
         for k, equation in self.equations.items():
@@ -113,27 +115,25 @@ class _Writer:
     # --- which ---------------------------------------------------------------------------------------------------
 
     def late(self, name: str) -> list[int]:
-        """Equations that read a tensor when products which others that read it lead to are done."""
+        """Equations that read a tensor when products which others that read it lead to are done.
+
+        None where no late one is a product, or where one leads to what another late one waits for.
+        """
         readers = [k for k, e in self.equations.items() if any(x.tensor == name for x in reads(e))]
-        asking = sum(1 << k for k in readers)
-        between = [
-            k
-            for k, e in self.equations.items()
-            if self.before[k] & asking and not asking >> k & 1 and _is_product(e)
-        ]
-        waited = sum(1 << k for k in between)
-        late = [k for k in readers if self.before[k] & waited]
-        waited = 0
-        for k in late:
-            waited |= self.before[k]
-        early = 0
-        for k in between:
-            if waited >> k & 1:
-                early |= self.before[k]
+        asking = _bits(readers)
+        after = [k for k in self.equations if self.before[k] & asking and not asking >> k & 1]
+        products = [k for k in after if _is_product(self.equations[k])]
+        late = [k for k in readers if self.before[k] & _bits(products)]
+        needed = self.needed(late)
+        early = self.needed(k for k in products if needed >> k & 1)
         asks = any(_is_product(self.equations[k]) for k in late)
-        if not asks or any(early >> k & 1 for k in late):
+        if not asks or early & _bits(late):
             return []
         return [k for k in readers if not early >> k & 1]
+
+    def needed(self, equations: Iterable[int]) -> int:
+        """What must be done before some equations, as bits."""
+        return reduce(or_, (self.before[k] for k in equations), 0)
 
     def is_cheap(self, name: str) -> bool:
         """Does it come from little, with nothing larger between, with few operations, in rows that stay near?"""
@@ -153,7 +153,8 @@ class _Writer:
         given = dict.fromkeys(e.tensor for e in reads(equation))
         before = [e for tensor in given if tensor in self.sources for e in self.again(tensor)]
         self.made[name] = self.tensor(name, ".again", self.known[name].shape)
-        return [*before, replace(_renamed(equation, self.made), target=self.made[name])]
+        value = renamed(equation.value, self.made)
+        return [*before, replace(equation, target=self.made[name], value=value)]
 
     def size(self, name: str) -> int:
         return prod(self.known[name].shape)
@@ -180,7 +181,7 @@ class _Writer:
                 return Element(found.target, found.subscripts)
             return rebuild(e, cut) if reduces(e) else e
 
-        changed = replace(equation, value=cut(equation.value))
+        changed = equation.valued(cut(equation.value))
         yield from made
         yield changed
 
@@ -188,13 +189,13 @@ class _Writer:
         """A sum over rows, all in one place."""
         if e.kind != "sum" or len(e.binders) != 1 or reduces(e.body):
             return None
-        ((row, size),) = e.binders
+        ((row, _),) = e.binders
         large = [x for x in elements(e.body) if x.tensor in rows and row in x.subscripts[:-1]]
         used = free_indices(e)
-        if not large or not isinstance(size, Number) or not used.keys() <= equation.extents.keys():
+        if not large or not used.keys() <= equation.extents.keys():
             return None
         length = self.known[large[0].tensor].shape[-1]
-        count = int(size.value)
+        count = e.binders[0].extent
         least = min(count, max(1, PIECE // length))
         least = next(n for n in range(least, 0, -1) if count % n == 0)
         if least in (1, count):
@@ -212,9 +213,7 @@ class _Writer:
 
     def tensor(self, name: str, suffix: str, shape: tuple[int, ...]) -> str:
         """A new tensor."""
-        new = name + suffix
-        while new in self.known:
-            new += "_"
+        new = fresh_name(name + suffix, self.known)
         self.known[new] = Tensor(new, shape, self.known[name].dtype)
         return new
 
@@ -245,17 +244,8 @@ def _is_product(equation: Equation) -> bool:
 
 
 def _terms(e: Expr) -> int:
-    sums = (s for s in walk(e) if isinstance(s, Reduce))
-    return sum(
-        prod(int(b.size.value) if isinstance(b.size, Number) else TERMS for b in s.binders)
-        for s in sums
-    )
+    return sum(prod(b.extent for b in s.binders) for s in walk(e) if isinstance(s, Reduce))
 
 
-def _renamed(equation: Equation, names: Mapping[str, str]) -> Equation:
-    def other(e: Expr) -> Expr:
-        if isinstance(e, Element) and e.tensor in names:
-            return Element(names[e.tensor], e.subscripts)
-        return e
-
-    return replace(equation, value=transform(equation.value, other))
+def _bits(numbers: Iterable[int]) -> int:
+    return sum(1 << k for k in numbers)
