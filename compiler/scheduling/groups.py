@@ -18,7 +18,8 @@ A kernel joins a group if it touches what the others define only in its own bloc
 whole lines, and may be done after all that they need: what does not join is done before the group, or after it. Into
 how many blocks is decided by sizes alone.
 
-What was put before joins after all if what it defines is read in the same blocks only.
+What was put before joins after all if what it defines is read in the same blocks only; what no member needs is done
+after the group.
 
 Declines where a block would not stay near, where little is handed over or read by several, and where a kernel would
 read again and again what all blocks share, without doing much with it.

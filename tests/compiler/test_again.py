@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 import numpy as np
@@ -11,12 +12,12 @@ import compiler
 from compiler import Options, System, Tensor
 from compiler.language.expression import Call, Constant, Expr, Index
 from compiler.language.notes import Note
+from compiler.language.system import Equation, reads
 from compiler.pipeline import stages
 from compiler.rewriting import again as stage
 from compiler.rewriting.again import again
 from compiler.scheduling import group, groups
 
-from ..systems import random_case
 from .build import element, equation, reduction
 
 LENGTH, DEPTH = 48, 3
@@ -131,12 +132,58 @@ def test_declines_when_small(monkeypatch: pytest.MonkeyPatch) -> None:
     assert again(system) is system
 
 
-@pytest.mark.parametrize("seed", range(20))
-def test_random_systems(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Computed again or not: the interpreter finds the same numbers."""
-    monkeypatch.setattr(stage, "LARGE", 1)
-    monkeypatch.setattr(stage, "LARGER", 0)
-    case = random_case(Random(seed), 2000)
-    found = compiler.evaluate(again(case.system), case.arrays)
-    for name, expected in compiler.evaluate(case.system, case.arrays).items():
-        np.testing.assert_allclose(found[name], expected, rtol=1e-5, atol=1e-5, err_msg=name)
+def _chain(random: Random, steps: int = 9) -> System:
+    """Pairs of places, rows and vectors, each made of some of those before by a product or place by place."""
+    shapes = {"pair": (16, 16), "row": (16,), "vector": (16, 2)}
+    indices = {"pair": ("t", "u"), "row": ("t",), "vector": ("t", "d")}
+    made = {kind: [f"{kind}{k}" for k in range(2)] for kind in ("row", "vector")} | {"pair": []}
+    equations: list[Equation] = []
+
+    def one(kind: str, *at: str) -> Expr:
+        return element(random.choice(made[kind]), *(at or indices[kind]))
+
+    values: dict[str, list[Callable[[], Expr]]] = {
+        "pair": [
+            lambda: reduction("sum", one("vector") * one("vector", "u", "d"), d=2),
+            lambda: one("pair") * one("pair") + one("row"),
+            lambda: Call("tanh", (one("pair") - one("row"),)),
+        ],
+        "row": [lambda: reduction("max", one("pair"), u=16)],
+        "vector": [
+            lambda: reduction("sum", one("pair") * one("vector", "u", "d"), u=16),
+            lambda: reduction("sum", one("pair", "u", "t") * one("vector", "u", "d"), u=16),
+        ],
+    }
+    for _ in range(steps):
+        kind = random.choice([*values, "vector"]) if made["pair"] else "pair"
+        value = random.choice(values[kind]) if made["pair"] else values["pair"][0]
+        name = f"{kind}{len(equations) + 2}"
+        sizes = dict(zip(indices[kind], shapes[kind], strict=True))
+        equations.append(equation(element(name, *indices[kind]), value(), **sizes))
+        made[kind].append(name)
+    read = {e.tensor for own in equations for e in reads(own)}
+    targets = {own.target for own in equations}
+    roles = {n: "input" if n not in targets else "local" if n in read else "output"
+             for names in made.values() for n in names}  # fmt: skip
+    tensors = (
+        Tensor(n, shapes[kind], role=roles[n]) for kind, names in made.items() for n in names
+    )
+    return System(tuple(tensors), tuple(equations))
+
+
+def test_random_systems(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Computed again, in pieces or not: the interpreter finds the same numbers."""
+    for name, value in {"LARGE": 256, "LARGER": 1, "PIECE": 64, "ROWS": 1}.items():
+        monkeypatch.setattr(stage, name, value)
+    changed = cut = 0
+    for seed in range(400):
+        system = _chain(Random(seed))
+        other = again(system)
+        if other is system:
+            continue
+        changed, cut = changed + 1, cut + any(e.accumulate for e in other.equations)
+        arrays = _arrays(system)
+        found = compiler.evaluate(other, arrays)
+        for name, expected in compiler.evaluate(system, arrays).items():
+            np.testing.assert_allclose(found[name], expected, rtol=1e-4, atol=1e-4, err_msg=name)
+    assert changed > 20 and cut > 5
