@@ -189,7 +189,9 @@ def test_text_is_the_same_under_any_hash_seed() -> None:
         "from random import Random\n"
         "from tests.systems import random_case\n"
         "from tests.compiler.test_emit import _stage\n"
-        "print(*(_stage(random_case(Random(s)).system, 'emit') for s in range(6)))"
+        "from tests.compiler.test_groups import _window\n"
+        "systems = [_window(16, 20, 24, 16), *(random_case(Random(s)).system for s in range(6))]\n"
+        "print(*(_stage(system, 'emit') for system in systems))"
     )
     texts = {
         subprocess.run(
