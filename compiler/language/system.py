@@ -12,13 +12,13 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from .expression import Binder, Element, Expr, Index, Number, elements, expr, found_once
 from .text import equation_text, system_text
 
-__all__ = ["DTYPES", "ROLES", "Equation", "System", "Tensor", "fresh_name", "reads"]
+__all__ = ["DTYPES", "ROLES", "Equation", "System", "Tensor", "copying", "fresh_name", "reads"]
 
 # Short names for prints; every dtype the notation knows.
 DTYPES: Mapping[str, str] = {
@@ -121,6 +121,13 @@ class System:
 
     def __str__(self) -> str:
         return system_text(self)
+
+
+def copying(source: str, target: str, shape: Sequence[int], origin: str) -> Equation:
+    """``target[i0, i1] = source[i0, i1]``"""
+    indices = tuple(Binder(Index(f"i{k}"), expr(n)) for k, n in enumerate(shape))
+    places = tuple(b.index for b in indices)
+    return Equation(target, places, indices, Element(source, places), origin=origin)
 
 
 @found_once("_reads")

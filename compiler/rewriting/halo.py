@@ -17,18 +17,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from ..language.expression import (
-    Binder,
     Element,
     Expr,
     Index,
     Number,
     Reduce,
     children,
-    expr,
     renamed,
 )
 from ..language.integers import bounds, simplify_integer
-from ..language.system import Equation, System, Tensor, fresh_name
+from ..language.system import Equation, System, Tensor, copying, fresh_name
 
 __all__ = ["Borders", "halo"]
 
@@ -91,17 +89,12 @@ def _with_copies(system: System, copied: Mapping[str, Tensor]) -> System:
         for e in system.equations
     ]
     copies = [
-        _copy(own, name, own.name) if name in outputs else _copy(own, own.name, name)
+        copying(*ends, own.shape, "borders")
         for name, own in copied.items()
+        for ends in [(own.name, name) if name in outputs else (name, own.name)]
     ]
     tensors = (*system.tensors, *copied.values())
     return System(tensors, (*copies, *equations), system.updates)
-
-
-def _copy(tensor: Tensor, target: str, source: str) -> Equation:
-    indices = tuple(Binder(Index(f"i{k}"), expr(n)) for k, n in enumerate(tensor.shape))
-    places = tuple(index for index, _ in indices)
-    return Equation(target, places, indices, Element(source, places), origin="borders")
 
 
 def _reads(equation: Equation, tensors: Mapping[str, Tensor]) -> Iterator[_Read]:

@@ -13,8 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..language.expression import Binder, Element, Index, expr
-from ..language.system import Equation, System, Tensor, fresh_name
+from ..language.system import Equation, System, Tensor, copying, fresh_name
 from .alike import anonymous
 from .loops import Kernel, Loop, statements
 from .lower import Storage
@@ -139,10 +138,7 @@ def copies(system: System, shared: Mapping[str, str]) -> list[Equation]:
 
 
 def _copy(target: Tensor, source: str) -> Equation:
-    indices = tuple(Binder(Index(f"i{k}"), expr(n)) for k, n in enumerate(target.shape))
-    places = tuple(index for index, _ in indices)
-    origin = f"new value of {target.name}"
-    return Equation(target.name, places, indices, Element(source, places), origin=origin)
+    return copying(source, target.name, target.shape, f"new value of {target.name}")
 
 
 def in_place(
