@@ -25,7 +25,7 @@ A panel is what a tile reads as vectors, for one block of the sum. It fits into 
 where rows of the operand may lie so that a cache can keep but a few of them. The first tile of rows fills it with what
 it reads itself: its arithmetic goes on while memory comes from afar. The results of a block of the sum wait in
 a panel too, those of a group of columns together, so that a block of rows is read for all of them while it is near.
-An operand that is read across its rows (a weight gradient's) has a panel for each block of rows.
+An operand that is read across its rows (a weight gradient's) has a panel for each block of rows, with all terms.
 
 A window has few rows in its innermost loop. Where its columns are too many to stay near, the loops around (lines,
 samples) go inside: their rows are all done with one panel before the next one is filled.
@@ -55,10 +55,11 @@ from .loops import (
     Store,
 )
 
-__all__ = ["BLOCK", "CLOSE", "ROWS", "in_blocks", "nest"]
+__all__ = ["ACROSS", "BLOCK", "CLOSE", "ROWS", "in_blocks", "nest"]
 
 BLOCK = 256  # terms that one accumulator adds up before its result goes into the next one
 NEAR = 1 << 19  # bytes of an operand's rows that stay in the nearer caches beside all else
+ACROSS = 1 << 20  # bytes of a panel that is read across, at most
 CLOSE = 3 << 15  # bytes of an operand's columns that need no panel to stay in the nearer caches
 ROWS = 64  # at least, that share a panel
 SHARED = 8  # blocks, or a multiple of it: as many as some threads share without a rest
@@ -153,16 +154,25 @@ class _Blocks:
         self.block = self._block()
 
     def _block(self) -> Range | None:
-        """The blocks of rows, if there are some: as many rows as stay near."""
+        """The blocks of rows, if there are some: as many rows as stay near, and in a panel across."""
         rows, tiles = self.rows, self.rows.turns
         terms = min(self.terms, BLOCK) if self.waits else self.terms
         count = math.ceil(tiles * rows.span * terms * self.bytes / NEAR)
+        room = ACROSS // (self.terms * self.bytes) - LINE
+        if count > 1 and self.turned and room >= ROWS:
+            count = max(count, math.ceil(tiles / (room // rows.span)))
         if rows.extent >= SHARED * ROWS:
             count = math.ceil(count / SHARED) * SHARED
         if count == 1:
             return None
         length = math.ceil(tiles / count) * rows.span
         return Range(f"{rows.index}.block", rows.start, rows.stop, step=length)
+
+    @property
+    def turned(self) -> bool:
+        """Is there an operand that is read across its rows, and often enough to pay for a panel?"""
+        across = self.product.across.address.coefficient(self.rows.index) == 1
+        return across and sum(c.turns for c in self.columns) >= AGAIN
 
     @property
     def waits(self) -> bool:
@@ -212,10 +222,9 @@ class _Blocks:
         """What is read across its rows from a panel for the block, and the loops that fill it."""
         load, lanes = self.product.across, self.columns[0].width
         length = self.terms * (self.height + LINE)
-        often = self.block is not None and sum(c.turns for c in self.columns) >= AGAIN
-        near = length * self.bytes <= 2 * NEAR
+        near = self.block is not None and length * self.bytes <= ACROSS
         inside = self.last >= rows.span  # else its last tile begins before the block
-        if load.address.coefficient(rows.index) != 1 or not (often and near and inside):
+        if not (self.turned and near and inside):
             return load, ()
         address = self.offset(rows) + self.place(self.product.ranges, self.height + LINE)
         panel = self.panel(f"{load.tensor}.across", load.type, length)

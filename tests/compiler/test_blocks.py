@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from compiler import Options
 from compiler.language.expression import Call, Element, Index, expr
 from compiler.language.system import Equation, System
 from compiler.pipeline import stages
+from compiler.scheduling.blocks import ACROSS
 
 from .build import element, equation, matrix_product, reduction, tensor
 
@@ -83,6 +85,15 @@ def test_blocks_copy_what_is_read_across_its_rows() -> None:
     assert "A.across[i - i.block + 80*k] = A[512*k + i]" in text
 
 
+@pytest.mark.parametrize(("terms", "is_copied"), [(1024, True), (3000, True), (9000, False)])
+def test_a_panel_across_has_room_for_all_terms(terms: int, is_copied: bool) -> None:
+    """Its blocks have fewer rows where sums wait for many terms; where they would be too few, there is none."""
+    text = _text(_across(3072, terms, 512), "schedule")
+    lengths = [int(n) for n in re.findall(r"A.across = float\[(\d+)\]", text)]
+    assert len(lengths) == is_copied
+    assert all(4 * length <= ACROSS for length in lengths)
+
+
 def test_blocks_leave_small_products_alone() -> None:
     """What stays near anyway is not copied."""
     text = _text(matrix_product(64, 64, 64), "schedule")
@@ -145,7 +156,7 @@ def test_products_in_blocks_are_right(sizes: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "sizes", [(520, 300, 260), (333, 257, 300), (512, 64, 512), (593, 300, 256)]
+    "sizes", [(520, 300, 260), (333, 257, 300), (512, 64, 512), (593, 300, 256), (1100, 2500, 200)]
 )
 def test_products_across_are_right(sizes: tuple[int, int, int], dtype: str) -> None:
     """The transposed operand too, in both precisions; and where the last block is shorter than a tile."""
