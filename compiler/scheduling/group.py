@@ -73,7 +73,7 @@ def _choices(
     many = [i for i in outer if extents[i] >= FEWEST][:3]
     yield from ((FEWEST, (_SHARED,), (i,)) for i in many)
     yield from ((FEWEST, (_SHARED, _IN_ORDER), pair) for pair in combinations(many, 2))
-    if max((sizes[name] for name in work.written), default=0) <= LARGE:
+    if work.most(sizes) <= LARGE:
         return
     several = [i for i in outer if extents[i] > 1]
     for inner in ((), *((i,) for i in several)):

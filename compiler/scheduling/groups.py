@@ -125,8 +125,7 @@ class _Finder:
     def is_better_without(self, group: Group, parts: Sequence[Any]) -> bool:
         """Would a large tensor be handed on to more kernels if the first one were left out?"""
         for work in group.members:
-            largest = max(self.sizes[name] for name in work.written)
-            if work.fusion is not parts[0] and largest > LARGE:
+            if work.fusion is not parts[0] and work.most(self.sizes) > LARGE:
                 start = next(k for k, part in enumerate(parts) if part is work.fusion)
                 other = self.best(parts[start:])
                 return other is not None and other.handed > group.handed
@@ -161,9 +160,8 @@ class _Finder:
         if not isinstance(part, Fusion):
             return True
         work = self.work(part)
-        most = max(self.sizes[name] for name in work.written)
         read = sum(self.sizes[name] for name in work.tensors if name not in work.written)
-        return most > max(LARGE, MUCH * read)
+        return work.most(self.sizes) > max(LARGE, MUCH * read)
 
     def gather(self, group: Group) -> None:
         """Of what would be done before: what hands on to members joins them, what none of them needs comes after."""

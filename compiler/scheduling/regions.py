@@ -104,6 +104,10 @@ class Work:
     def written(self) -> dict[str, None]:
         return {p.tensor: None for p in self.places if p.is_written}
 
+    def most(self, sizes: Mapping[str, int]) -> int:
+        """Elements of the largest tensor that it writes; 0 where nobody asks for what it computes."""
+        return max((sizes[name] for name in self.written), default=0)
+
     def row(self, tensor: str, axis: int) -> Index | None:
         """The index that moves furthest along an axis of a tensor."""
         for place in self.places:

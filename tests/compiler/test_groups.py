@@ -10,7 +10,7 @@ import pytest
 
 import compiler
 from compiler import Options, System
-from compiler.language.expression import Call, Constant, Expr, Index
+from compiler.language.expression import Call, Constant, Element, Expr, Index, expr
 from compiler.language.system import Equation
 from compiler.pipeline import stages
 from compiler.scheduling import group, groups, together
@@ -244,6 +244,30 @@ def test_what_was_done_before_joins_its_reader(eager: None) -> None:
     )  # fmt: skip
     assert _text(system).splitlines()[0].endswith("strands:")
     assert "d: own" in _text(system, "plan")
+    _agree(system)
+
+
+@pytest.mark.usefixtures("eager")
+def test_a_kernel_nobody_asks_for_writes_nothing() -> None:
+    """A sum that is asked for on a condition, which turns out to hold nowhere, is left over."""
+    following: Expr = Index("a") + 1
+    half = Call("//", (following, expr(2)))
+    even = Call("==", (Call("%", (following, expr(2))), expr(0)))
+    asked = Call("and", (even, Call("==", (half, Index("b")))))
+    rows = reduction("sum", Element("x", (half, Index("i"))), i=3)
+    value = element("g", "a", "b") + Call("where", (asked, rows, expr(0)))
+    sums = reduction("sum", element("u", "n", "i"), i=16)
+    system = _system(
+        equation(element("u", "n", "i"), element("w", "n", "i") * 2, n=64, i=16),
+        equation(element("s", "n"), sums, n=64),
+        equation(element("y", "a", "b"), value, a=8, b=1),
+        w=(64, 16),
+        u=(64, 16),
+        s=(64,),
+        x=(1, 3),
+        g=(8, 1),
+        y=(8, 1),
+    )
     _agree(system)
 
 
