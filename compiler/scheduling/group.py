@@ -34,6 +34,9 @@ COUNT = 16  # blocks that threads share, where there are as many rows
 FEWEST = 8  # of them
 FEW = 4  # of them, in large tensors
 NEAR = 1 << 18  # elements of a block, which a core keeps near
+NEAR_LARGE = (
+    5 << 17
+)  # where what does not stay near would go through memory: it has its place on a thread's stack
 SMALL = 1 << 15  # elements that all blocks may read
 ASIDE = 64  # times as large is a tensor beside which another one is small, too
 OFTEN = 128  # operations with an element that pay for reading it once more
@@ -226,9 +229,15 @@ class Group:
         """Do some units of everything stay near, and the last block, which takes what is left over, nearly so?"""
         last = self.levels[-1]
         least = min(FEWEST, last.units // self.fewest_blocks) if last.kind == _SHARED else 1
-        if max(1, least) * self.volume > NEAR:
+        if max(1, least) * self.volume > self.near:
             return False
-        return self.volume * prod(map(self.last_units, range(len(self.levels)))) <= 2 * NEAR
+        most = max(2 * NEAR, self.near)
+        return self.volume * prod(map(self.last_units, range(len(self.levels)))) <= most
+
+    @property
+    def near(self) -> int:
+        """Elements of a block, at most."""
+        return NEAR_LARGE if self.is_large else NEAR
 
     @property
     def fewest_blocks(self) -> int:
@@ -275,7 +284,7 @@ class Group:
 
     def units(self, k: int) -> int:
         """How many units a block of a level has."""
-        units, near = self.levels[k].units, max(1, NEAR // self.volume)
+        units, near = self.levels[k].units, max(1, self.near // self.volume)
         if k + 1 < len(self.levels):
             return 1
         if self.levels[k].kind == _SHARED:

@@ -187,6 +187,7 @@ def test_rows_of_one_value_of_all_other_indices(
 ) -> None:
     """Threads share the rows of all these values; the results are those of whole tensors."""
     monkeypatch.setattr(group, "NEAR", 900)
+    monkeypatch.setattr(group, "NEAR_LARGE", 900)
     monkeypatch.setattr(group, "FEWEST", 8)
     system = _weighted_mean(batch, heads, length, is_causal)
     assert " times:" in _text(system)
@@ -332,6 +333,7 @@ def test_windows_run_rows_by_rows(extra: int) -> None:
 def test_blocks_inside_blocks(extra: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is too much for one core is cut along a second index; those blocks come in their order."""
     monkeypatch.setattr(group, "NEAR", 3000)
+    monkeypatch.setattr(group, "NEAR_LARGE", 3000)
     system = _window(4, 6, 8, 16, extra)
     assert "for block in range" in _text(system)
     _agree(system)

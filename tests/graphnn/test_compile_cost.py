@@ -1,8 +1,10 @@
-"""What compiling costs grows with the number of distinct layers, not faster; equal layers share their code."""
+"""Compiling grows with the number of distinct layers, not faster; memory of attention with the number of places."""
 
 import numpy as np
+import pytest
 
 import compiler
+import graphnn as gn
 from compiler.options import Options
 from compiler.scheduling.schedule import schedule
 from graphnn.functions import mean
@@ -65,3 +67,26 @@ def test_equal_layers_are_worked_out_once():
         return operation._settled.cache_info().misses
 
     assert 0 < counted(24) <= counted(4)
+
+
+def _arena(places: int, is_masked: bool, trains: bool = False) -> int:
+    """Bytes that a step of attention over so many places has besides what it is given."""
+    x = gn.Input((2, places, 64))
+    y = gn.layers.MultiHeadAttention(4, 16)(x, x, use_causal_mask=is_masked)
+    f = gn.function([x], [y])
+    if trains:
+        loss = gn.mean(y * y)
+        updates = gn.optimizers.SGD().apply_gradients(gn.compute_gradients(loss))
+        f = gn.function([x], loss, updates)
+    return int(gn.explain(f, "plan").partition("arena of ")[2].partition(" ")[0])
+
+
+@pytest.mark.parametrize("is_masked", [False, True])
+def test_attention_predicts_without_all_pairs(is_masked: bool) -> None:
+    """Memory goes with the number of places, not with its square."""
+    assert _arena(8192, is_masked) < 2.1 * _arena(4096, is_masked) < 4.2 * _arena(2048, is_masked)
+
+
+def test_attention_trains_without_all_pairs() -> None:
+    """The scores of all pairs are computed again for the gradient."""
+    assert _arena(2048, is_masked=False, trains=True) < 2 * 4 * 2048 * 2048 * 4 / 4
