@@ -13,7 +13,7 @@ so that a sum over the rows can go with them, it is added up in pieces, in their
 Maxima and sums of the rows are few, and are kept. Declines where a tensor fits into a cache, or blocks of its rows do
 not; where it is not much larger than what it comes from, or smaller than what lies between, or is a sum of many terms;
 where others ask for it all the way; and where no product asks for it late: what is asked element by element is asked of
-less (see `kept`).
+less (see `kept`), unless it is computed again anyway.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class _Writer:
         """All that is large and waits computed again."""
         late: dict[int, dict[str, str]] = {}
         copies: dict[int, list[Equation]] = {}
-        for name in self.sources:
+        for name in reversed(self.sources):
             readers = self.late(name)
             if not readers:
                 continue
@@ -117,7 +117,8 @@ class _Writer:
     def late(self, name: str) -> list[int]:
         """Equations that read a tensor when products which others that read it lead to are done.
 
-        None where no late one is a product, or where one leads to what another late one waits for.
+        None where no late one is a product, unless it is computed again anyway; or where one leads to what another
+        late one waits for.
         """
         readers = [k for k, e in self.equations.items() if any(x.tensor == name for x in reads(e))]
         asking = _bits(readers)
@@ -126,8 +127,8 @@ class _Writer:
         late = [k for k in readers if self.before[k] & _bits(products)]
         needed = self.needed(late)
         early = self.needed(k for k in products if needed >> k & 1)
-        asks = any(_is_product(self.equations[k]) for k in late)
-        if not asks or early & _bits(late):
+        worth = any(name in self.made or _is_product(self.equations[k]) for k in late)
+        if not worth or early & _bits(late):
             return []
         return [k for k in readers if not early >> k & 1]
 
