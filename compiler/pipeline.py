@@ -224,6 +224,7 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     program = Program(
         slots=placed.slots,
         arena=placed.arena,
+        own=placed.own,
         zeros=placed.zeros,
         states=tuple(state for state, _ in system.updates),
         limits=limits(system),

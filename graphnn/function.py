@@ -182,7 +182,7 @@ class Function:
     @property
     def memory(self) -> int:
         """Bytes that a step works in, for the sizes met last: inputs, weights, results, and all between."""
-        return self._latest().program.memory
+        return self._latest().memory
 
     def _latest(self) -> compiler.Executable:
         """What was compiled last."""

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ..scheduling.loops import Affine, Load, Range, Statement, Store, loads
+from ..scheduling.lower import BYTES
 from .assembler import Assembler
 from .lanes import Lanes
 from .nodes import Node, Nodes
-from .values import BYTES, Values
+from .values import Values
 
 __all__ = ["Asked", "ask_at_once", "in_parts", "touched"]
 

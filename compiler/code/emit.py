@@ -1,6 +1,7 @@
 """Emit: kernels as LLVM assembly, and the function that calls them in order.
 
-    define hidden void @kernel_2(ptr %a0, ptr %a1, i64 %t0)    one per kernel; equal kernels are written once
+    define hidden void @kernel_2(ptr %a0, ptr %a1, i64 %t0)    one per kernel; equal kernels are written once;
+                                                                 panels come after the tensors
     define void @step(ptr %context, ...)                         addresses from the table, recurrences, calls
 
 What `step` gets besides the context says which thread it is called by, of how many; see `program`.
@@ -18,7 +19,7 @@ from ..language.steps import Recurrence, Strands, Window
 from ..scheduling.alike import anonymous
 from ..scheduling.distribute import Alone, Timed, Wait, is_for_team, pieces
 from ..scheduling.loops import Kernel
-from ..scheduling.plan import OWN, Plan
+from ..scheduling.plan import OWN, Plan, panel_places
 from ..target import Target
 from .assembler import Assembler, module
 from .barrier import clock
@@ -100,12 +101,16 @@ class _Writer:
         self.addresses: dict[tuple[int, int], str] = {}
         for place in dict.fromkeys(plan.places.values()):
             self.addresses[place] = self.address(*place)
+        if plan.own:
+            self.address(OWN, 0)  # here, from where all that calls kernels can see it
 
     def address(self, slot: int, offset: int) -> str:
         """Memory of the ``slot``-th entry of the context, ``offset`` bytes on."""
         base = self.addresses.get((slot, 0))
         if base is None and slot == OWN:
-            base = self.addresses[slot, 0] = self.step.stack("i8", self.plan.own)
+            before = self.step.op(f"mul i64 %thread, {self.plan.own}")
+            first = self.address(len(self.plan.slots), self.plan.arena)
+            base = self.addresses[slot, 0] = self.step.offset(first, before)
         if base is None:
             entry = self.step.offset("%context", 8 * slot)
             base = self.step.op(f"load ptr, ptr {entry}, align 8")
@@ -133,6 +138,8 @@ class _Writer:
 
     def call(self, kernel: Kernel, places: Mapping[str, str]) -> None:
         arguments = [f"ptr {self.addresses[self.plan.places[t]]}" for t in kernel.tensors]
+        panels = panel_places(kernel)[: len(kernel.panels)]
+        arguments += [f"ptr {self.address(OWN, offset)}" for offset in panels]
         arguments += [f"i64 {places[index]}" for index, _ in kernel.outer]
         name, count = self.function(kernel)
 
@@ -192,7 +199,7 @@ class _Writer:
             self.names[text] = name
             self.assemblers.append(assembler)
             self.functions.append(text.replace("@kernel(", f"@{name}(", 1))
-            types = ["ptr"] * len(kernel.tensors) + ["i64"] * len(kernel.outer)
+            types = ["ptr"] * len(kernel.tensors + kernel.panels) + ["i64"] * len(kernel.outer)
             types += ["i64", "i64"] if kernel.shares else []
             self.step.declare(f"declare hidden void @{name}({', '.join(types)})")
         return self.names[text]

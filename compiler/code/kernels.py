@@ -32,6 +32,7 @@ from ..scheduling.loops import (
     statements,
     values,
 )
+from ..scheduling.lower import BYTES
 from ..target import Target
 from .ahead import Asked, ask_at_once, in_parts, touched
 from .assembler import Assembler, lanes, like, vector
@@ -39,7 +40,7 @@ from .folds import combine, horizontal, identity
 from .lanes import Lane, Lanes
 from .nodes import Node, Nodes
 from .scalars import apply
-from .values import BYTES, Values
+from .values import Values
 
 __all__ = ["kernel_function", "shared_turns"]
 
@@ -59,13 +60,12 @@ def kernel_function(
     memory = {tensor: _MEMORY[dtypes[tensor]] for tensor in kernel.tensors}
     memory |= {panel.name: panel.type for panel in kernel.panels}
     writer = _Writer(kernel, memory, target)
-    for panel in kernel.panels:
-        writer.values.pointers[panel.name] = writer.a.stack(panel.type, panel.length)
     if kernel.shares:
         writer.lanes.own = shared_turns(writer.a, kernel.shares, "%piece", "%pieces")
     writer.run(kernel.body)
     writer.a.line("ret void")
     parameters = [f"ptr {writer.values.pointers[tensor]}" for tensor in kernel.tensors]
+    parameters += [f"ptr noalias {writer.values.pointers[p.name]}" for p in kernel.panels]
     parameters += [f"i64 %t{k}" for k in range(len(kernel.outer))]
     parameters += ["i64 %piece", "i64 %pieces"] if kernel.shares else []
     signature = f"hidden void @{name}({', '.join(parameters)})"

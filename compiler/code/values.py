@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..scheduling.loops import Affine, Apply, Literal, Load, Store
+from ..scheduling.lower import BYTES
 from .assembler import Assembler, vector
 from .lanes import Lane, Lanes
 from .nodes import Node, Nodes
@@ -17,10 +18,9 @@ from .scalars import apply, convert, read_memory, write_memory
 from .transposition import transposed
 from .vectorphilox import uniform
 
-__all__ = ["BYTES", "Values"]
+__all__ = ["Values"]
 
 _SQUARE = 4  # lanes that lie side by side, at least, to be loaded together
-BYTES = {"float": 4, "double": 8, "i32": 4, "i64": 8, "i8": 1}
 
 
 class Values:

@@ -19,13 +19,18 @@ from .loop import Bound, Loop, Move
 from .native import address, native
 from .team import Job, together
 
-__all__ = ["Choice", "Drive"]
+__all__ = ["Choice", "Drive", "useful"]
 
 _MEMORY = 0.25  # seconds over which the time of a step is averaged
 _DISTURBED = 2.0  # times the shortest such average, or longer than alone: worth a trial alone
 _WARM = 3  # calls that count for nothing: memory is touched for the first time, threads wake
 _ENOUGH = 0.05  # seconds of steps together before they are judged
 _PAUSES = (0.25, 2.0)  # seconds to stay alone where that is faster: at first, and at most
+
+
+def useful(threads: int) -> int:
+    """Of so many threads; more than processors would only wait for one another."""
+    return min(threads, processors())
 
 
 class Choice:
@@ -82,7 +87,7 @@ class Choice:
 class Drive:
     """Call it to run ``loop``, of some moves and within some bounds, on so many threads.
 
-    More threads than processors would only wait for one another. It keeps the ``library`` that has the step.
+    It keeps the ``library`` that has the step.
     """
 
     def __init__(
@@ -93,7 +98,7 @@ class Drive:
         threads: int,
         library: Library,
     ) -> None:
-        self.loop, self.threads, self._library = loop, min(threads, processors()), library
+        self.loop, self.threads, self._library = loop, threads, library
         self._moves, self._bounds = (Move * len(moves))(*moves), (Bound * len(bounds))(*bounds)
         loop.moves, loop.move = len(moves), ctypes.addressof(self._moves)
         loop.bounds, loop.bound = len(bounds), ctypes.addressof(self._bounds)

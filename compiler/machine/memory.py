@@ -32,9 +32,9 @@ def described(array: Array) -> str:
 
 
 class Memory:
-    """An array for every input, parameter and output, and the arena."""
+    """An array for every input, parameter and output, and the arena, with a part for each thread."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, threads: int) -> None:
         self.tensors = {tensor.name: tensor for tensor in program.slots}
         self.dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in program.slots}
         self._types = {name: (t.shape, self.dtypes[name]) for name, t in self.tensors.items()}
@@ -48,7 +48,7 @@ class Memory:
         self._edges: list[int] | None = None  # where what is written begins and ends, in order
         self._spares: dict[str, Array] = {}  # memory of what was given away last
         self.table = (ctypes.c_void_p * (len(program.slots) + 2))()
-        self.arena = aligned(program.arena)
+        self.arena = aligned(program.arena + threads * program.own)
         self.set_extra(0, self.arena)
         for tensor in program.slots:
             self.place(tensor.name, aligned_array(tensor.shape, tensor.dtype))

@@ -5,7 +5,8 @@ The code has one function, ``void step(ptr context, ptr team, i64 thread, i64 th
 table of addresses:
 
     context[k]              memory of ``slots[k]``: an input, parameter or output, C-contiguous, aligned to its element
-    context[len(slots)]     the arena: ``arena`` bytes, 64-byte aligned, ``zeros`` (offset, bytes) of it zeroed once
+    context[len(slots)]     the arena: ``arena`` bytes, 64-byte aligned, ``zeros`` (offset, bytes) of it zeroed once,
+                            and ``own`` bytes for each thread
     context[len(slots)+1]   in a program that takes times: the times; see `profile`
 
 A step reads inputs and parameters, writes every element of every output, and at its end gives every state (a
@@ -61,11 +62,12 @@ class Program:
     objects: tuple[bytes, ...]
     symbol: str = SYMBOL
     for_team: bool = False
+    own: int = 0
 
-    @property
-    def memory(self) -> int:
+    def memory(self, threads: int) -> int:
         """Bytes that a step works in: what it is given, what it gives, and the arena for all between."""
-        return self.arena + sum(math.prod(t.shape) * np.dtype(t.dtype).itemsize for t in self.slots)
+        outside = sum(math.prod(t.shape) * np.dtype(t.dtype).itemsize for t in self.slots)
+        return outside + self.arena + threads * self.own
 
 
 def limits(system: System) -> tuple[Limit, ...]:
@@ -92,6 +94,7 @@ def encode(program: Program) -> bytes:
             "objects": [len(data) for data in program.objects],
             "symbol": program.symbol,
             "for_team": program.for_team,
+            "own": program.own,
         }
     ).encode()
     return b"".join([len(header).to_bytes(8, "little"), header, *program.objects])
@@ -114,4 +117,5 @@ def decode(data: bytes) -> Program:
         objects=tuple(objects),
         symbol=header["symbol"],
         for_team=header["for_team"],
+        own=header["own"],
     )

@@ -22,7 +22,7 @@ import numpy as np
 from ..errors import ArrayError
 from . import jit
 from .arrays import Array
-from .drive import Drive
+from .drive import Drive, useful
 from .locks import lock
 from .loop import Bound, Loop, Move
 from .memory import Memory, described
@@ -47,11 +47,11 @@ class Executable:
     ) -> None:
         self.program = program
         self.explain = explain
-        self.threads = threads
+        self.threads = useful(threads) if program.for_team else 1
         self._ftz = ftz
         self._timed = timed
         self._is_watched = is_watched  # then the first step is followed by a profile on stderr
-        self._memory = Memory(program)
+        self._memory = Memory(program, self.threads)
         self._lock = lock(tidy=self._memory.restore)
         self._inputs = {tensor.name for tensor in program.slots if tensor.role == "input"}
         self._given = [t.name for t in program.slots if t.role in ("input", "parameter")]
@@ -59,6 +59,11 @@ class Executable:
         self._results += [name for name in program.states if name not in self._results]
         self._library: jit.Library | None = None
         self._drive: Drive | None = None
+
+    @property
+    def memory(self) -> int:
+        """Bytes that a step works in."""
+        return self.program.memory(self.threads)
 
     def __call__(self, arrays: Mapping[str, Any]) -> dict[str, Array]:
         """Outputs and new values of the states, from arrays for all inputs and parameters."""
@@ -187,8 +192,7 @@ class Executable:
             for limit in program.limits
             for n in (limit.input,)
         ]
-        threads = self.threads if program.for_team else 1
-        return Drive(loop, moves, bounds, threads, self._library)
+        return Drive(loop, moves, bounds, self.threads, self._library)
 
     def _check_names(self, arrays: Mapping[str, Any]) -> None:
         tensors = self._memory.tensors

@@ -34,9 +34,7 @@ COUNT = 16  # blocks that threads share, where there are as many rows
 FEWEST = 8  # of them
 FEW = 4  # of them, in large tensors
 NEAR = 1 << 18  # elements of a block, which a core keeps near
-NEAR_LARGE = (
-    5 << 17
-)  # where what does not stay near would go through memory: it has its place on a thread's stack
+NEAR_LARGE = 5 << 17  # where what does not stay near would go through memory
 SMALL = 1 << 15  # elements that all blocks may read
 ASIDE = 64  # times as large is a tensor beside which another one is small, too
 OFTEN = 128  # operations with an element that pay for reading it once more

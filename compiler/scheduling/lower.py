@@ -57,7 +57,7 @@ from .loops import (
     Value,
 )
 
-__all__ = ["COMPUTED_AS", "Storage", "lower"]
+__all__ = ["BYTES", "COMPUTED_AS", "Storage", "lower"]
 
 COMPUTED_AS = {
     "float32": "float",
@@ -66,6 +66,7 @@ COMPUTED_AS = {
     "int64": "i64",
     "bool": "i1",
 }
+BYTES = {"float": 4, "double": 8, "i32": 4, "i64": 8, "i8": 1}  # of a value in memory
 _ARGUMENTS_MAY_BE_INTEGER = ("+", "-", "*", "//", "%", "neg", "abs", "max", "min")
 
 

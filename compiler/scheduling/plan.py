@@ -4,6 +4,10 @@ Inputs, parameters and outputs lie where the caller says. Local tensors lie in o
 place of others that are no longer read; those with borders of zeros keep their place for themselves, for nobody writes
 the borders again. The new value of a state is written into the state itself where all who read the old value have done
 so (or read just the element that they replace); otherwise it is copied at the end of the step.
+
+Behind the arena every thread has memory of its own: the panels of the kernel that it runs, always in the same place,
+which therefore stays near; behind those the blocks that kernels hand on. It is no stack, for who calls may have a small
+one.
 """
 
 from __future__ import annotations
@@ -11,16 +15,28 @@ from __future__ import annotations
 from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 from ..language.system import Equation, System, Tensor, copying, fresh_name
 from .alike import anonymous
 from .loops import Kernel, Loop, statements
-from .lower import Storage
+from .lower import BYTES, Storage
 
-__all__ = ["ITEM", "OWN", "Plan", "copies", "in_place", "lowest_gap", "plan", "with_own_values"]
+__all__ = [
+    "ITEM",
+    "OWN",
+    "Plan",
+    "copies",
+    "in_place",
+    "lowest_gap",
+    "panel_places",
+    "plan",
+    "with_own_values",
+]
 
 ALIGNMENT = 64
+PAGE = 4096
 OWN = -1
 ITEM = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "bool": 1}
 
@@ -33,11 +49,11 @@ class Plan:
     places: Mapping[str, tuple[int, int]]
     sizes: Mapping[str, int]  # in bytes, borders included
     arena: int
-    own: int
+    own: int  # bytes from what is one thread's own to what is the next one's
     zeros: tuple[tuple[int, int], ...]
 
     def __str__(self) -> str:
-        lines = [f"arena of {self.arena} bytes"]
+        lines = [f"arena of {self.arena} bytes, and {self.own} for each thread"]
         for name, (slot, offset) in self.places.items():
             names = [*(t.name for t in self.slots), "arena", "own"]
             where = names[slot]
@@ -64,11 +80,11 @@ def plan(
         for name in (t for kernel in _kernels([part]) for t in kernel.tensors):
             if name not in places:
                 lives[name] = (lives.get(name, (time, time))[0], time)
-    ends: dict[int, int] = {}  # of what each part has for itself
+    ends = [max((panel_places(k)[-1] for k in _kernels([part])), default=0) for part in parts]
     for name in own:
         time, _ = lives.pop(name)
-        places[name] = (OWN, ends.get(time, 0))
-        ends[time] = ends.get(time, 0) + _bytes(storages[name])
+        places[name] = (OWN, ends[time])
+        ends[time] += _bytes(storages[name])
     taken: list[tuple[int, int, int, int]] = []  # offset, end, first use, last use; in this order
     zeros = []
     for name in sorted(lives, key=lambda n: -_bytes(storages[n])):  # the largest first
@@ -83,12 +99,26 @@ def plan(
             zeros.append((offset, size))
     sizes = {name: _bytes(storages[name]) for name in places}
     arena = max((end for _, end, _, _ in taken), default=0)
-    return Plan(slots, places, sizes, arena, max(ends.values(), default=0), tuple(zeros))
+    return Plan(slots, places, sizes, arena, _apart(max(ends, default=0)), tuple(zeros))
+
+
+def panel_places(kernel: Kernel) -> list[int]:
+    """Where its panels begin in what is a thread's own, and where the last one ends."""
+    lengths = (_aligned(BYTES[panel.type] * panel.length) for panel in kernel.panels)
+    return list(accumulate(lengths, initial=0))
+
+
+def _apart(length: int) -> int:
+    """Threads that share a cache should not want the same places in it."""
+    return -(-length // PAGE) * PAGE + PAGE // 2 if length else 0
 
 
 def _bytes(storage: Storage) -> int:
-    size = storage.size * ITEM[storage.tensor.dtype]
-    return -(-max(size, 1) // ALIGNMENT) * ALIGNMENT
+    return _aligned(max(storage.size, 1) * ITEM[storage.tensor.dtype])
+
+
+def _aligned(length: int) -> int:
+    return -(-length // ALIGNMENT) * ALIGNMENT
 
 
 def lowest_gap(size: int, first: int, last: int, taken: list[tuple[int, int, int, int]]) -> int:

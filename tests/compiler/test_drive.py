@@ -6,7 +6,6 @@ import pytest
 
 from compiler.machine import drive
 from compiler.machine.drive import Choice
-from compiler.machine.loop import Loop
 
 
 def _turns(choice: Choice, times: list[tuple[float, float]]) -> list[bool]:
@@ -72,6 +71,4 @@ def test_steps_that_have_become_longer_are_still_shared() -> None:
 def test_threads_without_processors_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """They would only take turns: however many are allowed, a step has one for each processor."""
     monkeypatch.setattr(drive, "processors", lambda: 2)
-    for allowed, threads in ((1, 1), (2, 2), (4, 2)):
-        made = drive.Drive(Loop(), [], [], allowed, None)  # type: ignore[arg-type]
-        assert made.threads == threads
+    assert [drive.useful(allowed) for allowed in (1, 2, 4)] == [1, 2, 2]

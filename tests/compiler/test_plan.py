@@ -13,7 +13,7 @@ from compiler.language.expression import Call, Index
 from compiler.language.system import System
 from compiler.scheduling.plan import lowest_gap, with_own_values
 
-from .build import element, equation, reduction, tensor
+from .build import element, equation, matrix_product, reduction, tensor
 
 
 def _chain(length: int) -> System:
@@ -36,6 +36,15 @@ def test_plan_reuses_memory_of_dead_tensors() -> None:
     """The arena of a chain holds two tensors however long the chain is."""
     arenas = [compiler.compile(_chain(length)).program.arena for length in (2, 8)]
     assert arenas == [2 * 64 * 64 * 4] * 2
+
+
+def test_plan_gives_threads_memory_of_their_own() -> None:
+    """Panels lie behind the arena, one part for each thread, and count as memory; no code takes any from a stack."""
+    executable = compiler.compile(matrix_product(512, 512, 512), compiler.Options(threads=3))
+    program = executable.program
+    assert program.own >= 512 * 2 * 16 * 4
+    assert executable.memory == 3 * 512 * 512 * 4 + program.arena + 3 * program.own
+    assert "alloca" not in executable.explain("emit")
 
 
 def _update(new: str, value: object) -> System:
