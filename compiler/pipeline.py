@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache as once
 from itertools import count
 from typing import Any
 
@@ -91,11 +92,15 @@ def compile_system(system: System, options: Options | None = None) -> Executable
     stored = cache.get(key) if cache and not asked else None
     if stored is not None:
 
+        @once
+        def explained() -> Explanation:
+            return stages(system, settings)[1]
+
         def explain(stage: str | None = None) -> str:
-            return stages(system, settings)[1](stage)
+            return explained()(stage)
 
         def timed() -> TimedProgram:
-            return stages(system, settings)[1].timed()
+            return explained().timed()
 
         return Executable(decode(stored), explain, settings.threads, timed, ftz=settings.ftz)
     program, explanation = stages(system, settings)
