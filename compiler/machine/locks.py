@@ -1,30 +1,56 @@
-"""Locks that a forked child finds open: whoever held one in its parent was another thread, and has not come along."""
+"""Locks that a forked child finds open, whoever held them in its parent: another thread, which has not come along.
+
+lock()               what it guards can be begun anew
+lock(tidy)           what it guards must not be copied half done: whoever forks waits until it is open. If that is
+                     in vain (it is the thread itself, called in the middle), the child puts in order what it can
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
 from threading import Lock
+from time import monotonic
 from weakref import WeakKeyDictionary
 
 __all__ = ["lock"]
 
-_locks: WeakKeyDictionary[Lock, Callable[[], None]] = WeakKeyDictionary()
+_PATIENCE = 10.0  # seconds that whoever forks waits
+
+_locks: WeakKeyDictionary[Lock, Callable[[], None] | None] = WeakKeyDictionary()
+_held: set[Lock] = set()  # while the process is forked
 
 
-def lock(tidy: Callable[[], None] = lambda: None) -> Lock:
-    """A new lock; ``tidy`` puts in order, in a child, what whoever held it may have left half done."""
+def lock(tidy: Callable[[], None] | None = None) -> Lock:
+    """A new lock."""
     found = Lock()
     _locks[found] = tidy
     return found
 
 
+def _before() -> None:
+    """Wait for the threads that are at what must be done as a whole, and for those that begin meanwhile."""
+    until = monotonic() + _PATIENCE
+    while some := [each for each, tidy in list(_locks.items()) if tidy and each not in _held]:
+        for each in some:
+            if not each.acquire(timeout=max(0.0, until - monotonic())):
+                return
+            _held.add(each)
+
+
+def _in_parent() -> None:
+    while _held:
+        _held.pop().release()
+
+
 def _in_child() -> None:
     for each, tidy in list(_locks.items()):
         if each.locked():
-            tidy()
+            if tidy and each not in _held:
+                tidy()
             each.release()
+    _held.clear()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(before=_before, after_in_parent=_in_parent, after_in_child=_in_child)

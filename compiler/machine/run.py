@@ -52,7 +52,7 @@ class Executable:
         self._timed = timed
         self._is_watched = is_watched  # then the first step is followed by a profile on stderr
         self._memory = Memory(program, self.threads)
-        self._lock = lock(tidy=self._memory.restore)
+        self._lock = lock(self._memory.restore)
         self._inputs = {tensor.name for tensor in program.slots if tensor.role == "input"}
         self._given = [t.name for t in program.slots if t.role in ("input", "parameter")]
         self._results = [t.name for t in program.slots if t.role == "output"]

@@ -15,7 +15,7 @@ import pytest
 
 import compiler
 from compiler import Executable, Options
-from compiler.machine import drive, team
+from compiler.machine import drive, locks, team
 from compiler.machine.arrays import aligned
 from compiler.machine.jit import assembly
 from compiler.machine.native import native_text
@@ -205,6 +205,55 @@ def test_a_child_does_not_wait_for_threads_of_its_parent() -> None:
     is_over.set()
     caller.join()
     assert not any(ends)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_child_has_whole_steps(threads: int) -> None:
+    """Weights that another thread is about to change are all old or all new in a child."""
+    size = 1 << 21
+    system = compiler.System(
+        (tensor("w", size, role="parameter"), tensor("w.new", size, role="local")),
+        (equation(element("w.new", "n"), element("w", "n") + 1, n=size),),
+        (("w", "w.new"),),
+    )
+    executable = compiler.compile(system, compiler.Options(cache="off", threads=threads))
+    weights, is_over = executable.buffer("w"), threading.Event()
+
+    def go() -> None:
+        while not is_over.is_set():
+            executable.step()
+
+    caller = threading.Thread(target=go)
+    caller.start()
+    ends = []
+    for _ in range(10):
+        child = os.fork()
+        if child == 0:
+            signal.alarm(5)
+            executable.step()
+            os._exit(int(weights.min() != weights.max()))
+        ends.append(os.waitpid(child, 0)[1])
+    is_over.set()
+    caller.join()
+    assert not any(ends)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_a_step_may_be_forked_in_its_midst(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who forks at the step that itself is at, as a signal handler may, does not wait for ever."""
+    monkeypatch.setattr(locks, "_PATIENCE", 0.1)
+    guard = locks.lock(lambda: tidied.append(True))
+    tidied: list[bool] = []
+    with guard:
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if tidied and not guard.locked() else 1)
+        assert guard.locked()
+    assert os.waitpid(child, 0)[1] == 0
+    assert not tidied
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
