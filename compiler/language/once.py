@@ -14,22 +14,51 @@ for each answer, at each leaf a result. This is exact, no hash stands for a form
 
     asks for definitions only by `Definitions.of`
     asks of tensors only what is among their ``facts`` and whether two are the same
+
+Most stages have nothing to do with most equations. Whether one has is found `of_alike`: once for a `Form`, which is
+what equations that are alike have in common.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from .expression import Expr, found_once, renamed
-from .flat import flat_equation
+from .expression import Expr, renamed
+from .form import form
 from .match import Definitions
-from .system import Equation
+from .system import Equation, System
 
-__all__ = ["Once"]
+__all__ = ["Once", "of_alike"]
 
-Form = tuple[Hashable, tuple[str, ...]]  # without names, and these in order
+T = TypeVar("T")
+_Formed = tuple[
+    Hashable, tuple[str, ...]
+]  # without names and with facts of these, and these in order
 _Answer = tuple[Hashable, tuple[int, ...]]  # without names, and their numbers
+
+
+def of_alike(
+    find: Callable[[Equation], T], system: System | None = None
+) -> Callable[[Equation], T]:
+    """The same function, asked once for equations that are alike; what it finds has no names.
+
+    Of tensors it asks for their kind alone, in the system; without one, nothing.
+    """
+    known: dict[Hashable, T] = {}
+    kinds = None if system is None else system.kinds
+
+    def found(equation: Equation) -> T:
+        own, names = form(equation)
+        key = own if kinds is None else (own, *[kinds[name] for name in names])
+        try:
+            return known[key]
+        except KeyError:
+            value = known[key] = find(equation)
+            return value
+
+    return found
 
 
 @dataclass(slots=True)
@@ -58,13 +87,13 @@ class Once:
     ) -> None:
         self.definitions, self.facts, self.rewrite = definitions, facts, rewrite
         self.root = _Node()
-        self.forms: dict[str, Form] = {}  # of definitions that were asked for
+        self.forms: dict[str, _Formed] = {}  # of definitions that were asked for
         self.known: dict[str, int] = {}  # of each tensor: the number of its facts
         self.numbers: dict[Hashable, int] = {}
 
     def __call__(self, equation: Equation) -> tuple[Expr, tuple[str, ...]]:
         """The new value, and what was said of it."""
-        first = self.form(equation)
+        first = self.formed(equation)
         numbers: dict[str, int] = {}
         node = self.root.branches.get(_answer(first, numbers))
         while node is not None and node.asked is not None:
@@ -76,7 +105,7 @@ class Once:
             return equation.value, node.said
         return renamed(node.result, dict(zip(node.names, numbers, strict=True))), node.said
 
-    def learn(self, equation: Equation, first: Form) -> tuple[Expr, tuple[str, ...]]:
+    def learn(self, equation: Equation, first: _Formed) -> tuple[Expr, tuple[str, ...]]:
         """Rewrite an equation that is like none before, and keep what it asked for."""
         if self.definitions:
             self.definitions.asked.clear()
@@ -95,18 +124,18 @@ class Once:
         node.said, node.names = said, tuple(numbers)
         return result, said
 
-    def definition(self, name: str) -> Form:
+    def definition(self, name: str) -> _Formed:
         """What defines a tensor, without names."""
         if name not in self.forms:
             assert self.definitions is not None
             equation = self.definitions.equations.get(name)
-            self.forms[name] = (None, ()) if equation is None else self.form(equation)
+            self.forms[name] = (None, ()) if equation is None else self.formed(equation)
         return self.forms[name]
 
-    def form(self, equation: Equation) -> Form:
-        """The equation with numbers in the place of names, and what is known of these."""
-        shape, names = _shape(equation)
-        return (shape, tuple(map(self.fact, names))), names
+    def formed(self, equation: Equation) -> _Formed:
+        """The form of the equation, and what is known of its names."""
+        own, names = form(equation)
+        return (own, tuple(map(self.fact, names))), names
 
     def fact(self, name: str) -> int:
         """What is known of a tensor, as a number."""
@@ -115,15 +144,7 @@ class Once:
         return self.known[name]
 
 
-@found_once("_form")
-def _shape(equation: Equation) -> Form:
-    """The equation without names, and these; each rewriting asks again."""
-    numbers: dict[str, int] = {}
-    shape = flat_equation(equation, lambda name: numbers.setdefault(name, len(numbers)))
-    return tuple(shape), tuple(numbers)
-
-
-def _answer(form: Form, numbers: dict[str, int]) -> _Answer:
+def _answer(formed: _Formed, numbers: dict[str, int]) -> _Answer:
     """With numbers for the names met so far; new ones go on."""
-    shape, names = form
-    return shape, tuple([numbers.setdefault(name, len(numbers)) for name in names])
+    own, names = formed
+    return own, tuple([numbers.setdefault(name, len(numbers)) for name in names])

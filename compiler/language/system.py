@@ -12,8 +12,9 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import is_
 
 from .expression import Binder, Element, Expr, Index, Number, elements, expr, found_once
 from .text import equation_text, system_text
@@ -96,8 +97,14 @@ class Equation(_Known):
         return equation_text(self)
 
 
+class _Found:
+    """What is found once of a system and kept with it."""
+
+    __slots__ = ("_by_name", "_cycles", "_definitions", "_kinds")
+
+
 @dataclass(frozen=True, slots=True)
-class System:
+class System(_Found):
     """Tensors, equations, and which state takes which tensor's value when the step is done."""
 
     tensors: tuple[Tensor, ...]
@@ -105,19 +112,37 @@ class System:
     updates: tuple[tuple[str, str], ...] = ()
 
     @property
-    def by_name(self) -> dict[str, Tensor]:
+    @found_once("_by_name")
+    def by_name(self) -> Mapping[str, Tensor]:
         return {t.name: t for t in self.tensors}
+
+    @property
+    @found_once("_kinds")
+    def kinds(self) -> Mapping[str, int]:
+        """A number of each tensor; those that differ in nothing but their names have the same."""
+        numbers: dict[object, int] = {}
+        return {
+            t.name: numbers.setdefault((t.shape, t.dtype, t.role), len(numbers))
+            for t in self.tensors
+        }
 
     def names(self, *roles: str) -> tuple[str, ...]:
         """Names of the tensors with one of these roles, in order."""
         return tuple(t.name for t in self.tensors if t.role in roles)
 
-    def definitions(self) -> dict[str, list[Equation]]:
+    @found_once("_definitions")
+    def definitions(self) -> Mapping[str, Sequence[Equation]]:
         """The equations that define each tensor, in order."""
         found: dict[str, list[Equation]] = {}
         for equation in self.equations:
             found.setdefault(equation.target, []).append(equation)
         return found
+
+    def with_equations(self, equations: Iterable[Equation]) -> System:
+        """The system with other equations; itself, and what is known of it, if they are the same."""
+        found = tuple(equations)
+        is_same = len(found) == len(self.equations) and all(map(is_, found, self.equations))
+        return self if is_same else replace(self, equations=found)
 
     def __str__(self) -> str:
         return system_text(self)

@@ -95,7 +95,7 @@ def chosen(system: System, notes: list[Note] | None = None) -> System:
         return system
     for choice in choices.values():
         note(notes, "chosen", choice.target, f"tells what is asked of {choice.source}")
-    return replace(system, equations=equations)
+    return system.with_equations(equations)
 
 
 def among_the_same(one: Equation, other: Equation) -> bool:

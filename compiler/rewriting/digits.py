@@ -37,6 +37,7 @@ from ..language.expression import (
 from ..language.integers import bounds, polynomial, simplify_integer
 from ..language.match import Sizes, inner_sizes, rename_apart
 from ..language.notes import Note, note
+from ..language.once import of_alike
 from ..language.simplify import simplify
 from ..language.system import Equation, System, Tensor
 from .phases import inlined
@@ -52,23 +53,26 @@ Tensors = Mapping[str, Tensor]
 def digits(system: System, notes: list[Note] | None = None) -> System:
     """The same system, its groups as indices of their own."""
     whole = carrying(system)
-    system = inlined(system, lambda equation: _is_grouped(equation, whole))
+    asks = of_alike(lambda equation: _asked(equation.value, equation.sizes) is not None)
+
+    def is_grouped(equation: Equation) -> bool:
+        return asks(equation) and _may_be_cut(equation, whole)
+
+    system = inlined(system, is_grouped)
     tensors = system.by_name
     equations = []
     for equation in system.equations:
-        if _is_grouped(equation, whole):
+        if is_grouped(equation):
             note(notes, "digits", equation.target, "quotients are indices of their own")
             equation = _written(equation, tensors)
         equations.append(equation)
-    return replace(system, equations=tuple(equations))
+    return system.with_equations(equations)
 
 
-def _is_grouped(equation: Equation, whole: set[tuple[str, int]]) -> bool:
-    """Is there a quotient to be asked for, and may every index of it be cut?"""
-    target = equation.target
-    if equation.accumulate or any((target, k) in whole for k in range(len(equation.subscripts))):
-        return False
-    return _asked(equation.value, equation.sizes) is not None
+def _may_be_cut(equation: Equation, whole: set[tuple[str, int]]) -> bool:
+    """May every index of it be?"""
+    axes = range(len(equation.subscripts))
+    return not equation.accumulate and not any((equation.target, k) in whole for k in axes)
 
 
 def _asked(e: Expr, sizes: Sizes) -> tuple[Reduce, Index, int] | None:

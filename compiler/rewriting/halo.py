@@ -25,7 +25,9 @@ from ..language.expression import (
     children,
     renamed,
 )
+from ..language.form import form
 from ..language.integers import bounds, simplify_integer
+from ..language.once import of_alike
 from ..language.system import Equation, System, Tensor, copying, fresh_name
 
 __all__ = ["Borders", "halo"]
@@ -37,9 +39,8 @@ _MOST_GROWTH = 2
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """An element with constant bounds of its subscripts, and how often it is read in a reduction."""
+    """The bounds of subscripts, which are constant, and how often an element is read in a reduction."""
 
-    element: Element
     borders: Borders
     times: int
 
@@ -49,10 +50,10 @@ def halo(system: System) -> tuple[System, dict[str, Borders]]:
     tensors = system.by_name
     fixed = {new for _, new in system.updates}
     found: dict[str, list[_Read]] = {}
+    beyond = of_alike(lambda equation: _beyond(equation, tensors), system)
     for equation in system.equations:
-        for read in _reads(equation, tensors):
-            if any(read.borders[k] != (0, 0) for k in range(len(read.borders))):
-                found.setdefault(read.element.tensor, []).append(read)
+        for number, read in beyond(equation):
+            found.setdefault(form(equation)[1][number], []).append(read)
     borders = {name: ((0, 0),) * len(t.shape) for name, t in tensors.items()}
     copied: dict[str, Tensor] = {}
     for name, reads in found.items():
@@ -97,13 +98,16 @@ def _with_copies(system: System, copied: Mapping[str, Tensor]) -> System:
     return System(tensors, (*copies, *equations), system.updates)
 
 
-def _reads(equation: Equation, tensors: Mapping[str, Tensor]) -> Iterator[_Read]:
-    yield from _inside(equation.value, equation.sizes, tensors, False)
+def _beyond(equation: Equation, tensors: Mapping[str, Tensor]) -> list[tuple[int, _Read]]:
+    """The reads beyond an edge, each with the number of its tensor in the form of the equation."""
+    names = form(equation)[1]
+    reads = _inside(equation.value, equation.sizes, tensors, False)
+    return [(names.index(name), read) for name, read in reads if any(map(any, read.borders))]
 
 
 def _inside(
     e: Expr, sizes: Mapping[Index, Expr], tensors: Mapping[str, Tensor], folded: bool
-) -> Iterator[_Read]:
+) -> Iterator[tuple[str, _Read]]:
     """The reads in an expression whose subscripts have known bounds."""
     if isinstance(e, Reduce):
         sizes = {**sizes, **{i: n for i, n in e.binders if n is not None}}
@@ -115,7 +119,7 @@ def _inside(
         borders = tuple(s for s in sides if s is not None)
         if len(borders) == len(sides):
             extents = [int(n.value) for n in sizes.values() if isinstance(n, Number)]
-            yield _Read(e, borders, math.prod(extents) if folded else 0)
+            yield e.tensor, _Read(borders, math.prod(extents) if folded else 0)
     for child in children(e):
         yield from _inside(child, sizes, tensors, folded)
 

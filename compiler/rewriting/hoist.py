@@ -95,7 +95,7 @@ def simplified(system: System) -> System:
             subscripts = tuple(simplify(s, equation.sizes, tensors) for s in equation.subscripts)
             simple = replace(simple, subscripts=subscripts)
         equations.append(simple)
-    return replace(system, equations=tuple(equations))
+    return system.with_equations(equations)
 
 
 def constants(system: System, notes: list[Note] | None = None) -> System:
@@ -124,7 +124,7 @@ def constants(system: System, notes: list[Note] | None = None) -> System:
         else q
         for q in system.equations
     )
-    return simplified(replace(system, equations=equations))
+    return simplified(system.with_equations(equations))
 
 
 # --- share ----------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def share(system: System, notes: list[Note] | None = None) -> System:
             note(notes, "hoist", name, f"copies {source}")
     remaining = {name: iter(equations) for name, equations in rewritten.items()}
     equations = [_aliased(next(remaining[q.target]), alias) for q in system.equations]
-    return replace(system, equations=tuple(equations))
+    return system.with_equations(equations)
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:

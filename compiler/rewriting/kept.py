@@ -11,7 +11,6 @@ z, for then it is stored too, and two tensors would be read in the place of one.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
 
 from ..language.expression import Call, Element, Expr, Number, calls, rebuild
@@ -49,8 +48,8 @@ def kept(system: System, notes: list[Note] | None = None) -> System:
         note(notes, "kept", bounded.target, f"tells what comparisons ask of {source}")
     if not own:
         return system
-    equations = (e.valued(_ask(e.value, own, dict(asked))) for e in system.equations)
-    return replace(system, equations=tuple(equations))
+    changed = {id(e): e.valued(_ask(e.value, own, dict(asked))) for e in comparing}
+    return system.with_equations(changed.get(id(e), e) for e in system.equations)
 
 
 def _bounded(system: System) -> dict[str, _Bounded]:

@@ -29,6 +29,7 @@ from ..language.expression import (
     Index,
     Number,
     expr,
+    found_once,
     fresh_index,
     substitute,
     walk,
@@ -69,6 +70,7 @@ def order(system: System) -> tuple[Step, ...]:
     return _order([_Placed(e) for e in (*_zeros(system), *system.equations)], ())
 
 
+@found_once("_cycles")
 def cycles(system: System) -> list[list[Equation]]:
     """Sets of equations that read one another."""
     after = _dependences(system.equations, ())

@@ -29,7 +29,7 @@ def outside(system: System) -> System:
 
 class _Writer:
     def __init__(self, system: System) -> None:
-        self.known = system.by_name
+        self.known = dict(system.by_name)
         self.tensors: list[Tensor] = []
         self.equations: list[Equation] = []
 

@@ -36,6 +36,7 @@ from ..language.expression import (
 )
 from ..language.integers import polynomial
 from ..language.notes import Note, note
+from ..language.once import of_alike
 from ..language.system import Equation, System, Tensor, fresh_name
 from .order import cycles
 
@@ -57,13 +58,17 @@ ENOUGH = 8  # parts; a range that gives these is not passed over for one further
 
 def partial(system: System, notes: list[Note] | None = None) -> System:
     """The system, its long sums in parts."""
-    writer = _Writer(system)
+    writer, trial = _Writer(system), _Writer(system)
     inside = {id(e) for cycle in cycles(system) for e in cycle}
+    is_long = of_alike(lambda e: trial.visit(e.value, e) != e.value, system)
     equations = [
-        e if id(e) in inside else e.valued(writer.visit(e.value, e)) for e in system.equations
+        e.valued(writer.visit(e.value, e)) if is_long(e) and id(e) not in inside else e
+        for e in system.equations
     ]
     for part in writer.equations:
         note(notes, "partial", part.target, part.origin)
+    if not writer.equations:
+        return system
     tensors = (*system.tensors, *writer.tensors)
     return System(tensors, (*writer.equations, *equations), system.updates)
 

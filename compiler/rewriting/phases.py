@@ -41,6 +41,7 @@ from ..language.expression import (
 from ..language.integers import polynomial, simplify_integer
 from ..language.match import Definitions, rename_apart
 from ..language.notes import Note, note
+from ..language.once import of_alike
 from ..language.simplify import simplify
 from ..language.system import Equation, System, Tensor, reads
 from .split import carrying, piece
@@ -57,15 +58,19 @@ def phases(system: System, notes: list[Note] | None = None) -> System:
     """The same system, its equations cut by remainders."""
     whole = carrying(system)
     tensors = system.by_name
-    system = inlined(system, lambda equation: _remainder(equation, whole) is not None)
+    divides = of_alike(lambda equation: any(True for _ in _divisions(equation.value)))
+    system = inlined(system, lambda e: divides(e) and _remainder(e, whole) is not None)
     equations: list[Equation] = []
     for equation in system.equations:
+        if not divides(equation):
+            equations.append(equation)
+            continue
         parts, rests = _parts(equation, tensors, whole, MOST)
         parts += rests  # last, for what becomes one kernel must stand together
         if len(parts) > 1:
             note(notes, "phases", equation.target, f"in {len(parts)} parts")
         equations += parts
-    return replace(system, equations=tuple(equations))
+    return system.with_equations(equations)
 
 
 def _remainder(equation: Equation, whole: set[tuple[str, int]]) -> tuple[Index, int] | None:
@@ -191,6 +196,9 @@ def _sum(parts: Sequence[Expr]) -> Expr:
 
 def inlined(system: System, is_cut: Callable[[Equation], bool]) -> System:
     """Equations that will be cut, as parts of the pointwise ones that alone read them."""
+    cut = {equation.target for equation in system.equations if is_cut(equation)}
+    if not cut:
+        return system
     definitions, tensors = Definitions(system), system.by_name
     readers: dict[str, list[Equation]] = {}
     for equation in system.equations:
@@ -198,8 +206,8 @@ def inlined(system: System, is_cut: Callable[[Equation], bool]) -> System:
             readers.setdefault(element.tensor, []).append(equation)
     new = {value for _, value in system.updates}
     gone: set[str] = set()
-    for name, equation in definitions.equations.items():
-        if len(readers.get(name, ())) == 1 and is_cut(equation):
+    for name in definitions.equations:
+        if len(readers.get(name, ())) == 1 and name in cut:
             (reader,) = readers[name]
             local = tensors[name].role == "local" and name not in new
             if local and _is_pointwise(reader, name):

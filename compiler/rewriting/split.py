@@ -37,6 +37,7 @@ from ..language.expression import (
 from ..language.integers import bounds, polynomial, simplify_integer
 from ..language.match import Sizes, inner_sizes, rename_apart
 from ..language.notes import Note, note
+from ..language.once import of_alike
 from ..language.simplify import simplify
 from ..language.system import Equation, System, Tensor
 from .order import carriers, cycles
@@ -55,19 +56,31 @@ def split(system: System, notes: list[Note] | None = None) -> System:
     """The same system, its equations cut where that saves work."""
     tensors, whole = system.by_name, carrying(system)
     equations: list[Equation] = []
+    is_whole = of_alike(lambda equation: _is_whole(equation, tensors), system)
     for equation in system.equations:
+        if is_whole(equation):
+            equations.append(equation)
+            continue
         value = rename_apart(equation.value, equation.sizes)
         parts = list(_parts(equation.valued(value), tensors, whole))
         if len(parts) > 1:
             note(notes, "split", equation.target, f"in {len(parts)} parts")
         equations += parts
-    return replace(system, equations=tuple(equations))
+    return system.with_equations(equations)
 
 
 def carrying(system: System) -> set[tuple[str, int]]:
     """Axes (tensor, number) along which recurrences run: these stay whole."""
     axes = [axes for cycle in cycles(system) for axes, _ in carriers(cycle)]
     return {(tensor, axis) for each in axes for tensor, axis in each.items()}
+
+
+def _is_whole(equation: Equation, tensors: Tensors) -> bool:
+    """Is it the same everywhere, and called as it is to be?"""
+    is_apart = rename_apart(equation.value, equation.sizes) is equation.value
+    return is_apart and not any(
+        _cuts(equation, *each, tensors) for each in equation.extents.items()
+    )
 
 
 def _parts(equation: Equation, tensors: Tensors, whole: set[tuple[str, int]]) -> Iterator[Equation]:
@@ -78,7 +91,7 @@ def _parts(equation: Equation, tensors: Tensors, whole: set[tuple[str, int]]) ->
             for axis, subscript in enumerate(equation.subscripts)
         ):
             continue
-        cuts = sorted(c for c in _cuts(equation, index, tensors) if 0 < c < extent)
+        cuts = sorted(_cuts(equation, index, extent, tensors))
         if equation.accumulate or not cuts or len(cuts) > MOST_CUTS:
             continue
         places = pairwise([0, *cuts, extent])
@@ -90,8 +103,8 @@ def _parts(equation: Equation, tensors: Tensors, whole: set[tuple[str, int]]) ->
     yield equation
 
 
-def _cuts(equation: Equation, index: Index, tensors: Tensors) -> set[int]:
-    """Values of the index from which on something is different."""
+def _cuts(equation: Equation, index: Index, extent: int, tensors: Tensors) -> set[int]:
+    """Values of the index, which has so many, from which on something is different."""
     found: set[int] = set()
     for element in elements(equation.value):
         for subscript, size in zip(element.subscripts, tensors[element.tensor].shape, strict=True):
@@ -101,7 +114,7 @@ def _cuts(equation: Equation, index: Index, tensors: Tensors) -> set[int]:
         match e:
             case Call(function, (a, b)) if function in COMPARISONS:
                 found |= _passes(a - b, index, _CHANGES[function])
-    return found
+    return {value for value in found if 0 < value < extent}
 
 
 def _passes(e: Expr, index: Index, places: tuple[int, ...]) -> set[int]:

@@ -24,7 +24,7 @@ exponentials are shifted by a maximum already, and where p may be zero.
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 from ..language.expression import (
@@ -55,7 +55,7 @@ ZERO, ONE, INFINITY = Number(Fraction(0)), Number(Fraction(1)), Constant("inf")
 def stabilize(system: System, notes: list[Note] | None = None) -> System:
     """Forms that neither overflow nor cancel; ``notes`` tells which rule fired where."""
     apart = [q.valued(rename_apart(q.value, q.sizes)) for q in system.equations]
-    system = replace(system, equations=tuple(apart))
+    system = system.with_equations(apart)
     for rules in (FUNCTIONS, RULES):
         system = _stabilized(system, rules, notes)
     return system
@@ -83,7 +83,7 @@ def _stabilized(system: System, rules: tuple[Rule, ...], notes: list[Note] | Non
         equations.append(equation.valued(value))
         for message in said:
             note(notes, "stabilize", equation.target, message)
-    return replace(system, equations=tuple(equations))
+    return system.with_equations(equations)
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from ..language.expression import (
 )
 from ..language.integers import polynomial
 from ..language.notes import Note, note
+from ..language.once import of_alike
 from ..language.system import Equation, System, Tensor, fresh_name
 from .order import cycles
 
@@ -41,13 +42,17 @@ LANES = 8  # values of an index at least that are worth being neighbours
 
 def turn(system: System, notes: list[Note] | None = None) -> System:
     """The system, with copies of operands that lie the wrong way."""
-    writer = _Writer(system)
+    writer, trial = _Writer(system), _Writer(system)
     inside = {id(e): {o.target for o in cycle} for cycle in cycles(system) for e in cycle}
+    is_across = of_alike(lambda e: trial.visit(e.value, e, set()) != e.value, system)
     equations = [
-        e.valued(writer.visit(e.value, e, inside.get(id(e), set()))) for e in system.equations
+        e.valued(writer.visit(e.value, e, inside.get(id(e), set()))) if is_across(e) else e
+        for e in system.equations
     ]
     for copy in writer.copies:
         note(notes, "turn", copy.target, copy.origin)
+    if not writer.copies:
+        return system
     tensors = (*system.tensors, *writer.tensors)
     return System(tensors, (*writer.copies, *equations), system.updates)
 
@@ -56,7 +61,7 @@ class _Writer:
     """The copies made so far."""
 
     def __init__(self, system: System) -> None:
-        self.known = system.by_name
+        self.known = dict(system.by_name)
         self.made: dict[tuple[str, int], str] = {}
         self.tensors: list[Tensor] = []
         self.copies: list[Equation] = []

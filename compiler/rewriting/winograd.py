@@ -38,6 +38,7 @@ from ..language.expression import (
 )
 from ..language.integers import normalize
 from ..language.notes import Note, note
+from ..language.once import of_alike
 from ..language.system import Equation, System, Tensor, fresh_name
 from .interpolation import Matrix, combined, interpolation
 from .order import cycles
@@ -99,11 +100,13 @@ def winograd(system: System, policy: str, notes: list[Note] | None = None) -> Sy
     cyclic = {e.target for cycle in cycles(system) for e in cycle}
     states = {new for _, new in system.updates}
     tensors = system.by_name
+    has_windows = of_alike(lambda equation: windows(equation, tensors) is not None, system)
 
     def found(equation: Equation) -> Tiling | str | None:
-        product = None if equation.target in cyclic else windows(equation, tensors)
-        if product is None:
+        if equation.target in cyclic or not has_windows(equation):
             return None
+        product = windows(equation, tensors)
+        assert product is not None
         if equation.target in states:
             return "declined: it replaces a state"
         dtype = tensors[equation.target].dtype

@@ -146,7 +146,7 @@ def _kernels(parts: Sequence[Any]) -> Iterator[Kernel]:
 def with_own_values(system: System) -> System:
     """Every state takes the value of a local tensor of its own and of its dtype (so that no copy can hurt another)."""
     tensors, equations, updates = list(system.tensors), list(system.equations), []
-    known = system.by_name
+    known = dict(system.by_name)
     taken: set[str] = set()
     for state, new in system.updates:
         tensor = known[state]
@@ -163,7 +163,7 @@ def with_own_values(system: System) -> System:
 
 def copies(system: System, shared: Mapping[str, str]) -> list[Equation]:
     """What is left to do at the end of a step: ``state = new value``."""
-    known = system.by_name
+    known = dict(system.by_name)
     return [_copy(known[state], new) for state, new in system.updates if new not in shared]
 
 
