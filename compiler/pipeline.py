@@ -5,10 +5,10 @@ Each stage takes a valid program and leaves one, and each can be printed: ``exec
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cache as once
 from itertools import count
 from typing import Any
 
@@ -92,7 +92,7 @@ def compile_system(system: System, options: Options | None = None) -> Executable
     stored = cache.get(key) if cache and not asked else None
     if stored is not None:
 
-        @once
+        @functools.cache
         def explained() -> Explanation:
             return stages(system, settings)[1]
 
