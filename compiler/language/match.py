@@ -25,6 +25,7 @@ from .expression import (
     reduces,
     substitute,
 )
+from .form import of_alike
 from .integers import is_nonnegative
 from .system import Equation, System, Tensor, reads
 
@@ -53,12 +54,10 @@ class Definitions:
         self.equations: dict[str, Equation] = {}
         self.asked: dict[str, None] = {}  # whose equations were asked for, see `Once`
         self.opened: dict[tuple[object, ...], Expr | None] = {}
-        for name, equations in system.definitions().items():
-            tensor = self.tensors[name]
-            real = tensor.dtype.startswith("float")
-            itself = any(element.tensor == name for q in equations for element in reads(q))
-            if real and not itself and len(equations) == 1 and _defines_all(equations[0], tensor):
-                self.equations[name] = equations[0]
+        is_definition = of_alike(lambda q: _is_definition(q, self.tensors[q.target]), system)
+        for name, (equation, *others) in system.definitions().items():
+            if not others and is_definition(equation):
+                self.equations[name] = equation
 
     def of(self, name: str) -> Equation | None:
         """The equation of a tensor."""
@@ -134,6 +133,12 @@ def covers(equation: Equation, tensor: Tensor) -> bool:
     extents = equation.extents
     shape = tuple(extents[s] for s in equation.subscripts if isinstance(s, Index) and s in extents)
     return equation.is_plain and shape == tensor.shape
+
+
+def _is_definition(equation: Equation, tensor: Tensor) -> bool:
+    """Is it of real numbers, all that there is to say of its target, and not of itself?"""
+    itself = any(element.tensor == tensor.name for element in reads(equation))
+    return tensor.dtype.startswith("float") and not itself and _defines_all(equation, tensor)
 
 
 def _defines_all(equation: Equation, tensor: Tensor) -> bool:

@@ -14,51 +14,24 @@ for each answer, at each leaf a result. This is exact, no hash stands for a form
 
     asks for definitions only by `Definitions.of`
     asks of tensors only what is among their ``facts`` and whether two are the same
-
-Most stages have nothing to do with most equations. Whether one has is found `of_alike`: once for a `Form`, which is
-what equations that are alike have in common.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from .expression import Expr, renamed
 from .form import form
 from .match import Definitions
-from .system import Equation, System
+from .system import Equation
 
-__all__ = ["Once", "of_alike"]
+__all__ = ["Once"]
 
-T = TypeVar("T")
 _Formed = tuple[
     Hashable, tuple[str, ...]
 ]  # without names and with facts of these, and these in order
 _Answer = tuple[Hashable, tuple[int, ...]]  # without names, and their numbers
-
-
-def of_alike(
-    find: Callable[[Equation], T], system: System | None = None
-) -> Callable[[Equation], T]:
-    """The same function, asked once for equations that are alike; what it finds has no names.
-
-    Of tensors it asks for their kind alone, in the system; without one, nothing.
-    """
-    known: dict[Hashable, T] = {}
-    kinds = None if system is None else system.kinds
-
-    def found(equation: Equation) -> T:
-        own, names = form(equation)
-        key = own if kinds is None else (own, *[kinds[name] for name in names])
-        try:
-            return known[key]
-        except KeyError:
-            value = known[key] = find(equation)
-            return value
-
-    return found
 
 
 @dataclass(slots=True)

@@ -28,6 +28,7 @@ from .expression import (
     Size,
     Symbol,
 )
+from .form import of_alike
 from .places import defined_twice
 from .simplify import kind_of
 from .system import DTYPES, ROLES, Equation, System, Tensor
@@ -45,10 +46,9 @@ def validate(system: System) -> System:
     for tensor in system.tensors:
         _check_tensor(tensor, tensors)
         tensors[tensor.name] = tensor
-    for equation in system.equations:
-        cause = _equation_fault(equation, tensors)
-        if cause:
-            raise CompilerError(_located(equation, cause))
+    is_faulty = of_alike(lambda equation: bool(_equation_fault(equation, tensors)), system)
+    for equation in filter(is_faulty, system.equations):
+        raise CompilerError(_located(equation, _equation_fault(equation, tensors)))
     twice = defined_twice(system.equations)
     if twice:
         raise CompilerError(_located(*twice))

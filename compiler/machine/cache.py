@@ -21,9 +21,11 @@ import logging
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from dataclasses import astuple, dataclass
 from pathlib import Path
 
+from ..language.form import Form, form
 from ..language.system import System
 from ..options import Settings
 from ..target import Target
@@ -58,7 +60,22 @@ def module_key(text: str, target: Target, versions: str) -> str:
 
 def program_key(system: System, settings: Settings, versions: str) -> str:
     """Key of everything made from a system: found, it saves every stage."""
-    return _key("program", versions, astuple(settings.target), settings.windows, repr(system))
+    described = _described(system)
+    return _key("program", versions, astuple(settings.target), settings.windows, *described)
+
+
+def _described(system: System) -> Iterator[object]:
+    """All that a system is; of equations that are alike the first, and the names of the others."""
+    numbers: dict[Form, int] = {}
+    firsts, equations = list[str](), list[object]()
+    for equation in system.equations:
+        own, names = form(equation)
+        if own not in numbers:
+            numbers[own] = len(numbers)
+            firsts.append(repr(equation))
+        equations.append((numbers[own], names, equation.origin))
+    yield [(t.name, t.shape, t.dtype, t.role) for t in system.tensors]
+    yield from (firsts, equations, system.updates)
 
 
 @functools.cache  # one warning for one cause

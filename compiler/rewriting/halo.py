@@ -25,9 +25,8 @@ from ..language.expression import (
     children,
     renamed,
 )
-from ..language.form import form
+from ..language.form import form, of_alike
 from ..language.integers import bounds, simplify_integer
-from ..language.once import of_alike
 from ..language.system import Equation, System, Tensor, copying, fresh_name
 
 __all__ = ["Borders", "halo"]

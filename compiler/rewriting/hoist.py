@@ -9,7 +9,7 @@ In this order:
 
     simplify   exact simplification (simplify.py)
     constants  what is one number everywhere is read as that number
-    share      equal equations become one, copies are read at their source
+    share      equal equations become one, copies are read at their source (share.py)
     hoist      a part with a reduction, if it depends on fewer indices than its surroundings, stands
                inside another reduction or occurs again elsewhere; a part without a reduction, if it
                depends on fewer indices and is expensive
@@ -25,10 +25,9 @@ of equations: what is equal is found in dictionaries of canonical forms.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import cast
+from typing import NamedTuple, cast
 
 from ..language.expression import (
     Binder,
@@ -44,15 +43,15 @@ from ..language.expression import (
     free_indices,
     rebuild,
     reduces,
-    renamed,
     walk,
 )
-from ..language.flat import flat
+from ..language.form import form, of_alike
 from ..language.match import Definitions, Sizes, covers, inner_sizes, rename_apart
 from ..language.notes import Note, note
 from ..language.once import Once
 from ..language.simplify import kind_of, simplify
 from ..language.system import Equation, System, Tensor, reads
+from .share import Key, Keys, Shape, named, share
 
 __all__ = ["hoist"]
 
@@ -69,14 +68,12 @@ EXPENSIVE = (
     "erf",
     "uniform",
 )
-Key = tuple[object, ...]
 
 
 def hoist(system: System, notes: list[Note] | None = None) -> System:
     """The same system with each value computed once; ``notes`` tells what was hoisted."""
     system = share(constants(simplified(system), notes), notes)
     system = share(_Hoister(system, notes).run(), notes)
-    _shape.cache_clear()  # of no use to anybody else
     return drop(system, notes)
 
 
@@ -127,81 +124,6 @@ def constants(system: System, notes: list[Note] | None = None) -> System:
     return simplified(system.with_equations(equations))
 
 
-# --- share ----------------------------------------------------------------------------------------
-
-
-def share(system: System, notes: list[Note] | None = None) -> System:
-    """Readers of a copy read its source, readers of the second of two equal tensors the first."""
-    tensors, definitions = system.by_name, system.definitions()
-    pinned = {new: None for _, new in system.updates}
-    alias: dict[str, str] = {}
-    first: dict[Key, str] = {}
-    rewritten: dict[str, list[Equation]] = {}
-    for name in _operands_first(system):
-        own = [_aliased(q, alias) for q in definitions[name]]
-        rewritten[name] = own
-        if len(own) != 1 or not covers(own[0], tensors[name]):
-            continue
-        value, here = own[0].value, own[0].subscripts
-        key = _key(value, here, own[0].sizes, tensors[name].dtype)
-        source = first.setdefault(key, name)
-        if isinstance(value, Element) and value.subscripts == here:
-            source = value.tensor
-        if source == name or not _alike(tensors[source], tensors[name]):
-            continue
-        if tensors[name].role == "local" and name not in pinned:
-            alias[name] = source
-            note(notes, "hoist", name, f"is {source}")
-        elif reduces(value):
-            rewritten[name] = [replace(own[0], value=Element(source, here))]
-            note(notes, "hoist", name, f"copies {source}")
-    remaining = {name: iter(equations) for name, equations in rewritten.items()}
-    equations = [_aliased(next(remaining[q.target]), alias) for q in system.equations]
-    return system.with_equations(equations)
-
-
-def _alike(one: Tensor, other: Tensor) -> bool:
-    return (one.shape, one.dtype) == (other.shape, other.dtype)
-
-
-def _aliased(equation: Equation, alias: Mapping[str, str]) -> Equation:
-    """The equation reading the sources of what it reads."""
-    if not any(e.tensor in alias for e in reads(equation)):
-        return equation
-    subscripts = tuple(renamed(s, alias) for s in equation.subscripts)
-    return replace(equation, value=renamed(equation.value, alias), subscripts=subscripts)
-
-
-def _operands_first(system: System) -> list[str]:
-    """Defined tensors, what one reads before it (within a cycle: as it comes)."""
-    definitions = system.definitions()
-    order: dict[str, None] = {}
-    for root in definitions:
-        stack = [(root, False)]
-        entered: dict[str, None] = {}
-        while stack:
-            name, done = stack.pop()
-            if done:
-                order[name] = None
-            elif name not in order and name not in entered:
-                entered[name] = None
-                stack.append((name, True))
-                operands = dict.fromkeys(e.tensor for q in definitions[name] for e in reads(q))
-                stack += [(o, False) for o in reversed(operands) if o in definitions]
-    return list(order)
-
-
-def _key(value: Expr, places: Iterable[Expr], sizes: Sizes, dtype: str) -> Key:
-    """Equal for expressions that are equal up to the names of their indices."""
-    indices = tuple([cast(Index, p) for p in places])
-    return _shape(value, indices), tuple([sizes[i] for i in indices]), dtype
-
-
-@lru_cache(1 << 14)  # what has not changed is asked for again
-def _shape(value: Expr, indices: tuple[Index, ...]) -> tuple[Hashable, ...]:
-    return tuple(flat(value, indices={index: k for k, index in enumerate(indices)}))
-
-
 # --- hoist ----------------------------------------------------------------------------------------
 
 
@@ -213,6 +135,24 @@ class _Part:
     order: tuple[int, ...]
 
 
+def _is_apart(e: Call | Reduce, sizes: Sizes, nested: bool) -> bool:
+    """Is it a part whatever else there is: inside another reduction, or of fewer indices and expensive?"""
+    if isinstance(e, Reduce) and nested:
+        return True
+    if len(free_indices(e)) >= len(sizes):
+        return False
+    is_expensive = not calls(e).isdisjoint(EXPENSIVE)
+    return reduces(e) or (is_expensive and bool(free_indices(e) or elements(e)))
+
+
+class _Computed(NamedTuple):
+    """What a part is, the float type that it is computed with, and that of what comes out."""
+
+    key: Key
+    real: str
+    dtype: str
+
+
 class _Hoister:
     """Equations of their own for parts; the parts known so far."""
 
@@ -221,34 +161,51 @@ class _Hoister:
         self.notes = notes
         self.tensors = dict(system.by_name)
         self.definitions = system.definitions()
-        self.parts: dict[Key, _Part] = {}
-        self.count: dict[Key, int] = {}
+        self.keys = Keys()
+        self.parts: dict[_Computed, _Part] = {}
+        self.count: dict[_Computed, int] = {}
         self.roots: dict[str, str] = {}  # new tensor -> the equation it comes from
         self.done: list[Equation] = []
+        self.outermost = of_alike(lambda q: list(self._outermost(q)), system)
+        self.order = of_alike(self._order, system)
+        self.has_parts = of_alike(lambda q: self._has_parts(q.value, q.sizes, False), system)
 
     def run(self) -> System:
         """All equations, those of the parts before the first that reads them."""
         for equation in self.system.equations:
-            self.tally(equation.value, equation.sizes, self.real(equation))
+            for computed in self.reductions(equation):
+                self.count[computed] = self.count.get(computed, 0) + 1
             self.know(equation)
         for equation in self.system.equations:
-            value = self.within(equation.value, equation.sizes, equation, False)
-            self.done.append(equation.valued(value))
+            asked = (self.is_elsewhere(c, equation.target) for c in self.reductions(equation))
+            if self.has_parts(equation) or any(asked):
+                value = self.within(equation.value, equation.sizes, equation, False)
+                equation = equation.valued(value)
+            self.done.append(equation)
         return replace(
             self.system, tensors=tuple(self.tensors.values()), equations=tuple(self.done)
         )
 
     def know(self, equation: Equation) -> None:
         """An equation that is just one reduction holds it for all others."""
+        order = self.order(equation)
+        if order is not None and len(self.definitions[equation.target]) == 1:
+            (computed,) = self.reductions(equation)
+            self.parts.setdefault(computed, _Part(equation.target, order))
+
+    def _order(self, equation: Equation) -> tuple[int, ...] | None:
+        """Which free index of a reduction each axis of the equation's target is, if it holds all of it."""
         tensor = self.tensors[equation.target]
-        alone = len(self.definitions[equation.target]) == 1 and covers(equation, tensor)
         free = list(free_indices(equation.value))
-        complete = all(s in free for s in equation.subscripts)
-        if alone and complete and isinstance(equation.value, Reduce):
-            key = self.key(equation.value, equation.sizes, self.real(equation))
-            order = tuple(free.index(cast(Index, s)) for s in equation.subscripts)
-            if tensor.dtype == key[-1]:
-                self.parts.setdefault(key, _Part(equation.target, order))
+        complete = all(s in free for s in equation.subscripts) and covers(equation, tensor)
+        if not complete or not isinstance(equation.value, Reduce):
+            return None
+        dtype = self.dtype(equation.value, self.real(equation))
+        return (
+            tuple(free.index(cast(Index, s)) for s in equation.subscripts)
+            if dtype == tensor.dtype
+            else None
+        )
 
     def real(self, equation: Equation) -> str:
         """The float type that the equation computes with."""
@@ -258,20 +215,28 @@ class _Hoister:
         read = [self.tensors[e.tensor].dtype for e in reads(equation)]
         return "float64" if "float64" in read else "float32"
 
-    def key(self, e: Expr, sizes: Sizes, real: str) -> Key:
-        dtype = {"integer": "int64", "bool": "bool", "real": real}[kind_of(e, self.tensors)]
-        return (*_key(e, free_indices(e), sizes, real)[:2], real, dtype)
+    def dtype(self, e: Expr, real: str) -> str:
+        return {"integer": "int64", "bool": "bool", "real": real}[kind_of(e, self.tensors)]
 
-    def tally(self, e: Expr, sizes: Sizes, real: str) -> None:
-        """Count how often each outermost reduction occurs."""
-        if not reduces(e):
-            return
-        if isinstance(e, Reduce):
-            key = self.key(e, sizes, real)
-            self.count[key] = self.count.get(key, 0) + 1
-            return
-        for child in children(e):
-            self.tally(child, sizes, real)
+    def computed(self, e: Expr, sizes: Sizes, real: str) -> _Computed:
+        return _Computed(self.keys(e, free_indices(e), sizes), real, self.dtype(e, real))
+
+    def reductions(self, equation: Equation) -> Iterator[_Computed]:
+        """The outermost ones of an equation."""
+        for shape, real, dtype in self.outermost(equation):
+            yield _Computed(named(shape, equation), real, dtype)
+
+    def _outermost(self, equation: Equation) -> Iterator[tuple[Shape, str, str]]:
+        """The same for all equations that are alike."""
+        names, real = form(equation)[1], self.real(equation)
+        stack = [equation.value]
+        while stack:
+            e = stack.pop()
+            if isinstance(e, Reduce):
+                shape = self.keys.shape(e, free_indices(e), equation.sizes, names)
+                yield shape, real, self.dtype(e, real)
+            elif reduces(e):
+                stack += children(e)
 
     def within(self, e: Expr, sizes: Sizes, equation: Equation, nested: bool) -> Expr:
         """``e`` with its parts hoisted; ``nested``: inside the body of a reduction."""
@@ -283,36 +248,35 @@ class _Hoister:
 
     def is_part(self, e: Call | Reduce, sizes: Sizes, equation: Equation, nested: bool) -> bool:
         """Is it worth an equation of its own?"""
-        fewer = len(free_indices(e)) < len(sizes)
-        if isinstance(e, Reduce):
-            if nested or fewer:
-                return True
-            key = self.key(e, sizes, self.real(equation))
-            known = self.parts.get(key)
-            if known is not None:
-                return known.tensor != equation.target
-            return self.count.get(key, 0) > 1
-        if not fewer:
-            return False
-        if reduces(e):
+        if _is_apart(e, sizes, nested) or not isinstance(e, Reduce):
+            return _is_apart(e, sizes, nested)
+        return self.is_elsewhere(self.computed(e, sizes, self.real(equation)), equation.target)
+
+    def is_elsewhere(self, computed: _Computed, target: str) -> bool:
+        """Is a reduction computed by another equation, or does it occur again?"""
+        known = self.parts.get(computed)
+        return self.count.get(computed, 0) > 1 if known is None else known.tensor != target
+
+    def _has_parts(self, e: Expr, sizes: Sizes, nested: bool) -> bool:
+        """Is there a part that is one whatever there is elsewhere?"""
+        if isinstance(e, (Call, Reduce)) and _is_apart(e, sizes, nested):
             return True
-        return not calls(e).isdisjoint(EXPENSIVE) and (
-            bool(free_indices(e)) or any(True for _ in elements(e))
-        )
+        if isinstance(e, Reduce):
+            sizes, nested = inner_sizes(sizes, e.binders), True
+        return any(self._has_parts(child, sizes, nested) for child in children(e))
 
     def read(self, e: Call | Reduce, sizes: Sizes, equation: Equation) -> Expr:
         """The element that holds ``e``; its equation is made where there is none yet."""
-        real = self.real(equation)
-        key = self.key(e, sizes, real)
+        computed = self.computed(e, sizes, self.real(equation))
         free = list(free_indices(e))
-        part = self.parts.get(key)
+        part = self.parts.get(computed)
         if part is None:
             place = [i for i in sizes if i in free]
             name = self.name(equation.target, e)
             shape = tuple(int(cast(Number, sizes[i]).value) for i in place)
-            self.tensors[name] = Tensor(name, shape, cast(str, key[-1]))
+            self.tensors[name] = Tensor(name, shape, computed.dtype)
             part = _Part(name, tuple(free.index(i) for i in place))
-            self.parts[key] = part
+            self.parts[computed] = part
             binders = tuple(Binder(i, sizes[i]) for i in place)
             own = Equation(name, tuple(place), binders, e, origin=equation.origin)
             value = rebuild(e, lambda child: self.inside(e, child, own))

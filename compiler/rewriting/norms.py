@@ -10,7 +10,7 @@ Products are looked at through the equations that define their factors. Declines
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator, Mapping
 from fractions import Fraction
 from functools import cached_property
 from itertools import product
@@ -28,6 +28,8 @@ from ..language.expression import (
     walk,
 )
 from ..language.match import DEPTH, Definitions, Sizes, inner_sizes
+from ..language.once import Once
+from ..language.system import Equation
 
 __all__ = ["Norms", "squared"]
 
@@ -37,20 +39,28 @@ TWO, HALF = Number(Fraction(2)), Fraction(1, 2)
 class Norms:
     """Finds the norms of what products are made of."""
 
-    def __init__(self, definitions: Definitions) -> None:
-        self.definitions = definitions
+    def __init__(self, definitions: Definitions, kinds: Mapping[str, Hashable]) -> None:
+        self.definitions, self.kinds = definitions, kinds
 
     @cached_property
     def read(self) -> set[str]:
         """The tensors that norms are of."""
+        once, found = Once(self.definitions, self.kinds.__getitem__, self._own), set[str]()
+        for equation in self.definitions.equations.values():
+            if calls(equation.value) & {"sqrt", "**"}:
+                own, _ = once(equation)
+                found |= {x.tensor for x in elements(own)} if own is not equation.value else set()
+        return found
+
+    def _own(self, equation: Equation) -> tuple[Expr, tuple[str, ...]]:
+        """What there are norms of in an equation; its value if there are none."""
         norms = (
             self._squares(part.arguments[0], equation.sizes)
-            for equation in self.definitions.equations.values()
-            if calls(equation.value) & {"sqrt", "**"}
             for part in walk(equation.value)
             if isinstance(part, Call) and _is_root(part)
         )
-        return {x.tensor for found in norms if found for x in elements(found[0])}
+        found = tuple(norm[0] for norm in norms if norm)
+        return Call("max", found) if found else equation.value, ()
 
     def divided_by(self, e: Expr, sizes: Sizes) -> Expr | None:
         """What ``e`` divides by that is 0 exactly where the norm of one of its factors is."""

@@ -34,9 +34,9 @@ from ..language.expression import (
     reduces,
     substitute,
 )
+from ..language.form import of_alike
 from ..language.integers import polynomial
 from ..language.notes import Note, note
-from ..language.once import of_alike
 from ..language.system import Equation, System, Tensor, fresh_name
 from .order import cycles
 

@@ -38,10 +38,10 @@ from ..language.expression import (
     substitute,
     walk,
 )
+from ..language.form import of_alike
 from ..language.integers import polynomial, simplify_integer
 from ..language.match import Definitions, rename_apart
 from ..language.notes import Note, note
-from ..language.once import of_alike
 from ..language.simplify import simplify
 from ..language.system import Equation, System, Tensor, reads
 from .split import carrying, piece

@@ -34,10 +34,10 @@ from ..language.expression import (
     substitute,
     walk,
 )
+from ..language.form import of_alike
 from ..language.integers import bounds, polynomial, simplify_integer
 from ..language.match import Sizes, inner_sizes, rename_apart
 from ..language.notes import Note, note
-from ..language.once import of_alike
 from ..language.simplify import simplify
 from ..language.system import Equation, System, Tensor
 from .order import carriers, cycles

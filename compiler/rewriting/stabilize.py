@@ -36,6 +36,7 @@ from ..language.expression import (
     rebuild,
     substitute,
 )
+from ..language.form import of_alike
 from ..language.match import DEPTH, Definitions, Sizes, inner_sizes, match, rename_apart
 from ..language.notes import Note, note
 from ..language.once import Once
@@ -54,8 +55,10 @@ ZERO, ONE, INFINITY = Number(Fraction(0)), Number(Fraction(1)), Constant("inf")
 
 def stabilize(system: System, notes: list[Note] | None = None) -> System:
     """Forms that neither overflow nor cancel; ``notes`` tells which rule fired where."""
-    apart = [q.valued(rename_apart(q.value, q.sizes)) for q in system.equations]
-    system = system.with_equations(apart)
+    is_apart = of_alike(lambda q: rename_apart(q.value, q.sizes) is q.value)
+    system = system.with_equations(
+        q if is_apart(q) else q.valued(rename_apart(q.value, q.sizes)) for q in system.equations
+    )
     for rules in (FUNCTIONS, RULES):
         system = _stabilized(system, rules, notes)
     return system
@@ -64,7 +67,7 @@ def stabilize(system: System, notes: list[Note] | None = None) -> System:
 def _stabilized(system: System, rules: tuple[Rule, ...], notes: list[Note] | None) -> System:
     """All equations by some rules."""
     definitions = Definitions(system)
-    reach, norms = Reach(definitions), Norms(definitions)
+    reach, norms = Reach(definitions), Norms(definitions, system.kinds)
 
     def rewrite(equation: Equation) -> tuple[Expr, tuple[str, ...]]:
         said: list[Note] = []

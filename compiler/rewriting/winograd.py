@@ -36,9 +36,9 @@ from ..language.expression import (
     fresh_index,
     substitute,
 )
+from ..language.form import of_alike
 from ..language.integers import normalize
 from ..language.notes import Note, note
-from ..language.once import of_alike
 from ..language.system import Equation, System, Tensor, fresh_name
 from .interpolation import Matrix, combined, interpolation
 from .order import cycles

@@ -9,12 +9,12 @@ such a kernel holds for all that are alike, once their names are put back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..language.expression import Index
-from ..language.flat import flat_equation
+from ..language.form import form
 from .fuse import Fusion
 from .loops import (
     Accumulator,
@@ -112,15 +112,22 @@ def read_and_written(kernel: Kernel) -> tuple[list[str], list[str]]:
 def _renamed(kernel: Kernel, names: Names, name: str) -> Kernel:
     """A kernel that differs from another one in names only, and what is known of that."""
     new = _New(names)
-    return _known(kernel, _Renamer(new.__getitem__).kernel(kernel), new, name)
+    return _known(kernel, _Renamer(new.__getitem__), new, name)
 
 
-def _known(kernel: Kernel, found: Kernel, new: _New, name: str) -> Kernel:
-    """A renamed kernel, knowing what was found out about the one before."""
-    found = replace(found, name=name)
+def _known(kernel: Kernel, renamer: _Renamer, new: _New, name: str) -> Kernel:
+    """A renamed kernel, knowing what was found out about the one before; hardly anybody reads its statements."""
     nameless, own = anonymous(kernel)
-    vars(found)["anonymous"] = nameless, {new[old]: number for old, number in own.items()}
-    vars(found)["tensors"] = tuple([new[tensor] for tensor in kernel.tensors])
+    found = object.__new__(Kernel)
+    vars(found).update(
+        name=name,
+        outer=renamer.outer(kernel),
+        panels=renamer.panels(kernel),
+        written=lambda: renamer.body(kernel),
+        anonymous=(nameless, {new[old]: number for old, number in own.items()}),
+        tensors=tuple([new[tensor] for tensor in kernel.tensors]),
+        shares=kernel.shares,
+    )
     return found
 
 
@@ -150,20 +157,21 @@ class Lowered:
         if not taken.isdisjoint((*names, *own)):  # a tensor is called like something else
             return self.lower(fusion, name, outer)
         new = _New(zip(own, names, strict=True))
-        return _known(kernel, _Renamer(str, new.__getitem__).kernel(kernel), new, name)
+        return _known(kernel, _Renamer(str, new.__getitem__), new, name)
 
 
 def _shape(fusion: Fusion) -> tuple[Hashable, tuple[str, ...]]:
-    """The equations of a kernel with numbers in the place of the tensors' names, and these in order."""
+    """The forms of a kernel's equations with numbers for the names of tensors, and these in order."""
     numbers: dict[str, int] = {}
 
-    def number(name: str) -> int:
-        return numbers.setdefault(name, len(numbers))
+    def numbered(names: Iterable[str]) -> tuple[int, ...]:
+        return tuple([numbers.setdefault(name, len(numbers)) for name in names])
 
     found: list[Hashable] = [fusion.indices]
     for equation in fusion.equations:
-        found += flat_equation(equation, number)
-    return (*found, tuple(map(number, fusion.kept))), tuple(numbers)
+        own, names = form(equation)
+        found += (own, numbered(names))
+    return (*found, numbered(fusion.kept)), tuple(numbers)
 
 
 class _New(dict[str, str]):
@@ -184,10 +192,16 @@ class _Renamer:
         self.name, self.tensor = name, tensor or name
 
     def kernel(self, kernel: Kernel) -> Kernel:
-        outer = tuple((self.name(index), size) for index, size in kernel.outer)
-        body = tuple(map(self.statement, kernel.body))
-        panels = tuple(Panel(self.tensor(p.name), p.type, p.length) for p in kernel.panels)
-        return Kernel(kernel.name, outer, body, panels)
+        return Kernel(kernel.name, self.outer(kernel), self.body(kernel), self.panels(kernel))
+
+    def outer(self, kernel: Kernel) -> tuple[tuple[str, int], ...]:
+        return tuple((self.name(index), size) for index, size in kernel.outer)
+
+    def body(self, kernel: Kernel) -> tuple[Statement, ...]:
+        return tuple(map(self.statement, kernel.body))
+
+    def panels(self, kernel: Kernel) -> tuple[Panel, ...]:
+        return tuple(Panel(self.tensor(p.name), p.type, p.length) for p in kernel.panels)
 
     def statement(self, statement: Statement) -> Statement:
         match statement:

@@ -23,7 +23,8 @@ of few cycles, for which no thread is worth waking.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -247,19 +248,60 @@ class _Use:
     read: tuple[_Region, ...]
     written: tuple[_Region, ...]
 
-    def hinders(self, other: _Use) -> bool:
-        """Must all threads have done this before one may do the other?"""
-        if not (self.by_all or other.by_all):
-            return False
-        return (
-            _meet(self.written, other.written)
-            or _meet(self.written, other.read)
-            or _meet(self.read, other.written)
+
+@dataclass(slots=True)
+class _Memory:
+    """Regions of memory: of each slot, in order, where those begin and end that do not overlap."""
+
+    slots: dict[int, tuple[list[int], list[int]]] = field(default_factory=dict)
+
+    def add(self, region: _Region) -> None:
+        """One more region; those that it overlaps become one with it."""
+        slot, start, stop = region
+        starts, stops = self.slots.setdefault(slot, ([], []))
+        first, last = bisect_right(stops, start), bisect_left(starts, stop)
+        start, stop = min([start, *starts[first:last]]), max([stop, *stops[first:last]])
+        starts[first:last], stops[first:last] = [start], [stop]
+
+    def meets(self, region: _Region) -> bool:
+        slot, start, stop = region
+        starts, stops = self.slots.get(slot, ((), ()))
+        last = bisect_left(starts, stop) - 1
+        return last >= 0 and stops[last] > start
+
+
+class _Open:
+    """What was done since all threads waited last."""
+
+    def __init__(self, uses: Iterable[_Use] = ()) -> None:
+        self.uses: list[_Use] = []
+        self.read, self.written = _Memory(), _Memory()
+        self.read_by_all, self.written_by_all = _Memory(), _Memory()
+        for use in uses:
+            self.add(use)
+
+    def add(self, use: _Use) -> None:
+        self.uses.append(use)
+        for region in use.read:
+            self.read.add(region)
+            if use.by_all:
+                self.read_by_all.add(region)
+        for region in use.written:
+            self.written.add(region)
+            if use.by_all:
+                self.written_by_all.add(region)
+
+    def hinders(self, use: _Use) -> bool:
+        """Must all threads have done this before one may do something else?
+
+        What the first thread alone does may follow what it alone has done.
+        """
+        read, written = self.read_by_all, self.written_by_all
+        if use.by_all:
+            read, written = self.read, self.written
+        return any(map(written.meets, (*use.written, *use.read))) or any(
+            map(read.meets, use.written)
         )
-
-
-def _meet(some: Sequence[_Region], others: Sequence[_Region]) -> bool:
-    return any(s == t and a < d and c < b for s, a, b in some for t, c, d in others)
 
 
 @dataclass(slots=True)
@@ -267,7 +309,7 @@ class _Distribution:
     """The program in the making; ``open`` is what was done since all waited last."""
 
     plan: Plan
-    open: list[_Use] = field(default_factory=list)
+    open: _Open = field(default_factory=_Open)
 
     def steps(self, parts: Sequence[Any]) -> list[Any]:
         found: list[Any] = []
@@ -280,25 +322,25 @@ class _Distribution:
                 self.meet(found, self.use([part], by_all=True))
                 found.append(part)
             elif isinstance(part, Window):  # may be passed over, and what waits in it with it
-                before_it = list(self.open)
+                before_it = list(self.open.uses)
                 found.append(replace(part, steps=tuple(self.steps(part.steps))))
-                self.open = [*before_it, self.use([part], by_all=True)]
+                self.open = _Open([*before_it, self.use([part], by_all=True)])
             else:
                 found.append(self.recurrence(part))
         return found
 
     def meet(self, found: list[Any], use: _Use) -> None:
         """One more use; all wait before it if some use that is open hinders it."""
-        if any(other.hinders(use) for other in self.open):
+        if self.open.hinders(use):
             found.append(Wait())
-            self.open = []
-        self.open.append(use)
+            self.open = _Open()
+        self.open.add(use)
 
     def recurrence(self, part: Recurrence) -> Recurrence:
         """All wait before every turn: it reads what the turn before has written."""
-        self.open = []
+        self.open = _Open()
         steps = (Wait(), *self.steps(part.steps))
-        self.open = [self.use([part], by_all=True)]
+        self.open = _Open([self.use([part], by_all=True)])
         return replace(part, steps=steps)
 
     def use(self, parts: Sequence[Any], by_all: bool) -> _Use:

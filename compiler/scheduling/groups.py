@@ -84,6 +84,7 @@ class _Finder:
         self.states = {new for _, new in system.updates}  # their places are asked of single kernels
         self.is_far = any(map(is_far, self.sizes.values()))
         self.works: dict[int, Work] = {}
+        self.sources: dict[int, bool] = {}
         self.names: dict[int, tuple[set[str], set[str]]] = {}
         self.users: dict[str, set[int]] = {}
         for part in parts:
@@ -157,9 +158,12 @@ class _Finder:
 
     def is_source(self, part: Any) -> bool:
         """Does it make much from little, or is it no kernel? Then it has nothing from those before."""
-        if not isinstance(part, Fusion):
-            return True
-        work = self.work(part)
+        if id(part) not in self.sources:
+            self.sources[id(part)] = not isinstance(part, Fusion) or self.makes_much(part)
+        return self.sources[id(part)]
+
+    def makes_much(self, fusion: Fusion) -> bool:
+        work = self.work(fusion)
         read = sum(self.sizes[name] for name in work.tensors if name not in work.written)
         return work.most(self.sizes) > max(LARGE, MUCH * read)
 

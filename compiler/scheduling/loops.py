@@ -249,6 +249,13 @@ class Kernel:
     body: tuple[Statement, ...]
     panels: tuple[Panel, ...] = ()
 
+    def __getattr__(self, attribute: str) -> tuple[Statement, ...]:
+        """The body of a kernel that is like another one is ``written`` when somebody asks for it."""
+        if attribute != "body":
+            raise AttributeError(attribute)
+        body: tuple[Statement, ...] = vars(self)["written"]()
+        return vars(self).setdefault("body", body)
+
     @cached_property
     def tensors(self) -> tuple[str, ...]:
         """All tensors touched, panels aside, in order of first appearance."""
@@ -268,13 +275,13 @@ class Kernel:
 
     @cached_property
     def loads(self) -> tuple[Load, ...]:
-        found = tuple(load for statement in statements(self.body) for load in loads(statement))
-        return tuple(v for v in found if all(v.tensor != p.name for p in self.panels))
+        found = (load for statement in statements(self.body) for load in loads(statement))
+        return tuple(load for load in found if load.tensor in self.tensors)
 
     @cached_property
     def stores(self) -> tuple[Store, ...]:
-        found = tuple(s for s in statements(self.body) if isinstance(s, Store))
-        return tuple(s for s in found if all(s.tensor != p.name for p in self.panels))
+        found = (s for s in statements(self.body) if isinstance(s, Store))
+        return tuple(s for s in found if s.tensor in self.tensors)
 
     def __str__(self) -> str:
         outer = "".join(f", {index}:{size}" for index, size in self.outer)
@@ -293,8 +300,7 @@ def operands(value: Value) -> tuple[Value, ...]:
         case Affine(_, _, others):
             return tuple(v for v, _ in others)
         case Load(_, address, _, condition):
-            inside = tuple(v for v, _ in address.others)
-            return inside if condition is None else (*inside, condition)
+            return operands(address) + (() if condition is None else (condition,))
         case Apply(_, arguments):
             return arguments
     return ()
@@ -340,22 +346,18 @@ def values(statement: Statement) -> Iterator[Value]:
 
 def _affine_text(value: Affine) -> str:
     terms = [(i, c) for i, c in value.terms] + [(value_text(v), c) for v, c in value.others]
-    text = ""
-    for name, factor in terms:
-        part = name if abs(factor) == 1 else f"{abs(factor)}*{name}"
-        sign = "-" if factor < 0 else "+"
-        text += f" {sign} {part}" if text else ("-" + part if factor < 0 else part)
-    if value.constant or not text:
-        sign = "-" if value.constant < 0 else "+"
-        text += f" {sign} {abs(value.constant)}" if text else str(value.constant)
-    return text
+    parts = [(c, name if abs(c) == 1 else f"{abs(c)}*{name}") for name, c in terms]
+    if value.constant or not parts:
+        parts.append((value.constant, str(abs(value.constant))))
+    text = "".join(f" {'-' if c < 0 else '+'} {part}" for c, part in parts)
+    return f"-{text[3:]}" if parts[0][0] < 0 else text[3:]
 
 
 def value_text(value: Value) -> str:
     """``exp(x[256*n + i] - m)``."""
     match value:
         case Literal(number):
-            return str(number) if isinstance(number, float) else f"{_number_text(number)}"
+            return _number_text(number)
         case Affine():
             return _affine_text(value)
         case Register(name):
@@ -374,9 +376,9 @@ def value_text(value: Value) -> str:
     raise AssertionError(value)
 
 
-def _number_text(number: Fraction) -> str:
-    if number.denominator == 1 and abs(number) < 10**15:
-        return str(number.numerator)
+def _number_text(number: Fraction | float) -> str:
+    if isinstance(number, float) or (number.denominator == 1 and abs(number) < 10**15):
+        return str(number)
     return repr(float(number)) if math.isfinite(float(number)) else str(number)
 
 

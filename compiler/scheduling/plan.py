@@ -19,7 +19,7 @@ from itertools import accumulate
 from typing import Any
 
 from ..language.system import Equation, System, Tensor, copying, fresh_name
-from .alike import anonymous
+from .alike import anonymous, of_all_alike
 from .loops import Kernel, Loop, statements
 from .lower import BYTES, Storage
 
@@ -197,9 +197,15 @@ def _may_replace(parts: Sequence[Any], uses: Mapping[str, list[int]], state: str
     return (
         last == first
         and isinstance(kernel, Kernel)
-        and not any(isinstance(s, Loop) and s.range.overlap for s in statements(kernel.body))
+        and not _overlaps(kernel)
         and _same_element(kernel, state, new)
     )
+
+
+@of_all_alike
+def _overlaps(kernel: Kernel) -> bool:
+    """Is anything computed twice, as the last tile is moved back?"""
+    return any(isinstance(s, Loop) and s.range.overlap for s in statements(kernel.body))
 
 
 def _same_element(kernel: Kernel, state: str, new: str) -> bool:

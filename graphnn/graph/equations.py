@@ -14,9 +14,9 @@ from compiler.language.expression import (
     Symbol,
     expr,
     rebuild,
-    renamed,
     substitute,
 )
+from compiler.language.form import of_others
 from compiler.language.system import Equation, reads
 
 from ..notation import Resolved
@@ -43,18 +43,8 @@ def named_equations(
             values[Element(operand, ())] = node.number
 
     put_in = tuple(values.items())
-
-    def translate(e: Expr) -> Expr:
-        return renamed(_with_values(e, put_in), names)
-
     return [
-        replace(
-            e,
-            target=names[e.target],
-            subscripts=tuple(map(translate, e.subscripts)),
-            value=translate(e.value),
-            origin=application.name,
-        )
+        of_others(_with_values(e, put_in), names, application.name)
         for e in (resolved or application.resolved).equations
     ]
 
@@ -74,8 +64,12 @@ def needed_equations(equations: Sequence[Equation], targets: Sequence[str]) -> l
 
 
 @lru_cache(1 << 12)  # the same formula has the same attributes nearly always
-def _with_values(e: Expr, values: tuple[tuple[Expr, Expr], ...]) -> Expr:
-    return _without_ones(substitute(e, dict(values)))
+def _with_values(equation: Equation, values: tuple[tuple[Expr, Expr], ...]) -> Equation:
+    def put_in(e: Expr) -> Expr:
+        return _without_ones(substitute(e, dict(values)))
+
+    subscripts = tuple(map(put_in, equation.subscripts))
+    return replace(equation, subscripts=subscripts, value=put_in(equation.value))
 
 
 def _without_ones(e: Expr) -> Expr:
