@@ -281,7 +281,7 @@ class _Writer:
             stepped = []
             for stream, pointer in zip(streams, pointers, strict=True):
                 self.lanes.keep(self._pointer_key(stream.load), pointer)
-                stepped.append(self.a.offset(pointer, stream.step))
+                stepped.append(self.a.stepped(pointer, stream.step))
                 for line in range(far[stream.load]):
                     self.a.ask(pointer, _AHEAD * stream.step + line * _LINE)
             return [*turn(lambda: own), *stepped]

@@ -100,6 +100,14 @@ def test_contractions_spill_nothing(system: System) -> None:
     assert hot == []
 
 
+def test_operands_of_products_have_one_register() -> None:
+    """With a single vector of columns, rows are operands in memory: none is at the sum of two registers."""
+    hot = _hottest(_stage(matrix_product(64, 32, 16), "assembly"))
+    products = [line for line in hot.splitlines() if "vfmadd" in line]
+    assert any("(%r" in line for line in products)
+    assert not any(re.search(r"\(%\w+,", line) for line in products)
+
+
 def test_lines_far_apart_are_asked_for_ahead() -> None:
     """A sum down a column reads another line in every turn, asked for some turns before; one along rows does not."""
     assert "prefetch" in _hottest(_stage(_window_gradient(), "assembly"))
