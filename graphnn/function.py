@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 
@@ -17,6 +17,7 @@ import compiler
 from compiler.language.expression import Number, Symbol
 from compiler.language.text import expression_text
 from compiler.machine import arrays
+from compiler.machine.call import Call
 from compiler.machine.locks import lock
 from compiler.uncollected import uncollected
 
@@ -66,6 +67,7 @@ class _Compiled:
     executable: compiler.Executable
     inputs: tuple[tuple[str, int], ...]
     outputs: tuple[str, ...]
+    call: Call
 
 
 class Function:
@@ -87,6 +89,7 @@ class Function:
             raise GraphnnError(f"expected a list of inputs, got {inputs!r}")
         self.inputs = [as_input(node) for node in inputs]
         self._dtypes = [np.dtype(node.dtype) for node in self.inputs]
+        self._arrays = [np.ndarray] * len(self.inputs)
         for k, node in enumerate(self.inputs):
             if node in self.inputs[:k]:
                 raise GraphnnError(f"input {node.name} is given twice")
@@ -118,26 +121,27 @@ class Function:
         Raises `ShapeError`, `DtypeError` or IndexError (a label or token out of range) before
         anything is written.
         """
-        self._check_count(given)
-        values = [
-            array if isinstance(array, np.ndarray) else given_array(node, array)
-            for node, array in zip(self.inputs, given, strict=True)
-        ]
-        results = self._run(self.prepare(values), values)
+        results = self.again(given)
+        if results is None:
+            self._check_count(given)
+            values = list(map(given_array, self.inputs, given))
+            results = self._run(self.prepare(values), values)
         return results[0] if self.single else results
 
-    def again(self, values: list[np.ndarray]) -> list[np.ndarray] | None:
-        """The outputs, if there were arrays of these shapes before; else None."""
-        known = self._compiled.get(tuple([a.shape for a in values]))
-        return None if known is None else self._run(known, values)
+    def again(self, given: Sequence[Any]) -> list[np.ndarray] | None:
+        """The outputs, if these are arrays, and there were some of the same shapes before: nothing is asked twice."""
+        if [type(each) for each in given] != self._arrays:
+            return None
+        known = self._compiled.get(tuple([array.shape for array in given]))
+        return None if known is None else self._run(known, given)
 
-    def _run(self, compiled: _Compiled, values: list[np.ndarray]) -> list[np.ndarray]:
-        for k, dtype in enumerate(self._dtypes):
-            if values[k].dtype is not dtype:
-                values[k] = converted(values[k], self.inputs[k])
-        placed = {name: values[k] for name, k in compiled.inputs}
+    def _run(self, compiled: _Compiled, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+        if [array.dtype for array in values] != self._dtypes:
+            values = list(map(converted, values, self.inputs))
+        if not self.updates:  # what it writes is its own
+            return compiled.call(values)
         with self.lock:
-            return compiled.executable.run(placed, compiled.outputs)
+            return compiled.call(values)
 
     def prepare(self, values: Sequence[np.ndarray]) -> _Compiled:
         """The executable for arrays of these shapes, compiled when they are met for the first time."""
@@ -173,7 +177,8 @@ class Function:
         inputs = tuple(
             (lowered.names[node], k) for k, node in enumerate(self.inputs) if node in needed
         )
-        return _Compiled(executable, inputs, tuple(lowered.names[node] for node in self.outputs))
+        outputs = tuple(lowered.names[node] for node in self.outputs)
+        return _Compiled(executable, inputs, outputs, executable.call(inputs, outputs))
 
     def explain(self, stage: str | None = None) -> str:
         """The compiler's stages as text, for the sizes met last."""

@@ -1,11 +1,13 @@
 """Arrays as a step wants them: on a cache line, and in the dtype of their tensor.
 
 aligned_array((64, 784), "float32")      zeros, C-contiguous
+address(array)                           of its first element
 converted("x", "float32", [[1, 2]])      any real for a float, whole numbers for an integer, 0 and 1 for a truth
 """
 
 from __future__ import annotations
 
+import ctypes
 import math
 import mmap
 from collections.abc import Sequence
@@ -15,12 +17,18 @@ import numpy as np
 
 from ..errors import ArrayError, ArrayTypeError
 
-__all__ = ["Array", "aligned", "aligned_array", "converted"]
+__all__ = ["Array", "address", "aligned", "aligned_array", "converted"]
 
 Array = np.ndarray[Any, Any]
 ALIGNMENT = 64
 _ACCEPTED = {"b": "biu", "i": "biu", "f": "biuf"}  # kinds of arrays, for each kind of tensor
+_HEAD = object.__basicsize__  # bytes that all objects have; in arrays the address is next
 _HUGE = 2 << 20  # from here on memory comes in huge pages where the system has them
+
+
+def address(array: Array) -> int:
+    """Where its elements are: what ``array.ctypes.data`` says, which takes as long as a small step."""
+    return ctypes.c_size_t.from_address(id(array) + _HEAD).value
 
 
 def aligned(length: int) -> Array:
@@ -36,7 +44,7 @@ def aligned(length: int) -> Array:
 
 def _from(memory: Array, alignment: int, length: int) -> Array:
     """So many bytes of it from the first address that is a multiple of ``alignment``."""
-    start = -memory.ctypes.data % alignment
+    start = -address(memory) % alignment
     return memory[start : start + length]
 
 

@@ -8,21 +8,19 @@ from __future__ import annotations
 import ctypes
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from ..errors import ArrayError
 from ..language.system import DTYPES, Tensor
-from .arrays import Array, aligned, aligned_array, converted
+from .arrays import Array, address, aligned, aligned_array, converted
 from .program import Program
 
 __all__ = ["Memory", "described"]
 
 _WORD = ctypes.sizeof(ctypes.c_void_p)
-_LENT = 1 << 16  # bytes of an array from which on its address is found sooner than it is copied
-
 _UNSEEN = 2  # references to the owner of memory that one array lies in, while they are counted
 
 
@@ -46,19 +44,20 @@ class Memory:
             [t.role == "output" or t.name in states for t in program.slots], bool
         )
         self._edges: list[int] | None = None  # where what is written begins and ends, in order
-        self._spares: dict[str, Array] = {}  # memory of what was given away last
+        self._spares: dict[
+            str, list[Array]
+        ] = {}  # memory of what was given away last, and before that
+        self._own: dict[str, int] = {}  # addresses of the buffers
         self.table = (ctypes.c_void_p * (len(program.slots) + 2))()
         self.arena = aligned(program.arena + threads * program.own)
         self.set_extra(0, self.arena)
         for tensor in program.slots:
             self.place(tensor.name, aligned_array(tensor.shape, tensor.dtype))
-        outputs = (tensor.name for tensor in program.slots if tensor.role == "output")
-        self._large = {name for name in outputs if self.buffers[name].nbytes >= _LENT}
         self._lengths = np.array([self.buffers[name].nbytes for name in self._names], np.uintp)
 
     def set_extra(self, number: int, array: Array) -> None:
         """The address after those of the tensors: of the arena, of the times."""
-        self.table[len(self.tensors) + number] = array.ctypes.data
+        self.table[len(self.tensors) + number] = address(array)
 
     def tensor(self, name: str) -> Tensor:
         if name not in self.tensors:
@@ -85,56 +84,57 @@ class Memory:
     def place(self, name: str, array: Array) -> None:
         """From now on the tensor lies in this array, which is known to fit."""
         self.buffers[name] = array
-        self.table[self._positions[name]] = array.ctypes.data
+        self.table[self._positions[name]] = self._own[name] = address(array)
         self._edges = None
 
     def restore(self, names: Iterable[str] | None = None) -> None:
         """Tensors, by default all, lie in their own arrays again."""
         for name in self._names if names is None else names:
-            self.table[self._positions[name]] = self.buffers[name].ctypes.data
+            self.table[self._positions[name]] = self._own[name]
 
-    def lend(self, arrays: Mapping[str, Array]) -> list[str]:
-        """Give tensors the values of fitting arrays; those named are not copied, but lie there until `restore`."""
-        away = []
-        for name, array in arrays.items():
-            if array.nbytes >= _LENT and self._can_lend(name, array):
-                self.table[self._positions[name]] = array.ctypes.data
-                away.append(name)
-            else:
-                self.buffers[name][...] = array
-        return away
+    def lend(self, name: str, array: Array) -> bool:
+        """Until `restore` the tensor lies in this array, which fits; False where it cannot, and must be copied."""
+        if not self._can_lend(array):
+            return False
+        self.table[self._positions[name]] = address(array)
+        return True
 
-    def fresh(self, names: Iterable[str]) -> dict[str, Array]:
-        """Large outputs lie in arrays of their own until `restore`: to be given away, nothing copied.
+    def fresh(self, name: str) -> Array:
+        """Until `restore` the tensor lies in an array of its own, to be given away, nothing copied.
 
         Memory in which nobody looks any more is used again, for the system is slow to find new one.
         """
-        found = {}
-        for name in self._large.intersection(names):
-            own, spare = self.buffers[name], self._spares.get(name)
-            if spare is None or sys.getrefcount(spare.base) > _UNSEEN:
-                self._spares[name] = spare = aligned(own.nbytes)[:]  # a view of the owner
-            array = spare[: own.nbytes].view(own.dtype).reshape(own.shape)
-            self.table[self._positions[name]] = array.ctypes.data
-            found[name] = array
-        return found
+        shape, dtype = self._types[name]
+        array: Array = np.ndarray(shape, dtype, self._spare(name))
+        self.table[self._positions[name]] = address(array)
+        return array
 
-    def _can_lend(self, name: str, array: Array) -> bool:
-        """Is it an input, with an array as code wants it and apart from what is written?"""
+    def _spare(self, name: str) -> Array:
+        """Of the last two that were given away for this tensor one that nobody has, or a new one."""
+        spares = self._spares.setdefault(name, [])
+        for spare in spares:
+            if sys.getrefcount(spare.base) <= _UNSEEN:
+                return spare
+        spares.insert(0, aligned(self.buffers[name].nbytes)[:])  # a view of the owner
+        del spares[2:]
+        return spares[0]
+
+    def _can_lend(self, array: Array) -> bool:
+        """Is it as code wants it, and apart from what is written?"""
         flags = array.flags
-        if self.tensors[name].role != "input" or not (flags.c_contiguous and flags.aligned):
+        if not (flags.c_contiguous and flags.aligned):
             return False
         if self._edges is None:
             own = [self.buffers[each] for each in self._names if self.is_written(each)]
-            spans = sorted((a.ctypes.data, a.ctypes.data + a.nbytes) for a in own if a.nbytes)
+            spans = sorted((address(a), address(a) + a.nbytes) for a in own if a.nbytes)
             self._edges = [edge for span in spans for edge in span]
-        start = array.ctypes.data
+        start = address(array)
         before = bisect_right(self._edges, start)
         return before % 2 == 0 and before == bisect_left(self._edges, start + array.nbytes)
 
     def check_apart(self, name: str, array: Array) -> None:
         """`ArrayError` if a step would write to memory of something else."""
-        start, own = array.ctypes.data, self._positions[name]
+        start, own = address(array), self._positions[name]
         starts = np.frombuffer(memoryview(self.table), np.uintp, len(self._lengths))
         shared = (starts < start + array.nbytes) & (starts + self._lengths > start)
         shared &= self._lengths > 0

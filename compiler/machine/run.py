@@ -22,6 +22,7 @@ import numpy as np
 from ..errors import ArrayError
 from . import jit
 from .arrays import Array
+from .call import Call
 from .drive import Drive, useful
 from .locks import lock
 from .loop import Bound, Loop, Move
@@ -53,7 +54,6 @@ class Executable:
         self._is_watched = is_watched  # then the first step is followed by a profile on stderr
         self._memory = Memory(program, self.threads)
         self._lock = lock(self._memory.restore)
-        self._inputs = {tensor.name for tensor in program.slots if tensor.role == "input"}
         self._given = [t.name for t in program.slots if t.role in ("input", "parameter")]
         self._results = [t.name for t in program.slots if t.role == "output"]
         self._results += [name for name in program.states if name not in self._results]
@@ -76,25 +76,20 @@ class Executable:
 
         Threads may share it: no call sees what another one has put in place.
         """
-        memory = self._memory
-        given = {name: memory.fitting(name, array) for name, array in arrays.items()}
-        with self._lock:
-            if self.program.limits and not given.keys() <= self._inputs:
-                for limit in self.program.limits:  # the native check would come too late
-                    limit.check(given.get(limit.input, memory.buffers[limit.input]))
-            away = memory.lend(given)
-            fresh = memory.fresh(results)
-            try:
-                self._step(given)
-            finally:
-                if away or fresh:
-                    memory.restore((*away, *fresh))
-            return [fresh[n] if n in fresh else memory.buffers[n].copy() for n in results]
+        fitting = self._memory.fitting
+        values = [fitting(name, array) for name, array in arrays.items()]
+        return self.call([(name, k) for k, name in enumerate(arrays)], results)(values)
+
+    def call(self, inputs: Sequence[tuple[str, int]], results: Sequence[str]) -> Call:
+        """The same for arrays in these places of a list, known to have the shapes and dtypes of their tensors."""
+        return Call(self._memory, inputs, results, self._step, self._lock, self.program.limits)
 
     def step(self) -> None:
         """Run once on the buffers as they stand; states are updated in place."""
         with self._lock:
-            self._step({})
+            if refused := self._step():
+                limit = self.program.limits[refused - 1]
+                limit.check(self._memory.buffers[limit.input])
 
     def series(
         self,
@@ -129,10 +124,10 @@ class Executable:
                 np.copyto(other._memory.buffers[name], buffer)
             else:
                 other._memory.place(name, buffer)
-        other._step({})
+        other._step()
         times[:] = 0
         for _ in range(steps):
-            other._step({})
+            other._step()
         return Profile.of(timed, times.tolist(), steps, self.threads)
 
     def check(self, name: str, array: Array) -> None:
@@ -161,14 +156,14 @@ class Executable:
         """The memory of an input, parameter or output as it stands."""
         return self._memory.buffers[self._memory.tensor(name).name]
 
-    def _step(self, given: Mapping[str, Array]) -> None:
-        """One step, on memory where these arrays are; IndexError before it if one of them points outside."""
+    def _step(self) -> int:
+        """One step on memory as it stands; k + 1 if it was not begun because limit k would not have been kept."""
         if self._drive is None:
             self._drive = self._driven(())
-        if refused := self._drive():
-            limit = self.program.limits[refused - 1]
-            limit.check(given.get(limit.input, self._memory.buffers[limit.input]))
-        self._watch()
+        refused = self._drive()
+        if self._is_watched:
+            self._watch()
+        return refused
 
     def _watch(self) -> None:
         """After the first step: its profile, if somebody has asked."""

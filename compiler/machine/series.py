@@ -17,7 +17,7 @@ from threading import Lock
 import numpy as np
 
 from ..errors import ArrayError
-from .arrays import Array
+from .arrays import Array, address
 from .drive import Drive
 from .loop import Move
 from .memory import Memory, described
@@ -38,10 +38,10 @@ class Rows:
 
     def move(self, memory: Memory) -> Move:
         length = self.array.nbytes // max(len(self.array), 1)
-        order = None if self.order is None else self.order.ctypes.data
+        order = None if self.order is None else address(self.order)
         return Move(
             entry=memory.entry(self.name),
-            base=self.array.ctypes.data,
+            base=address(self.array),
             bytes=self.size * length,
             order=order,
             rows=self.size,

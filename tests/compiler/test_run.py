@@ -14,7 +14,7 @@ from compiler.errors import ArrayError
 from compiler.language.expression import Binder, Element, Index, expr
 from compiler.language.system import Equation, System, Tensor
 from compiler.machine import jit
-from compiler.machine.arrays import aligned
+from compiler.machine.arrays import address, aligned
 from compiler.machine.program import Limit, Program, limits
 from compiler.machine.run import Executable
 from compiler.pipeline import compile_system
@@ -80,13 +80,25 @@ def test_large_outputs_are_given_away(size: int) -> None:
     def doubled(value: float) -> Any:
         return executable({"x": np.full(size, value, np.float32)})["y"]
 
-    whole, part, address = doubled(1.0), doubled(2.0)[7:9], doubled(3.0).ctypes.data
-    assert doubled(4.0).ctypes.data == address
+    whole, part, place = doubled(1.0), doubled(2.0)[7:9], doubled(3.0).ctypes.data
+    assert doubled(4.0).ctypes.data == place
+    latest = doubled(6.0)
+    for _ in range(3):  # the one that is held, and the next one: two places serve in turn
+        latest, before = doubled(7.0), latest.ctypes.data
+        assert doubled(8.0).ctypes.data == before
     again = doubled(5.0)
     assert set(executable({"x": again})["y"]) == {20.0}
     assert set(whole) == {2.0}
     assert set(part) == {4.0}
     assert set(again) == {10.0}
+
+
+def test_addresses_are_those_that_numpy_tells() -> None:
+    """Of whole arrays, views, empty ones, subclasses and memory of others."""
+    whole = np.arange(12.0).reshape(3, 4)
+    views = whole[1:, ::2], whole.T, whole[:0], whole.view(np.recarray), np.array(3, np.int32)
+    for array in (whole, *views, np.frombuffer(b"12345678", np.float32), aligned(100)[7:]):
+        assert address(array) == array.ctypes.data
 
 
 def test_a_step_runs_on_bound_memory(executable: Executable) -> None:
