@@ -26,6 +26,7 @@ from .options import Options, Settings
 from .rewriting.again import again
 from .rewriting.chosen import chosen
 from .rewriting.digits import digits
+from .rewriting.exchange import exchange
 from .rewriting.halo import halo
 from .rewriting.hoist import hoist
 from .rewriting.kept import kept
@@ -62,6 +63,7 @@ STAGES = (
     "phases",
     "chosen",
     "outside",
+    "exchange",
     "again",
     "winograd",
     "partial",
@@ -155,8 +157,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     loosened = outside(settled)
     texts["outside"] = lambda: str(loosened)
 
+    # While sums stand as they were derived: those that others have are read from there.
+    exchanged = exchange(loosened, explanation.notes)
+    texts["exchange"] = lambda: str(exchanged)
+
     # When nothing more is shared: what is large is not kept for those who ask for it late.
-    passing = again(loosened, explanation.notes)
+    passing = again(exchanged, explanation.notes)
     texts["again"] = lambda: str(passing)
 
     # Windows are found while they are whole, before sums are cut and operands turned.

@@ -8,9 +8,10 @@ After:    z.again[t, u] = sum[d](q[t, d]*k[u, d])
 
 Between the first and the last that ask for such a tensor other products are waited for, while it would lie in memory.
 Computed again, it passes from kernel to kernel in blocks of rows on either side (see `groups`), and is never stored;
-so that a sum over the rows can go with them, it is added up in pieces, in their order.
+so that a sum over the rows can go with them, it is added up in pieces, in their order. Where nobody waits for a whole
+row, blocks are cut across the rows, too, and sums over columns are added up likewise: then rows may be of any length.
 
-Maxima and sums of the rows are few, and are kept. Declines where a tensor fits into a cache, or blocks of its rows do
+Maxima and sums of the rows are few, and are kept. Declines where a tensor fits into a cache, or blocks of whole rows do
 not; where it is not much larger than what it comes from, or smaller than what lies between, or is a sum of many terms;
 where others ask for it all the way; and where no product asks for it late: what is asked element by element is asked of
 less (see `kept`), unless it is computed again anyway.
@@ -18,7 +19,7 @@ less (see `kept`), unless it is computed again anyway.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import reduce
 from math import prod
@@ -43,24 +44,26 @@ from ..language.notes import Note, note
 from ..language.system import Equation, System, Tensor, fresh_name, reads
 from .order import cycles
 
-__all__ = ["again"]
+__all__ = ["again", "is_large"]
 
 LARGE = 1 << 23  # elements of what is not kept
 LARGER = 4  # times, at least, than all that it comes from
 TERMS = 256  # of one element, at most
-PIECE = 1 << 16  # elements of the rows that are added up at once
+PIECE = 1 << 16  # elements of whole rows that are added up at once
 ROWS = 24  # of these, at least: fewer would read the rest too often
+HEIGHT, WIDTH = 64, 512  # rows and columns that are added up at once where both are cut
 
 
 def again(system: System, notes: list[Note] | None = None) -> System:
     """The system without large tensors that wait."""
-    names = {t.name for t in system.tensors if t.role == "local" and _is_large(t)}
+    names = {t.name for t in system.tensors if t.role == "local" and is_large(t)}
     if not names:
         return system
     return _Writer(system, names, notes).system()
 
 
-def _is_large(tensor: Tensor) -> bool:
+def is_large(tensor: Tensor) -> bool:
+    """Is it no matter of a cache?"""
     return tensor.dtype.startswith("float") and prod(tensor.shape) >= LARGE
 
 
@@ -79,6 +82,7 @@ class _Writer:
         self.equations = dict(enumerate(system.equations))
         self.before = _before(system)
         self.made: dict[str, str] = {}
+        self.is_cut = True  # are all rows?
 
     def system(self) -> System:
         """All that is large and waits computed again."""
@@ -88,7 +92,8 @@ class _Writer:
             readers = self.late(name)
             if not readers:
                 continue
-            if not self.is_cheap(name):
+            is_cut = self.may_be_cut(name, readers)
+            if not self.is_cheap(name) or not (is_cut or self.is_near(name)):
                 note(
                     self.notes,
                     "again",
@@ -97,6 +102,7 @@ class _Writer:
                 )
                 continue
             note(self.notes, "again", name, f"computed again for {len(readers)} equations")
+            self.is_cut &= is_cut
             copies.setdefault(min(readers), []).extend(self.again(name))
             for k in readers:
                 late.setdefault(k, {})[name] = self.made[name]
@@ -143,8 +149,25 @@ class _Writer:
         made = [tensor for tensor in given if tensor in self.sources]
         small = sum(self.size(tensor) for tensor in given if tensor not in self.sources)
         is_short = LARGER * small <= size and _terms(equation.value) <= TERMS
-        is_near = ROWS * self.known[name].shape[-1] <= PIECE
-        return is_short and is_near and all(self.size(n) <= size and self.is_cheap(n) for n in made)
+        return is_short and all(self.size(n) <= size and self.is_cheap(n) for n in made)
+
+    def is_near(self, name: str) -> bool:
+        """Does a block of whole rows stay near?"""
+        return ROWS * self.known[name].shape[-1] <= PIECE
+
+    def may_be_cut(self, name: str, readers: Sequence[int]) -> bool:
+        """Does nobody late wait for whole rows, of this and what comes from it place by place?"""
+        rows, asking = self.rows({name}), _bits(readers)
+        late = {k: e for k, e in self.equations.items() if (self.before[k] | 1 << k) & asking}
+        needed = self.needed(k for k, equation in late.items() if equation.target in rows)
+        return all(
+            self.moving(e, equation, rows) is not None
+            and not needed >> k & 1
+            and _step(prod(b.extent for b in e.binders), WIDTH)
+            for k, equation in late.items()
+            for e in walk(equation.value)
+            if isinstance(e, Reduce) and _is_across(e, rows)
+        )
 
     def again(self, name: str) -> list[Equation]:
         """The equations that compute a tensor once more."""
@@ -186,21 +209,29 @@ class _Writer:
         yield from made
         yield changed
 
-    def pieces(self, e: Reduce, equation: Equation, rows: set[str]) -> Equation | None:
-        """A sum over rows, all in one place."""
+    def moving(self, e: Reduce, equation: Equation, rows: set[str]) -> Element | None:
+        """The element of a large tensor along which a sum moves that may be added up in pieces."""
         if e.kind != "sum" or len(e.binders) != 1 or reduces(e.body):
             return None
+        moving = (x for x in elements(e.body) if x.tensor in rows and e.indices[0] in x.subscripts)
+        return next(moving, None) if free_indices(e).keys() <= equation.extents.keys() else None
+
+    def pieces(self, e: Reduce, equation: Equation, rows: set[str]) -> Equation | None:
+        """A sum over rows, or over columns where these are cut, all in one place."""
+        large = self.moving(e, equation, rows)
+        if large is None:
+            return None
         ((row, _),) = e.binders
-        large = [x for x in elements(e.body) if x.tensor in rows and row in x.subscripts[:-1]]
+        count, is_across = e.binders[0].extent, row not in large.subscripts[:-1]
+        if is_across and not self.is_cut:
+            return None
+        most = WIDTH if is_across else HEIGHT
+        if not self.is_cut:
+            most = max(1, PIECE // self.known[large.tensor].shape[-1])
+        least = _step(count, most)
+        if least in (0, 1, count):
+            return None
         used = free_indices(e)
-        if not large or not used.keys() <= equation.extents.keys():
-            return None
-        length = self.known[large[0].tensor].shape[-1]
-        count = e.binders[0].extent
-        least = min(count, max(1, PIECE // length))
-        least = next(n for n in range(least, 0, -1) if count % n == 0)
-        if least in (1, count):
-            return None
         results = tuple(b for b in equation.indices if b.index in used)
         block = fresh_index("b", dict.fromkeys((*equation.sizes, row)))
         target = self.tensor(
@@ -242,6 +273,17 @@ def _is_product(equation: Equation) -> bool:
     """Is it a sum over products of different tensors?"""
     sums = (e for e in walk(equation.value) if isinstance(e, Reduce) and e.kind == "sum")
     return any(len({x.tensor for x in elements(s.body)}) > 1 for s in sums)
+
+
+def _step(count: int, most: int) -> int:
+    """How many of some terms are added up at once; 0 where what divides them is too small."""
+    found = next(n for n in range(min(count, most), 0, -1) if count % n == 0)
+    return found if 4 * found >= most or found == count else 0
+
+
+def _is_across(e: Reduce, rows: set[str]) -> bool:
+    """Does it run along the rows of a large tensor?"""
+    return any(x.tensor in rows and x.subscripts[-1] in e.indices for x in elements(e.body))
 
 
 def _terms(e: Expr) -> int:

@@ -36,7 +36,7 @@ from ..language.expression import (
 )
 from ..language.integers import bounds, integer_difference, normalize, polynomial
 from ..language.match import covers
-from ..language.steps import Recurrence, Step, Window
+from ..language.steps import Recurrence, Step, Window, equations
 from ..language.system import Equation, System, Tensor, reads
 
 __all__ = [
@@ -66,8 +66,9 @@ Axes = Mapping[str, int]  # the axis that carries, of each tensor in a cycle
 
 
 def order(system: System) -> tuple[Step, ...]:
-    """The equations of a system as a program, with zeros first where a target is not defined everywhere."""
-    return _order([_Placed(e) for e in (*_zeros(system), *system.equations)], ())
+    """The equations of a system as a program, with zeros before where a target is not defined everywhere."""
+    zeros = tuple(_zeros(system))
+    return tuple(_late(_order([_Placed(e) for e in (*zeros, *system.equations)], ()), zeros))
 
 
 @found_once("_cycles")
@@ -120,6 +121,22 @@ def _zeros(system: System) -> Iterator[Equation]:
             subscripts = tuple(index for index, _ in indices)
             origin = f"{_ZEROS}{tensor.name}"
             yield Equation(tensor.name, subscripts, indices, expr(0), origin=origin)
+
+
+def _late(steps: Sequence[Step], zeros: Sequence[Equation]) -> Iterator[Step]:
+    """The steps with zeros right before those that ask for them; first are zeros that nobody asks for."""
+    waiting = {e.target: e for e in zeros}
+    asked: list[tuple[Step, dict[str, Equation]]] = []
+    for step in steps:
+        own = list(equations([step]))
+        if waiting.get(own[0].target) is own[0]:
+            continue
+        names = (name for e in own for name in (e.target, *(x.tensor for x in reads(e))))
+        asked.append((step, {n: waiting.pop(n) for n in dict.fromkeys(names) if n in waiting}))
+    yield from waiting.values()
+    for step, own_zeros in asked:
+        yield from own_zeros.values()
+        yield step
 
 
 def _covered(equation: Equation, tensor: Tensor) -> int | None:

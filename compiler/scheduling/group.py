@@ -3,7 +3,8 @@
 Level := around | shared | in order            each with one axis of each tensor, and one index of each kernel
 
 A group has one level that threads share; blocks of one ``in order`` come one after the other inside. Levels ``around``
-are for large tensors, of whose rows a block has too many if it has those of all other indices:
+are for large tensors, of whose rows a block has too many if it has those of all other indices; of these, lines may be
+cut as well, by a second level ``in order``:
 
     4 times:                                                     around: one unit at a time
         for strand in range(0, 4):
@@ -17,9 +18,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, compress
 from math import ceil, prod
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ..language.expression import Element, Expr, Index, fresh_index, transform
 from ..language.integers import normalize
@@ -40,6 +41,7 @@ ASIDE = 64  # times as large is a tensor beside which another one is small, too
 OFTEN = 128  # operations with an element that pay for reading it once more
 OFTEN_LARGE = 24  # where large tensors would go through memory else,
 CACHED = 1 << 20  # and a cache has what is read again
+HEIGHT, LINE = 32, 128  # rows, and elements of these, in a unit where lines are cut
 LARGE = 1 << 20  # elements of a tensor that is worth levels around
 FAR = 1 << 21  # elements of a tensor that no cache has when it is read again
 
@@ -53,36 +55,49 @@ def starts(
     work: Work, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int]
 ) -> Iterator[Group]:
     """A kernel as a group of its own, in all ways that it may be cut."""
-    for few, kinds, rows in _choices(work, sizes):
+    for few, cuts in _choices(work, sizes):
         levels = [
-            _Level(work.extents[row], kind, few if kind == _SHARED else 2)
-            for kind, row in zip(kinds, rows, strict=True)
+            _Level(work.extents[cut.row] // cut.length, cut.kind, few if cut.kind == _SHARED else 2)
+            for cut in cuts
         ]
         group = Group(shapes, levels, few == FEW, sizes)
-        if group.joins(work, rows):
+        is_enough = all(level.units >= level.fewest for level in levels)
+        if is_enough and group.joins(work, [cut.row for cut in cuts]):
             yield group
 
 
-def _choices(
-    work: Work, sizes: Mapping[str, int]
-) -> Iterator[tuple[int, tuple[_Kind, ...], tuple[Index, ...]]]:
-    """Indices whose blocks threads may share, so many at least, alone and with others; vectors are left whole."""
-    extents = work.extents
+class _Cut(NamedTuple):
+    """An index that is cut into units of some values, at least."""
+
+    row: Index
+    kind: _Kind
+    length: int = 1
+
+
+def _choices(work: Work, sizes: Mapping[str, int]) -> Iterator[tuple[int, tuple[_Cut, ...]]]:
+    """Indices whose blocks threads may share, so many at least, alone and with others.
+
+    Vectors are left whole, but for large tensors of which threads have rows of their own in many blocks.
+    """
+    extents, every = work.extents, list(work.extents)
     if 0 in extents.values():
         return
-    outer = list(extents)[: max(1, len(extents) - 1)]
+    outer, last = every[: max(1, len(every) - 1)], every[-1:]
     many = [i for i in outer if extents[i] >= FEWEST][:3]
-    yield from ((FEWEST, (_SHARED,), (i,)) for i in many)
-    yield from ((FEWEST, (_SHARED, _IN_ORDER), pair) for pair in combinations(many, 2))
+    yield from ((FEWEST, (_Cut(i, _SHARED),)) for i in many)
+    pairs = combinations(many, 2)
+    yield from ((FEWEST, (_Cut(i, _SHARED), _Cut(j, _IN_ORDER))) for i, j in pairs)
     if work.most(sizes) <= LARGE:
         return
     several = [i for i in outer if extents[i] > 1]
-    for inner in ((), *((i,) for i in several)):
-        for shared in (i for i in several if i not in inner):
-            around = tuple(i for i in several if i != shared and i not in inner)
+    whole = ((), *((_Cut(i, _IN_ORDER),) for i in several))
+    apart = ((_Cut(i, _IN_ORDER, HEIGHT), _Cut(j, _IN_ORDER, LINE)) for i in several for j in last)
+    for inner in (*whole, *apart):
+        taken = [cut.row for cut in inner]
+        for shared in (i for i in several if i not in taken):
+            around = [_Cut(i, _AROUND) for i in several if i not in (shared, *taken)]
             if around or inner:
-                kinds = (*(_AROUND for _ in around), _SHARED, *(_IN_ORDER for _ in inner))
-                yield FEW, kinds, (*around, shared, *inner)
+                yield FEW, (*around, _Cut(shared, _SHARED), *inner)
 
 
 def is_far(size: int) -> bool:
@@ -156,7 +171,9 @@ class Group:
                 return False
         most = max(self.sizes[name] for name in work.tensors)
         large = [p for p in work.places if self.sizes[p.tensor] > max(SMALL, most // ASIDE)]
-        if any(place.is_along(row) for place in large for row in rows):
+        whole = (work.extents[r] < LINE * n.units for n, r in zip(self.levels, rows, strict=True))
+        short = list(compress(rows, whole))
+        if any(place.is_along(row) for place in large for row in short):
             return False
         new = replace(self, members=[*self.members, work], defined=self.defined | work.written)
         new.levels, before = [], self.defined.keys()
@@ -225,17 +242,28 @@ class Group:
 
     def is_near(self) -> bool:
         """Do some units of everything stay near, and the last block, which takes what is left over, nearly so?"""
-        last = self.levels[-1]
-        least = min(FEWEST, last.units // self.fewest_blocks) if last.kind == _SHARED else 1
-        if max(1, least) * self.volume > self.near:
+        if self.least > self.near:
             return False
         most = max(2 * NEAR, self.near)
         return self.volume * prod(map(self.last_units, range(len(self.levels)))) <= most
 
     @property
+    def least(self) -> int:
+        """Elements of the smallest block that is worth it."""
+        last = self.levels[-1]
+        units = min(FEWEST, last.units // self.fewest_blocks) if last.kind == _SHARED else 1
+        return max(1, units) * self.volume
+
+    def saved(self, users: Mapping[str, set[int]]) -> int:
+        """Elements that are not read from far away, or written there; of large blocks half of that is won."""
+        own = sum(self.sizes[name] for name in self.inside(users))
+        return (self.handed + own) // (1 if self.least <= NEAR else 2)
+
+    @property
     def near(self) -> int:
         """Elements of a block, at most."""
-        return NEAR_LARGE if self.is_large else NEAR
+        is_whole = sum(level.kind == _IN_ORDER for level in self.levels) < 2
+        return NEAR_LARGE if self.is_large and is_whole else NEAR
 
     @property
     def fewest_blocks(self) -> int:

@@ -18,8 +18,8 @@ A kernel joins a group if it touches what the others define only in its own bloc
 whole lines, and may be done after all that they need: what does not join is done before the group, or after it. Into
 how many blocks is decided by sizes alone.
 
-What was put before joins after all if what it defines is read in the same blocks only; what no member needs is done
-after the group.
+What was put before joins after all if what it defines is read in the same blocks only, and then more may follow; what
+no member needs is done after the group.
 
 Declines where a block would not stay near, where little is handed over or read by several, and where a kernel would
 read again and again what all blocks share, without doing much with it.
@@ -29,7 +29,7 @@ What nobody outside a group touches is as large as one block, and each thread ha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
@@ -51,38 +51,24 @@ def groups(
     parts: Sequence[Any], system: System, borders: Borders, notes: list[Note] | None = None
 ) -> tuple[tuple[Any, ...], dict[str, tuple[int, ...]]]:
     """The program with its kernels in groups where that keeps rows near, and the shapes of what lies in one block."""
-    finder = _Finder(system, parts)
-    free = {
-        n for n in system.names("local") if not any(side for axis in borders[n] for side in axis)
-    }
-    rest, found = list(parts), []
-    own: dict[str, tuple[int, ...]] = {}
-    left = finder.most(rest)
-    while rest:
-        group = finder.best(rest) if finder.is_far or left > HANDED else None
-        if group is None or finder.is_better_without(group, rest):
-            left -= finder.most(rest[:1])
-            found.append(rest.pop(0))
-            continue
-        group.own = {n: group.block(n) for n in group.inside(finder.users) if n in free}
-        own |= group.own
-        found += [*group.before, group.strands()]
-        rest = group.after
-        left = finder.most(rest)
-        blocks = " of ".join(str(group.count(k)) for k in range(len(group.levels)))
-        name = group.members[0].fusion.equations[0].target
-        note(notes, "groups", name, f"{len(group.members)} kernels in {blocks} blocks")
-    return tuple(found), own
+    finder = _Finder(system, parts, borders)
+    return tuple(finder.program(parts, notes)), finder.own
 
 
 class _Finder:
     """What is known of the kernels of a program."""
 
-    def __init__(self, system: System, parts: Sequence[Any]) -> None:
+    def __init__(self, system: System, parts: Sequence[Any], borders: Borders) -> None:
         self.shapes = {t.name: t.shape for t in system.tensors}
         self.sizes = {name: prod(shape) for name, shape in self.shapes.items()}
         self.states = {new for _, new in system.updates}  # their places are asked of single kernels
         self.is_far = any(map(is_far, self.sizes.values()))
+        self.free = {
+            n
+            for n in system.names("local")
+            if not any(side for axis in borders[n] for side in axis)
+        }
+        self.own: dict[str, tuple[int, ...]] = {}
         self.works: dict[int, Work] = {}
         self.sources: dict[int, bool] = {}
         self.names: dict[int, tuple[set[str], set[str]]] = {}
@@ -90,6 +76,25 @@ class _Finder:
         for part in parts:
             for name in set().union(*self.touched(part)):
                 self.users.setdefault(name, set()).add(id(part))
+
+    def program(self, parts: Sequence[Any], notes: list[Note] | None) -> Iterator[Any]:
+        """The parts with their kernels in groups."""
+        rest, left = list(parts), self.most(parts)
+        while rest:
+            group = self.best(rest) if self.is_far or left > HANDED else None
+            if group is None or self.is_better_without(group, rest):
+                left -= self.most(rest[:1])
+                yield rest.pop(0)
+                continue
+            yield from self.program(group.before, notes)
+            group.own = {n: group.block(n) for n in group.inside(self.users) if n in self.free}
+            self.own |= group.own
+            blocks = " of ".join(str(group.count(k)) for k in range(len(group.levels)))
+            name = group.members[0].fusion.equations[0].target
+            note(notes, "groups", name, f"{len(group.members)} kernels in {blocks} blocks")
+            yield group.strands()
+            rest = group.after
+            left = self.most(rest)
 
     def work(self, fusion: Fusion) -> Work:
         if id(fusion) not in self.works:
@@ -111,16 +116,18 @@ class _Finder:
         return sum(self.sizes[name] for name in written if len(self.users[name]) > 1)
 
     def best(self, parts: Sequence[Any]) -> Group | None:
-        """The group that begins with the first part and hands over most; of several, what stores least."""
+        """The group that begins with the first part and saves most."""
         if not isinstance(parts[0], Fusion) or self.touched(parts[0])[0] & self.states:
             return None
-        first, best, most = self.work(parts[0]), None, (HANDED, sum(self.sizes.values()))
+        first, best, most = self.work(parts[0]), None, 0
         for group in starts(first, self.shapes, self.sizes):
             self.grow(group, parts[1:])
-            self.gather(group)
-            kept = (group.handed, sum(self.sizes[name] for name in group.inside(self.users)))
-            if kept > most:
-                best, most = group, kept
+            while self.gather(group):  # then more may follow
+                rest, group.after = group.after, []
+                self.grow(group, rest)
+            saved = group.saved(self.users)
+            if group.handed > HANDED and saved > most:
+                best, most = group, saved
         return best
 
     def is_better_without(self, group: Group, parts: Sequence[Any]) -> bool:
@@ -167,9 +174,12 @@ class _Finder:
         read = sum(self.sizes[name] for name in work.tensors if name not in work.written)
         return work.most(self.sizes) > max(LARGE, MUCH * read)
 
-    def gather(self, group: Group) -> None:
-        """Of what would be done before: what hands on to members joins them, what none of them needs comes after."""
-        before, after = list[Any](), list[Any]()
+    def gather(self, group: Group) -> bool:
+        """Of what would be done before: what hands on to members joins them, what none of them needs comes after.
+
+        Has any joined?
+        """
+        before, after, count = list[Any](), list[Any](), len(group.members)
         written, needed, asked = set[str](), set[str](), group.touched
         for part in reversed(group.before):
             own, read = self.touched(part)
@@ -188,3 +198,4 @@ class _Finder:
             asked |= own | read
         group.before = before[::-1]
         group.after[:0] = after[::-1]
+        return len(group.members) > count

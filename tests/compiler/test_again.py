@@ -27,22 +27,34 @@ SETTINGS = Options(cache="off", threads=1).settle()
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever may be computed again is, and goes in blocks."""
-    monkeypatch.setattr(stage, "LARGE", 1000)
+    monkeypatch.setattr(stage, "LARGE", 4 * LENGTH * LENGTH)
     monkeypatch.setattr(stage, "PIECE", 8 * LENGTH)
     monkeypatch.setattr(stage, "ROWS", 8)
+    monkeypatch.setattr(stage, "HEIGHT", 8)
+    monkeypatch.setattr(stage, "WIDTH", 16)
     monkeypatch.setattr(groups, "HANDED", 0)
     monkeypatch.setattr(groups, "LARGE", 0)
     for name in ("OFTEN", "OFTEN_LARGE", "SMALL", "LARGE", "FAR"):
         monkeypatch.setattr(group, name, 0)
     monkeypatch.setattr(group, "ASIDE", 16)
+    monkeypatch.setattr(group, "HEIGHT", 8)
+    monkeypatch.setattr(group, "LINE", 8)
 
 
 def _means(
-    is_causal: bool = False, heads: int = 4, depth: int = DEPTH, between: bool = True
+    is_causal: bool = False,
+    heads: int = 4,
+    depth: int = DEPTH,
+    between: bool = True,
+    is_whole: bool = False,
+    length: int = LENGTH,
 ) -> System:
-    """Means weighted by the scores of all pairs of places, a product, and gradients that ask for the weights again."""
-    pairs = {"h": heads, "t": LENGTH, "u": LENGTH}
-    rows, vectors = {"h": heads, "t": LENGTH}, {"h": heads, "d": depth}
+    """Means weighted by the scores of all pairs of places, a product, and gradients that ask for the weights again.
+
+    ``is_whole``: these ask for a sum over whole rows that nobody else has.
+    """
+    pairs = {"h": heads, "t": length, "u": length}
+    rows, vectors = {"h": heads, "t": length}, {"h": heads, "d": depth}
     here, there = ("t", "h", "d"), ("u", "h", "d")
     z, p, g, f = (element(name, "h", "t", "u") for name in "zpgf")
     m, n, r = (element(name, "h", "t") for name in "mnr")
@@ -58,27 +70,27 @@ def _means(
     mixed = element("y", "t", "i", "j") * element("w", "i", "j", "h", "d")
     return System(
         tensors=(
-            *(Tensor(name, (LENGTH, heads, depth), role="input") for name in "qkvx"),
+            *(Tensor(name, (length, heads, depth), role="input") for name in "qkvx"),
             Tensor("w", (heads, depth, heads, depth), role="input"),
-            *(Tensor(name, (heads, LENGTH, LENGTH)) for name in "zpgf"),
-            *(Tensor(name, (heads, LENGTH)) for name in "mnr"),
-            *(Tensor(name, (LENGTH, heads, depth)) for name in "ye"),
-            *(Tensor(name, (LENGTH, heads, depth), role="output") for name in ("o", "dq", "dk", "dv")),
+            *(Tensor(name, (heads, length, length)) for name in "zpgf"),
+            *(Tensor(name, (heads, length)) for name in "mnr"),
+            *(Tensor(name, (length, heads, depth)) for name in "ye"),
+            *(Tensor(name, (length, heads, depth), role="output") for name in ("o", "dq", "dk", "dv")),
         ),
         equations=(
             equation(z, score, **pairs),
-            equation(m, reduction("max", z, u=LENGTH), **rows),
-            equation(n, reduction("sum", shifted, u=LENGTH), **rows),
+            equation(m, reduction("max", z, u=length), **rows),
+            equation(n, reduction("sum", shifted, u=length), **rows),
             equation(p, shifted / n, **pairs),
-            equation(y, reduction("sum", p * v, u=LENGTH), t=LENGTH, **vectors),
-            equation(e, reduction("sum", mixed, i=heads, j=depth), t=LENGTH, **vectors),
-            equation(o, e * 2, t=LENGTH, **vectors),
+            equation(y, reduction("sum", p * v, u=length), t=length, **vectors),
+            equation(e, reduction("sum", mixed, i=heads, j=depth), t=length, **vectors),
+            equation(o, e * 2, t=length, **vectors),
             equation(g, reduction("sum", wanted * v, d=depth), **pairs),
-            equation(r, reduction("sum", g * p, u=LENGTH), **rows),
+            equation(r, reduction("sum", g * p * p if is_whole else g * p, u=length), **rows),
             equation(f, slope, **pairs),
-            equation(dq, reduction("sum", f * element("k", *there), u=LENGTH), t=LENGTH, **vectors),
-            equation(dk, reduction("sum", f * element("q", *here), t=LENGTH), u=LENGTH, **vectors),
-            equation(dv, reduction("sum", p * wanted, t=LENGTH), u=LENGTH, **vectors),
+            equation(dq, reduction("sum", f * element("k", *there), u=length), t=length, **vectors),
+            equation(dk, reduction("sum", f * element("q", *here), t=length), u=length, **vectors),
+            equation(dv, reduction("sum", p * wanted, t=length), u=length, **vectors),
         ),
     )  # fmt: skip
 
@@ -89,21 +101,50 @@ def _arrays(system: System) -> dict[str, np.ndarray]:
     return {t.name: random.normal(size=t.shape).astype("float32") for t in inputs}
 
 
-@pytest.mark.parametrize("is_causal", [False, True])
-def test_what_waits_is_computed_again_and_never_stored(is_causal: bool) -> None:
-    """Of scores, weights and their gradients each thread has a few rows; the bits are those of any other number of
-    threads."""
-    system = _means(is_causal)
-    arrays = _arrays(system)
+@pytest.mark.parametrize(
+    ("is_causal", "is_whole"), [(False, False), (True, False), (False, True), (True, True)]
+)
+def test_what_waits_is_computed_again_and_never_stored(is_causal: bool, is_whole: bool) -> None:
+    """Of scores, weights and their gradients each thread has a few rows, and results are the same."""
+    system = _means(is_causal, is_whole=is_whole)
     plan = stages(system, SETTINGS)[1]("plan")
     assert all(f"{name}: own" in plan for name in ("z", "p", "p.again", "f"))
     assert int(plan.split("arena of ")[1].split()[0]) < 4 * 4 * LENGTH * LENGTH
+    _agree(system)
+
+
+def _agree(system: System) -> None:
+    """As the interpreter says, and the same bits for any number of threads."""
+    arrays = _arrays(system)
     alone = compiler.compile(system, Options(cache="off", threads=1))(arrays)
     for name, expected in compiler.evaluate(system, arrays).items():
         np.testing.assert_allclose(alone[name], expected, rtol=2e-5, atol=2e-5, err_msg=name)
     for threads in (2, 3):
         found = compiler.compile(system, Options(cache="off", threads=threads))(arrays)
         assert all(found[name].tobytes() == alone[name].tobytes() for name in alone)
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Near is so little that later blocks have a part of some rows."""
+    monkeypatch.setattr(group, "NEAR", 4000)
+    monkeypatch.setattr(group, "NEAR_LARGE", 4000)
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.usefixtures("narrow")
+def test_rows_are_cut_where_nobody_waits_for_them(is_causal: bool) -> None:
+    """Blocks of rows and columns follow one another, sums go along with both, and all is as it was."""
+    _agree(_means(is_causal, length=4 * LENGTH))
+
+
+@pytest.mark.parametrize("is_causal", [False, True])
+@pytest.mark.usefixtures("narrow")
+def test_memory_grows_with_the_number_of_places_not_of_pairs(is_causal: bool) -> None:
+    """However many there are, a step keeps less than ten vectors for each, and never a row."""
+    for length in (2 * LENGTH, 4 * LENGTH):
+        program, _ = stages(_means(is_causal, length=length), SETTINGS)
+        assert program.arena < 10 * length * 4 * DEPTH * 4
 
 
 def test_declines_when_it_comes_from_much() -> None:
