@@ -50,6 +50,7 @@ __all__ = ["schedule"]
 
 NEAR = 1 << 16  # elements that stay near while a loop runs over them again and again
 _PARALLEL_SUMS = 8  # accumulators that keep the processor busy
+_FEW = 16  # terms of a sum that takes less time than to write it
 _SHORT = 80  # operations of all turns and lanes of a reduction that needs no loop, at most
 
 
@@ -95,15 +96,21 @@ def _scattered(kernel: Kernel, extents: Mapping[str, int]) -> frozenset[str]:
 def _loop_order(extents: Mapping[str, int], tile: Tile, body: Sequence[Statement]) -> list[str]:
     """Outside what is not tiled; then for reductions the vectors around the rows, else rows around vectors.
 
-    So what a tile of a reduction loads as vectors stays near while the rows pass by. Vectors are around the rows also
+    So what a tile of a reduction loads as vectors stays near while the rows pass by. One of few terms is written row by
+    row instead, as memory wants it, for that takes longer than to load all again. Vectors are around the rows also
     where they are loaded across them: then memory is read in its order, and by the thread that has written it.
     """
     tiled = [i for i in extents if tile.lanes(i) > 1]
     vector = tile.vector
     is_turned = vector is not None and tile.rows[vector] == 1 and extents[vector] > tile.width
-    outside = is_turned or any(isinstance(s, Fold) for s in body)
+    outside = is_turned or any(isinstance(s, Fold) and _is_long(s) for s in body)
     tiled.sort(key=lambda i: i == tile.vector, reverse=outside)
     return [*(i for i in extents if i not in tiled), *tiled]
+
+
+def _is_long(fold: Fold) -> bool:
+    nested = any(isinstance(s, Fold) for s in fold.body)
+    return nested or math.prod(r.extent for r in fold.ranges) > _FEW
 
 
 def _moving_least(

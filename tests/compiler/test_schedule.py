@@ -146,6 +146,13 @@ def test_schedule_sums_in_blocks() -> None:
     assert outer.ranges[0].step == inner.ranges[0].block[1]
 
 
+@pytest.mark.parametrize(("terms", "order"), [(3, ["i", "j"]), (64, ["j", "i"])])
+def test_schedule_writes_sums_of_few_terms_row_by_row(terms: int, order: list[str]) -> None:
+    """Where more is written than computed, memory is written in its order; else columns stay near."""
+    kernel = _product(matrix_product(96, terms, 96))
+    assert [r.index for r in _loops(kernel)][:2] == order
+
+
 def test_schedule_moves_the_last_rows_back() -> None:
     """Rows that do not divide the extent overlap: no second copy of the code."""
     (_, rows) = _loops(_product(matrix_product(127, 64, 64)))
