@@ -30,6 +30,7 @@ from .rewriting.exchange import exchange
 from .rewriting.halo import halo
 from .rewriting.hoist import hoist
 from .rewriting.kept import kept
+from .rewriting.narrow import narrow
 from .rewriting.order import order
 from .rewriting.outside import outside
 from .rewriting.partial import partial
@@ -68,6 +69,7 @@ STAGES = (
     "winograd",
     "partial",
     "turn",
+    "narrow",
     "halo",
     "order",
     "fuse",
@@ -177,8 +179,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     turned = turn(cut, explanation.notes)
     texts["turn"] = lambda: str(turned)
 
+    # Who reads what, and how, is settled, but for copies of what is read beyond its edge.
+    short = narrow(turned, explanation.notes)
+    texts["narrow"] = lambda: str(short)
+
     # The last stage that may add equations: copies for what is read beyond its edge.
-    padded, borders = halo(turned)
+    padded, borders = halo(short)
     texts["halo"] = lambda: str(padded)
 
     # Only now an order: the stages before may add, merge and drop equations freely, as those stand in none.

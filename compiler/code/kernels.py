@@ -44,7 +44,14 @@ from .values import Values
 
 __all__ = ["kernel_function", "shared_turns"]
 
-_MEMORY = {"float32": "float", "float64": "double", "int32": "i32", "int64": "i64", "bool": "i8"}
+_MEMORY = {
+    "float32": "float",
+    "float64": "double",
+    "int32": "i32",
+    "int64": "i64",
+    "int8": "i8",
+    "bool": "i8",
+}
 _FEW = 8  # accumulators around another fold that may stay in registers
 _LINE = 64  # bytes that come together; the next line comes by itself
 _AHEAD = 32  # turns of a fold in which a line comes from afar

@@ -150,20 +150,20 @@ def convert(a: Assembler, function: str, operand: str, source: str, type_: str) 
     return a.op(f"{instruction} {given} {operand} to {type_}")
 
 
-def read_memory(a: Assembler, element: str, raw: str, width: int) -> str:
-    """What was loaded as it is computed with: i32 as i64, a byte as a truth value."""
+def read_memory(a: Assembler, element: str, raw: str, width: int, type_: str) -> str:
+    """What was loaded as it is computed with: shorter integers as i64, a byte also as a truth value."""
     given = element if width == 1 else f"<{width} x {element}>"
-    if element == "i32":
+    if type_ == "i64" and element != "i64":
         return a.op(f"sext {given} {raw} to {like(given, 'i64')}")
     if element == "i8":
         return a.op(f"icmp ne {given} {raw}, {a.constant(given, 0)}")
     return raw
 
 
-def write_memory(a: Assembler, element: str, value: str, width: int) -> str:
+def write_memory(a: Assembler, element: str, value: str, width: int, type_: str) -> str:
     """The opposite of `read_memory`."""
     target = element if width == 1 else f"<{width} x {element}>"
-    if element == "i32":
+    if type_ == "i64" and element != "i64":
         return a.op(f"trunc {like(target, 'i64')} {value} to {target}")
     if element == "i8":
         return a.op(f"zext {like(target, 'i1')} {value} to {target}")

@@ -192,7 +192,7 @@ class Values:
             if condition is not None and not self.lanes.is_wide(condition):
                 pointer = self._guarded(pointer, condition, lane)
             raw = self.a.op(f"load {element}, ptr {pointer}, align {BYTES[element]}")
-            result = read_memory(self.a, element, raw, 1)
+            result = read_memory(self.a, element, raw, 1, load.type)
             if wide:  # only the condition differs from lane to lane
                 type_ = vector(load.type, self.lanes.width)
                 assert condition is not None
@@ -217,7 +217,7 @@ class Values:
                 mask = self._both(mask, self.operand(condition, lane, True))
             pointers = self._addresses(node, load.tensor, load.address, lane)
             raw = self._masked("gather", element, pointers, mask)
-        return read_memory(self.a, element, raw, self.lanes.width)
+        return read_memory(self.a, element, raw, self.lanes.width, load.type)
 
     def _beside(self, address: Affine) -> str | None:
         """An index whose unrolled lanes lie beside one another in memory."""
@@ -239,7 +239,7 @@ class Values:
         type_, bytes_ = vector(element, size), BYTES[element]
         rows = [self.a.op(f"load {type_}, ptr {place}, align {bytes_}") for place in places]
         for k, raw in enumerate(transposed(self.a, element, rows, size)):
-            found = read_memory(self.a, element, raw, width)
+            found = read_memory(self.a, element, raw, width, load.type)
             self.lanes.keep(self.lanes.key(node, {**lane, index: first + k}), found)
         return self.value(node, lane)
 
@@ -304,8 +304,9 @@ class Values:
         new = self.value(value, lane)
         if store.accumulate:
             old = self.a.op(f"load {element}, ptr {pointer}, align {BYTES[element]}")
-            new = apply(self.a, "+", value.type, (read_memory(self.a, element, old, 1), new))
-        raw = write_memory(self.a, element, new, 1)
+            old = read_memory(self.a, element, old, 1, value.type)
+            new = apply(self.a, "+", value.type, (old, new))
+        raw = write_memory(self.a, element, new, 1, value.type)
         self.a.line(f"store {element} {raw}, ptr {pointer}, align {BYTES[element]}")
 
     def _store_vector(
@@ -325,9 +326,9 @@ class Values:
                 if near
                 else self._masked("gather", element, pointer, mask)
             )
-            type_ = vector(value.type, width)
-            new = apply(self.a, "+", type_, (read_memory(self.a, element, old, width), new))
-        raw = write_memory(self.a, element, new, width)
+            old = read_memory(self.a, element, old, width, value.type)
+            new = apply(self.a, "+", vector(value.type, width), (old, new))
+        raw = write_memory(self.a, element, new, width, value.type)
         type_, bits = vector(element, width), vector("i1", width)
         if near and mask is None:
             self.a.line(f"store {type_} {raw}, ptr {pointer}, align {BYTES[element]}")

@@ -29,6 +29,7 @@ DTYPES: Mapping[str, str] = {
     "int64": "i64",
     "bool": "b8",
 }
+_SHORT = {**DTYPES, "int8": "i8"}  # what the compiler itself keeps in bytes
 # input: given anew at each call.  parameter: given, kept between calls (weights, moments, step counters).
 # output: returned.  local: everything between.  A parameter that an update replaces is a state.
 ROLES = ("input", "parameter", "output", "local")
@@ -44,7 +45,7 @@ class Tensor:
     role: str = "local"
 
     def __str__(self) -> str:
-        return f"{self.name}: {DTYPES[self.dtype]}[{', '.join(map(str, self.shape))}] {self.role}"
+        return f"{self.name}: {_SHORT[self.dtype]}[{', '.join(map(str, self.shape))}] {self.role}"
 
 
 def fresh_name(hint: str, taken: Container[str]) -> str:

@@ -64,6 +64,7 @@ COMPUTED_AS = {
     "float64": "double",
     "int32": "i64",
     "int64": "i64",
+    "int8": "i64",
     "bool": "i1",
 }
 BYTES = {"float": 4, "double": 8, "i32": 4, "i64": 8, "i8": 1}  # of a value in memory

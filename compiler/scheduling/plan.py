@@ -38,7 +38,7 @@ __all__ = [
 ALIGNMENT = 64
 PAGE = 4096
 OWN = -1
-ITEM = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "bool": 1}
+ITEM = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "int8": 1, "bool": 1}
 
 
 @dataclass(frozen=True, slots=True)
