@@ -4,6 +4,8 @@ Before:   for k in range(0, 256): 8 rows += ...         then 8 rows of old value
 After:    for part in range(0, 256, 32):                ask for what belongs to the next row
               for k in range(part, part + 32): 8 rows += ...
 
+What a fold asks for itself (the next panel of a product, see `blocks`) comes in the same way.
+
 A processor waits for few lines at a time: asked for all at once, they hold up one another and what the fold reads.
 Only into the second cache, for the nearest one belongs to the fold.
 
@@ -40,14 +42,20 @@ class Asked:
 
 
 def touched(
-    following: Sequence[Statement], values: Values, nodes: Nodes, panels: set[str]
+    asked: Sequence[Load],
+    following: Sequence[Statement],
+    values: Values,
+    nodes: Nodes,
+    panels: set[str],
 ) -> list[Asked]:
-    """The vectors that some statements read and write."""
+    """The vectors that are asked for, and those that some statements read and write."""
     lanes, found = values.lanes, []
     row = next((i for i in lanes.rows if i != lanes.vector), "")
-    for tensor, address, node in _places(following, nodes):
+    for tensor, address, node in _places(asked, following, nodes):
         known = all(index in lanes.starts for index in node.indices) and tensor not in panels
-        if not known or address.others or address.coefficient(lanes.vector or "") != 1:
+        if not known or address.coefficient(lanes.vector or "") != 1:
+            continue
+        if any(lanes.is_wide(inner) for inner in node.inner):
             continue
         count = lanes.rows[row] if row in node.indices else 1
         step = address.coefficient(row) * BYTES[values.memory[tensor]]
@@ -57,9 +65,11 @@ def touched(
     return found
 
 
-def _places(following: Sequence[Statement], nodes: Nodes) -> Iterator[tuple[str, Affine, Node]]:
+def _places(
+    asked: Sequence[Load], following: Sequence[Statement], nodes: Nodes
+) -> Iterator[tuple[str, Affine, Node]]:
     """Tensors and where in them, each place once; not what is touched under a condition."""
-    found: dict[tuple[str, Affine], Load | Affine] = {}
+    found: dict[tuple[str, Affine], Load | Affine] = {(a.tensor, a.address): a for a in asked}
     for statement in following:
         for load in loads(statement):
             if load.condition is None:

@@ -171,7 +171,7 @@ class _Writer:
         """Let what some statements touch come near: while a fold runs, or before it where it has more loops."""
         if math.prod(r.turns for r in fold.ranges) < _AHEAD:
             return
-        self.later = touched(following, self.values, self.nodes, self.panels)
+        self.later = touched(fold.asked, following, self.values, self.nodes, self.panels)
         *outer, inner = (not (r.is_single or r.unrolled) for r in fold.ranges)
         if any(outer) or not inner or any(isinstance(s, Fold) for s in fold.body):
             ask_at_once(self.a, self.later)

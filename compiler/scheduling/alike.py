@@ -207,11 +207,12 @@ class _Renamer:
         match statement:
             case Loop(range_, body):
                 return Loop(self.range(range_), tuple(map(self.statement, body)))
-            case Fold(ranges, body, accumulators):
+            case Fold(ranges, body, accumulators, asked):
                 return Fold(
                     tuple(map(self.range, ranges)),
                     tuple(map(self.statement, body)),
                     tuple(map(self.accumulator, accumulators)),
+                    tuple(map(self.load, asked)),
                 )
             case Let(register, value):
                 return Let(self.register(register), self.value(value))
@@ -239,13 +240,16 @@ class _Renamer:
         terms = tuple((self.name(index), factor) for index, factor in value.terms)
         return Affine(value.constant, terms, tuple((self.value(v), c) for v, c in value.others))
 
+    def load(self, load: Load) -> Load:
+        inner = None if load.condition is None else self.value(load.condition)
+        return Load(self.tensor(load.tensor), self.affine(load.address), load.type, inner)
+
     def value(self, value: Value) -> Value:
         match value:
             case Affine():
                 return self.affine(value)
-            case Load(tensor, address, type_, condition):
-                inner = None if condition is None else self.value(condition)
-                return Load(self.tensor(tensor), self.affine(address), type_, inner)
+            case Load():
+                return self.load(value)
             case Register():
                 return self.register(value)
             case Apply(function, arguments, type_):

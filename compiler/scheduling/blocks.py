@@ -10,11 +10,13 @@ After:    for i.block in range(0, 1024, 128):
                   for j in range(j.block, min(j.block + 32, 512), 2 rows of 16):
                       for i in range(i.block, min(i.block + 8, 1024), 8 rows):
                           fold k in range(0, 256):
+                              ask for B[512*k' + j + 32] for 16 k' of its own
                               B.panel[32*k + j - j.block] = B[512*k + j]
                               s = sum of A[256*i + k]*B[512*k + j]
                           C[512*i + j] = s
                       for i in range(i.block + 8, min(i.block + 128, 1024), 8 rows):
                           fold k in range(0, 256):
+                              ask for B[512*k' + j + 32] for 16 k' of its own
                               s = sum of A[256*i + k]*B.panel[32*k + j - j.block]
                           C[512*i + j] = s
 
@@ -23,9 +25,10 @@ one result are the rows of the next one's operand, so that each finds in its own
 
 A panel is what a tile reads as vectors, for one block of the sum. It fits into the nearest cache and lies in one piece,
 where rows of the operand may lie so that a cache can keep but a few of them. The first tile of rows fills it with what
-it reads itself: its arithmetic goes on while memory comes from afar. The results of a block of the sum wait in
-a panel too, those of a group of columns together, so that a block of rows is read for all of them while it is near.
-An operand that is read across its rows (a weight gradient's) has a panel for each block of rows, with all terms.
+it reads itself: its arithmetic goes on while memory comes from afar. Every tile asks for some of what the next panel
+will be filled from. The results of a block of the sum wait in a panel too, those of a group of columns together, so
+that a block of rows is read for all of them while it is near. An operand that is read across its rows (a weight
+gradient's) has a panel for each block of rows, with all terms.
 
 A window has few rows in its innermost loop. Where its columns are too many to stay near, the loops around (lines,
 samples) go inside: their rows are all done with one panel before the next one is filled.
@@ -54,6 +57,7 @@ from .loops import (
     Statement,
     Store,
 )
+from .rewrite import rewrite_affine
 
 __all__ = ["ACROSS", "BLOCK", "CLOSE", "ROWS", "in_blocks", "nest"]
 
@@ -246,11 +250,12 @@ class _Blocks:
         fold = replace(inner, accumulators=(replace(sum_, value=value),))
         if not copy:
             return Loop(column, (Loop(rows, self.whole(fold)),))
+        group = self.group(column) if self.waits else None
+        fold = replace(fold, asked=self.asked(rows, block, column, group))
         filling = self.filling(along, (across, product.along), fold)
-        if not self.waits:
+        if group is None:
             loops = self.filled(rows, copy, self.whole(fold), self.whole(filling))
             return self.apart(block, column, loops)
-        group = self.group(column)
         block = replace(block, block=(group.index, group.step))
         waiting = self.panel("sum.waiting", sum_.register.type, self.height * group.step)
         at = self.offset(rows).scaled(group.step)
@@ -284,6 +289,38 @@ class _Blocks:
         value = Apply("*", operands, along.type)
         store = Store(along.tensor, along.address, operands[1])
         return replace(fold, body=(store,), accumulators=(replace(sum_, value=value),))
+
+    def asked(
+        self, rows: Range, block: Range, column: Range, group: Range | None
+    ) -> tuple[Load, ...]:
+        """What the next panel will be filled from, a few of its terms for each row.
+
+        The next one is beside this one; after the last of a group, the first one for more terms.
+        """
+        load, ranges = self.product.along, self.product.inner.ranges
+        if len(ranges) != 1 or self.around or rows.rows == 1:
+            return ()
+        (r,) = ranges
+        length = r.block[1] if r.block else r.extent
+        if self.height > 2 * length:
+            return ()
+        if group is None and (self.product.outer or block.turns == 1):
+            return ()
+        here, first = _at(block), Affine(block.start)
+        after, count = first, block.extent
+        if group is not None:
+            first, count = _at(group), group.step
+            after = first + Affine(length * load.address.coefficient(r.index))
+        left = Apply(
+            "<", (here + first.scaled(-1), Literal(Fraction(count - block.step), "i64")), "i1"
+        )
+        start = Apply("where", (left, here + Affine(block.step), after), "i64")
+        place = _at(column) + here.scaled(-1) + Affine(0, (), ((start, 1),))
+        each = math.ceil(length / self.height)
+        term = self.offset(rows).scaled(each)
+        term += Affine(r.start) if r.block is None else Affine(0, ((r.block[0], 1),))
+        places = ({column.index: place, r.index: term + Affine(number)} for number in range(each))
+        return tuple(replace(load, address=rewrite_affine(load.address, p)) for p in places)
 
     def whole(self, fold: Fold) -> Body:
         """All that is done for a tile."""
@@ -346,3 +383,7 @@ class _Blocks:
         if all(p.name != name for p in self.panels):
             self.panels.append(Panel(name, type_, length))
         return name
+
+
+def _at(range_: Range) -> Affine:
+    return Affine(0, ((range_.index, 1),))

@@ -3,7 +3,7 @@
     Kernel      := name, tensors it touches, outer indices, (Statement, ...), (Panel, ...)
     Panel       := name, type, length                     memory of each thread while the kernel runs
     Statement   := Loop(range, body)                       parallel: its iterations may come in any order
-                 | Fold(ranges, body, accumulators)        sequential: reductions that share their loops
+                 | Fold(ranges, body, accumulators, asked) sequential: reductions that share their loops
                  | Let(register, value)
                  | Store(tensor, address, value, accumulate, condition)
     Range       := index, start, stop, rows, width, ...    see there
@@ -182,9 +182,7 @@ class Range:
         lanes = f"{self.rows} rows" if self.rows > 1 else ""
         if self.width > 1:
             lanes = f"{lanes} of {self.width}" if lanes else f"{self.width} lanes"
-        if self.step:
-            lanes = f"{self.step}"
-        more = f", {lanes}" if lanes else ""
+        more = f", {self.step or lanes}" if self.step or lanes else ""
         kind = " overlapping" * self.overlap + " unrolled" * self.unrolled
         shared = "" if self.share is None else " shared"
         return f"{self.index} in range({start}, {stop}{more}){kind}{shared}"
@@ -211,6 +209,7 @@ class Fold:
     ranges: tuple[Range, ...]
     body: tuple[Statement, ...]
     accumulators: tuple[Accumulator, ...]
+    asked: tuple[Load, ...] = ()  # is read later, and comes near meanwhile
 
 
 @dataclass(frozen=True, slots=True)
@@ -387,14 +386,15 @@ def _statement_lines(statement: Statement) -> Iterator[str]:
         case Loop(range_, body):
             yield f"for {range_}:"
             yield from (f"    {line}" for s in body for line in _statement_lines(s))
-        case Fold(ranges, body, accumulators):
+        case Fold(ranges, body, accumulators, asked):
             yield f"fold {' for '.join(f'{r}' for r in ranges)}:"
+            yield from (f"    ask for {value_text(load)}" for load in asked)
             yield from (f"    {line}" for s in body for line in _statement_lines(s))
             for a in accumulators:
                 yield f"    {a.register.name} = {a.kind} of {value_text(a.value)}"
         case Let(register, value):
             yield f"{register.name} = {value_text(value)}"
         case Store(tensor, address, value, accumulate, condition):
-            sign = "+=" if accumulate else "="
             when = "" if condition is None else f"if {value_text(condition)}: "
-            yield f"{when}{tensor}[{_affine_text(address)}] {sign} {value_text(value)}"
+            place = f"{when}{tensor}[{_affine_text(address)}]"
+            yield f"{place} {'+=' if accumulate else '='} {value_text(value)}"

@@ -111,7 +111,7 @@ def rewrite_statement(
             )
         case Loop(range_, body):
             return Loop(range_, tuple(rewrite_statement(s, indices, change) for s in body))
-        case Fold(ranges, body, accumulators):
+        case Fold(ranges, body, accumulators, asked):
             return Fold(
                 tuple(r for r in map(change, ranges) if r is not None),
                 tuple(rewrite_statement(s, indices, change) for s in body),
@@ -123,4 +123,5 @@ def rewrite_statement(
                     )
                     for a in accumulators
                 ),
+                tuple(replace(a, address=rewrite_affine(a.address, indices)) for a in asked),
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 
@@ -92,6 +93,34 @@ def test_a_panel_across_has_room_for_all_terms(terms: int, is_copied: bool) -> N
     lengths = [int(n) for n in re.findall(r"A.across = float\[(\d+)\]", text)]
     assert len(lengths) == is_copied
     assert all(4 * length <= ACROSS for length in lengths)
+
+
+def _asked(text: str, block: int, terms: int) -> set[tuple[int, int]]:
+    """Rows and columns of B, 512 wide, that all tiles of the panel ask for whose first element is B[terms, block]."""
+    places = [
+        re.sub(r"([a-z])\.([a-z])", r"\1_\2", p) for p in re.findall(r"ask for B\[(.*)\]", text)
+    ]
+    names = {"j_group": block // 128 * 128, "j_block": block, "k_block": terms, "i_block": 0}
+    names["where"] = lambda condition, yes, no: yes if condition else no
+    elements = itertools.product(range(64), range(block, block + 32))
+    found = (eval(p, {**names, "i": i, "j": j}) for i, j in elements for p in places)
+    return {divmod(place, 512) for place in found}
+
+
+def test_tiles_ask_for_what_the_next_panel_is_filled_from() -> None:
+    """All of it, from beside the panel, or for the next terms where its group ends."""
+    text = _text(matrix_product(512, 512, 512), "schedule")
+    beside = set(itertools.product(range(256), range(160, 192)))
+    below = set(itertools.product(range(256, 512), range(128, 160)))
+    assert _asked(text, block=128, terms=0) == beside
+    assert _asked(text, block=224, terms=0) == below
+
+
+def test_tiles_do_not_ask_where_a_panel_is_filled_once_for_very_many() -> None:
+    """Then filling it takes no time, and most rows would ask for what belongs to no panel."""
+    text = _text(matrix_product(2048, 48, 640), "schedule")
+    assert "along" in text
+    assert "ask for" not in text
 
 
 def test_blocks_leave_small_products_alone() -> None:
