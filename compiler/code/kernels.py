@@ -40,6 +40,7 @@ from .folds import combine, horizontal, identity
 from .lanes import Lane, Lanes
 from .nodes import Node, Nodes
 from .scalars import apply
+from .straight import first_straight, straight
 from .values import Values
 
 __all__ = ["kernel_function", "shared_turns"]
@@ -123,8 +124,14 @@ class _Writer:
 
     def run(self, body: Sequence[Statement]) -> None:
         """Statements in order."""
-        for k, statement in enumerate(body):
-            match statement:
+        rest = list(body)
+        while rest:
+            if before := first_straight(rest):
+                straight(self.values, before)
+                self.defined |= {s.register.name for s in before if isinstance(s, Let)}
+                rest = rest[len(before) :]
+                continue
+            match rest.pop(0):
                 case Loop(range_, inner):
                     self.hoist(inner, {range_.index})
 
@@ -135,20 +142,9 @@ class _Writer:
                     outside = set(self.defined)
                     self.lanes.loop(range_, [], once)
                     self.defined = outside
-                case Let(register, value):
-                    self.let(register, self.nodes.of(value))
-                case Store():
-                    self.values.store(statement)
-                case Fold():
-                    self.ask(statement, body[k + 1 :])
-                    self.fold(statement)
-
-    def let(self, register: Register, node: Node) -> None:
-        """A value under a name, in every lane that it has."""
-        own = self.nodes.of(register)
-        for lane in self.lanes.over(node.indices):
-            self.lanes.keep(self.lanes.key(own, lane), self.values.value(node, lane))
-        self.defined.add(register.name)
+                case Fold() as fold:
+                    self.ask(fold, rest)
+                    self.fold(fold)
 
     def hoist(self, body: Sequence[Statement], moving: set[str]) -> None:
         """Compute what a loop body needs and what does not depend on the indices that move."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from ..scheduling.loops import Range
+from ..scheduling.loops import Affine, Range
 from .assembler import Assembler, vector
 from .nodes import Node
 
@@ -51,6 +51,16 @@ class Lanes:
     def mask(self, lane: Lane) -> str | None:
         """Which elements of a vector in this lane count; None: all."""
         return None if self.vector is None else self.masks.get(lane.get(self.vector, 0))
+
+    def are_apart(self, a: Affine, b: Affine) -> bool:
+        """Do two addresses differ in whichever of the open lanes each is taken?"""
+        if a.terms != b.terms or a.others or b.others:
+            return False
+        spans = {i: rows - 1 for i, rows in self.rows.items()}
+        if self.vector is not None:
+            spans[self.vector] = self.rows.get(self.vector, 1) * self.width - 1
+        reach = sum(abs(a.coefficient(i)) * span for i, span in spans.items())
+        return abs(a.constant - b.constant) > reach
 
     def look(self, key: object) -> str | None:
         """What was computed before, if it was."""

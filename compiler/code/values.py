@@ -275,28 +275,33 @@ class Values:
         where = f"v{self.lanes.width}p0" if kind in ("gather", "scatter") else "p0"
         return f"@llvm.masked.{kind}.v{self.lanes.width}{short}.{where}"
 
-    def store(self, store: Store) -> None:
-        address, value = self.nodes.of(store.address), self.nodes.of(store.value)
-        condition = None if store.condition is None else self.nodes.of(store.condition)
-        indices = dict.fromkeys((*address.indices, *value.indices))
-        wide = self.lanes.vector is not None and self.lanes.vector in indices
+    def stored(self, store: Store) -> tuple[str, ...]:
+        """The indices in whose lanes something is stored."""
+        indices = dict.fromkeys(
+            i for v in (store.address, store.value) for i in self.nodes.of(v).indices
+        )
         if store.accumulate:  # as often as there are lanes, whether they differ or not
             indices |= dict.fromkeys(self.lanes.rows)
-        for lane in self.lanes.over(tuple(indices)):
-            if wide:
-                self._store_vector(store, address, value, condition, lane)
-            elif condition is None:
-                self._store_scalar(store, address, value, lane)
-            else:
-                inside, after = self.a.label("inside"), self.a.label("after")
-                truth = self.value(condition, lane)
-                self.a.branch(truth, inside, after)
-                self.a.block(inside)
-                self.lanes.scopes.append({})
-                self._store_scalar(store, address, value, lane)
-                self.lanes.scopes.pop()
-                self.a.jump(after)
-                self.a.block(after)
+        return tuple(indices)
+
+    def store(self, store: Store, lane: Lane) -> None:
+        """What a statement stores in one lane."""
+        address, value = self.nodes.of(store.address), self.nodes.of(store.value)
+        condition = None if store.condition is None else self.nodes.of(store.condition)
+        if self.lanes.is_wide(address) or self.lanes.is_wide(value):
+            self._store_vector(store, address, value, condition, lane)
+        elif condition is None:
+            self._store_scalar(store, address, value, lane)
+        else:
+            inside, after = self.a.label("inside"), self.a.label("after")
+            truth = self.value(condition, lane)
+            self.a.branch(truth, inside, after)
+            self.a.block(inside)
+            self.lanes.scopes.append({})
+            self._store_scalar(store, address, value, lane)
+            self.lanes.scopes.pop()
+            self.a.jump(after)
+            self.a.block(after)
 
     def _store_scalar(self, store: Store, address: Node, value: Node, lane: Lane) -> None:
         element = self.memory[store.tensor]

@@ -18,7 +18,14 @@ from compiler.options import Options
 from compiler.pipeline import stages
 from compiler.target import NAMES, named
 
-from .build import element, equation, matrix_product, reduction, tensor
+from .build import (
+    assert_compiled_is_interpreted,
+    element,
+    equation,
+    matrix_product,
+    reduction,
+    tensor,
+)
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -106,6 +113,33 @@ def test_operands_of_products_have_one_register() -> None:
     products = [line for line in hot.splitlines() if "vfmadd" in line]
     assert any("(%r" in line for line in products)
     assert not any(re.search(r"\(%\w+,", line) for line in products)
+
+
+def _cell() -> System:
+    """``h = sum[k](x[n, k]*U[k, u])`` and several products of it with the same three numbers."""
+    h, o, m, f = (element(name, "n", "u") for name in "homf")
+    values = {"a": h * o * m, "b": h * m * (1 - o), "c": h * o * (1 - f), "d": h * f * (1 - m)}
+    total = reduction("sum", element("x", "n", "k") * element("U", "k", "u"), k=96)
+    return System(
+        (
+            *(tensor(name, 32, 96) for name in "xomf"),
+            tensor("U", 96, 96),
+            tensor("h", 32, 96, role="local"),
+            *(tensor(name, 32, 96, role="output") for name in values),
+        ),
+        (
+            equation(h, total, n=32, u=96),
+            *(equation(element(k, "n", "u"), v, n=32, u=96) for k, v in values.items()),
+        ),
+    )
+
+
+def test_what_follows_a_sum_spills_little() -> None:
+    """Some of its lanes are finished before the next ones begin: what these read need not wait in memory."""
+    lines = _stage(_cell(), "assembly").splitlines()
+    spilled = [line for line in lines if "zmm" in line and "(%rsp)" in line]
+    assert len(spilled) < 24  # lanes; each has seven numbers in use at once
+    assert_compiled_is_interpreted(_cell())
 
 
 def test_lines_far_apart_are_asked_for_ahead() -> None:
