@@ -43,6 +43,7 @@ from .scheduling.alike import Alike, Lowered
 from .scheduling.distribute import distribute, distributed_lines, is_for_team
 from .scheduling.fuse import Fusion, fuse, fusion_lines
 from .scheduling.groups import groups
+from .scheduling.idle import idle
 from .scheduling.layout import layout
 from .scheduling.loops import Kernel
 from .scheduling.lower import Storage, lower
@@ -75,6 +76,7 @@ STAGES = (
     "fuse",
     "together",
     "groups",
+    "idle",
     "strands",
     "lower",
     "schedule",
@@ -203,8 +205,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     grouped, own_blocks = groups(near, padded, borders, explanation.notes)
     texts["groups"] = lambda: "\n".join(fusion_lines(grouped))
 
+    # Blocks have conditions of their own: where these hold nowhere, and all is zero, there is nothing to be done.
+    busy = idle(grouped, own_blocks.keys(), explanation.notes)
+    texts["idle"] = lambda: "\n".join(fusion_lines(busy))
+
     # Which rows are independent of one another is a question to whole kernels, not to each equation.
-    cut_apart = strands(grouped, padded, explanation.notes)
+    cut_apart = strands(busy, padded, explanation.notes)
     texts["strands"] = lambda: "\n".join(fusion_lines(cut_apart))
 
     # How tensors lie in memory decides the addresses, so it is settled before there are any.

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from ..language.steps import Recurrence, Strands, Window
+from ..language.steps import Guard, Recurrence, Strands, Window
 from ..scheduling.alike import anonymous
 from ..scheduling.distribute import Alone, Timed, Wait, is_for_team, pieces
 from ..scheduling.loops import Kernel
@@ -129,6 +129,8 @@ class _Writer:
                     self.window(part, places)
                 case Strands():
                     self.strands(part, places)
+                case Guard():
+                    self.guard(part, places)
                 case Alone(inner):
                     self.alone(lambda inner=inner: self.steps(inner, places))  # type: ignore[misc]
                 case Wait():
@@ -228,6 +230,17 @@ class _Writer:
         works = self.works
         self.steps(part.steps, places)
         self.works = max(works, self.works)
+        a.jump(after)
+        a.block(after)
+
+    def guard(self, part: Guard, places: Mapping[str, str]) -> None:
+        a, form = self.step, str(part.constant)
+        for index, factor in part.terms:
+            form = a.op(f"add i64 {form}, {a.op(f'mul i64 {places[index.name]}, {factor}')}")
+        inside, after = a.label("busy"), a.label("idle")
+        a.branch(a.op(f"icmp sge i64 {form}, 0"), inside, after)
+        a.block(inside)
+        self.steps(part.steps, places)
         a.jump(after)
         a.block(after)
 

@@ -1,8 +1,9 @@
 """Steps: what to do in which order.
 
 Step      := Equation | Recurrence(index, size, backward, (Step, ...)) | Window(index, start, stop, (Step, ...))
-             | Strands(count, (Strand(index, start, stop, (Step, ...)), ...)) | Together(indices, (Step, ...), axes)
-(later stages put kernels in the place of the equations, and make the last two)
+             | Strands(count, (Strand(index, start, stop, (Step, ...)), ...)) | Guard(terms, constant, (Step, ...))
+             | Together(indices, (Step, ...), axes)
+(later stages put kernels in the place of the equations, and make the last three)
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from .expression import Binder, Index
 from .system import Equation
 
 __all__ = [
+    "Guard",
     "Recurrence",
     "Step",
     "Strand",
@@ -80,6 +82,15 @@ class Strands:
 
 
 @dataclass(frozen=True, slots=True)
+class Guard:
+    """Steps done only where ``sum of factor*index + constant`` is not negative."""
+
+    terms: tuple[tuple[Index, int], ...]
+    constant: int
+    steps: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Together:
     """Steps done one after the other for each value of some indices, these in any order.
 
@@ -123,6 +134,10 @@ def step_lines(steps: Sequence[Step]) -> Iterator[str]:
                 yield from (f"    {line}" for line in step_lines(inner))
             case Strand(index, start, stop, inner):
                 yield f"for {index.name} in range({start}, {stop}):"
+                yield from (f"    {line}" for line in step_lines(inner))
+            case Guard(terms, constant, inner):
+                form = " + ".join(f"{factor}*{index.name}" for index, factor in terms)
+                yield f"if {form} + {constant} >= 0:"
                 yield from (f"    {line}" for line in step_lines(inner))
             case Together(_, inner):
                 sizes = ", ".join(f"{i.name}:{n}" for i, n in step.extents)

@@ -10,7 +10,7 @@ import pytest
 
 import compiler
 from compiler import Options, System, Tensor
-from compiler.language.expression import Call, Constant, Expr, Index
+from compiler.language.expression import Call, Constant, Expr, Index, expr
 from compiler.language.notes import Note
 from compiler.language.system import Equation, reads
 from compiler.pipeline import stages
@@ -62,11 +62,14 @@ def _means(
     v, dk, dv = (element(name, *there) for name in ("v", "dk", "dv"))
     wanted = e if between else element("x", *here)
     score = reduction("sum", element("q", *here) * element("k", *there), d=depth)
+    before, none = Call("<=", (Index("u"), Index("t"))), -Constant("inf")
     if is_causal:
-        score = Call("where", (Call("<=", (Index("u"), Index("t"))), score, -Constant("inf")))
+        score = Call("where", (before, score, none))
     shifted: Expr = Call("exp", (z - m,))
-    # Where scores are masked, a gradient asks for them by themselves, too.
-    slope = p * g - shifted * r / n if is_causal else p * (g - r)
+    weight, slope = shifted / n, p * (g - r)
+    if is_causal:  # then gradients ask for the scores by themselves, too
+        weight = Call("where", (Call("==", (z, none)), expr(0), weight))
+        slope = Call("where", (before, p * g - shifted * r / n, expr(0)))
     mixed = element("y", "t", "i", "j") * element("w", "i", "j", "h", "d")
     return System(
         tensors=(
@@ -81,7 +84,7 @@ def _means(
             equation(z, score, **pairs),
             equation(m, reduction("max", z, u=length), **rows),
             equation(n, reduction("sum", shifted, u=length), **rows),
-            equation(p, shifted / n, **pairs),
+            equation(p, weight, **pairs),
             equation(y, reduction("sum", p * v, u=length), t=length, **vectors),
             equation(e, reduction("sum", mixed, i=heads, j=depth), t=length, **vectors),
             equation(o, e * 2, t=length, **vectors),
@@ -134,8 +137,15 @@ def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.usefixtures("narrow")
 def test_rows_are_cut_where_nobody_waits_for_them(is_causal: bool) -> None:
-    """Blocks of rows and columns follow one another, sums go along with both, and all is as it was."""
-    _agree(_means(is_causal, length=4 * LENGTH))
+    """Blocks of rows and columns follow one another, sums go along with both, and all is as it was.
+
+    Blocks that are masked throughout are passed over.
+    """
+    system = _means(is_causal, length=4 * LENGTH)
+    lines = stages(system, SETTINGS)[1]("idle").splitlines()
+    assert sum(line.startswith(" " * 20 + "for block") for line in lines) == 1
+    assert any(line.strip().startswith("if ") for line in lines) == is_causal
+    _agree(system)
 
 
 @pytest.mark.parametrize("is_causal", [False, True])

@@ -1,0 +1,164 @@
+"""Idle: a block in which a condition makes everything zero is passed over.
+
+Before:   for block in range(0, 32):
+              for block2 in range(0, 4):
+                  for t:64, s:512:    z[t, s] = where(512*block2 + s <= 64*block + t, d[t, s], 0)
+                  for s:512, o:32:    g[512*block2 + s, o] += sum[t:64](z[t, s]*x[64*block + t, o])
+After:    for block in range(0, 32):
+              for block2 in range(0, 4):
+                  if 64*block - 512*block2 + 63 >= 0:
+                      for t:64, s:512:    z[t, s] = ...
+
+A comparison of indices that holds nowhere in a block is one of the numbers of blocks. Tensors that have one value
+everywhere then are read as that value; where all sums that leave the block come to zero, it need not be done. Zero
+times anything counts as zero.
+
+Declines where something else leaves the block, and where the comparison depends on data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+from ..language.expression import (
+    Call,
+    Constant,
+    Element,
+    Expr,
+    Index,
+    Number,
+    Reduce,
+    children,
+)
+from ..language.integers import polynomial
+from ..language.notes import Note, note
+from ..language.steps import Guard, Strand, Strands
+from ..language.system import Equation
+from .fuse import Fusion
+
+__all__ = ["idle"]
+
+ZERO = Number(Fraction(0))
+Extents = Mapping[Index, int]
+Form = tuple[
+    tuple[tuple[Index, int], ...], int
+]  # what is not negative where a comparison holds somewhere
+
+
+def idle(parts: Sequence[Any], own: Set[str], notes: list[Note] | None = None) -> tuple[Any, ...]:
+    """The program, of whose blocks only those are done that change something; ``own`` are tensors within blocks."""
+    found = []
+    for part in parts:
+        if isinstance(part, Strand) and all(isinstance(step, Fusion) for step in part.steps):
+            form = _form_of(part.steps, own)
+            if form is not None:
+                part = replace(part, steps=(Guard(*form, part.steps),))
+                name = part.steps[0].steps[0].equations[0].target
+                note(notes, "idle", name, "blocks without anything are passed over")
+        elif isinstance(part, (Strands, Strand)):
+            part = replace(part, steps=idle(part.steps, own, notes))
+        found.append(part)
+    return tuple(found)
+
+
+def _form_of(kernels: Sequence[Fusion], own: Set[str]) -> Form | None:
+    """Where some kernels have to be done, if that is not everywhere."""
+    equations = [e for kernel in kernels for e in kernel.equations]
+    kept = frozenset(own).union(*(kernel.kept for kernel in kernels))
+    forms = [f for e in equations for f in _forms(e.value, e.extents) if f[0]]
+    return next((f for f in dict.fromkeys(forms) if _Block(f, kept).is_zero(equations)), None)
+
+
+def _forms(e: Expr, extents: Extents) -> Iterator[Form]:
+    """Where comparisons hold for some values of the indices that run within a block."""
+    form = _form(e, extents)
+    if form is not None:
+        yield form
+    for child in children(e):
+        yield from _forms(child, _inside(e, extents))
+
+
+def _form(e: Expr, extents: Extents) -> Form | None:
+    match e:
+        case Call("<=", (a, b)) | Call(">=", (b, a)):
+            difference = polynomial(b - a)
+        case Call("<", (a, b)) | Call(">", (b, a)):
+            difference = polynomial(b - a - 1)
+        case _:
+            return None
+    terms, most = [], difference.constant
+    for monomial, factor in difference.terms:
+        match monomial:
+            case ():
+                continue
+            case (Index() as index,) if isinstance(factor, int):
+                if index in extents:
+                    most += max(0, factor * (extents[index] - 1))
+                else:
+                    terms.append((index, factor))
+            case _:
+                return None
+    return tuple(sorted(terms, key=lambda term: term[0].name)), int(most)
+
+
+def _inside(e: Expr, extents: Extents) -> Extents:
+    return (
+        {**extents, **{b.index: b.extent for b in e.binders}} if isinstance(e, Reduce) else extents
+    )
+
+
+@dataclass(slots=True)
+class _Block:
+    """A block in which a comparison holds nowhere: which tensors have one value then."""
+
+    form: Form
+    own: Set[str]
+    values: dict[str, Expr] = field(default_factory=dict)
+
+    def is_zero(self, equations: Sequence[Equation]) -> bool:
+        """Does nothing leave the block but sums, and are these all zero?"""
+        targets = [e.target for e in equations]
+        for equation in equations:
+            value = self.value(equation.value, equation.extents)
+            if equation.accumulate:
+                if value != ZERO:
+                    return False
+            elif equation.target not in self.own:
+                return False
+            elif targets.count(equation.target) == 1 and _is_literal(value):
+                self.values[equation.target] = value
+        return any(e.accumulate for e in equations)
+
+    def value(self, e: Expr, extents: Extents) -> Expr:
+        """The expression as a number, if it is one."""
+        match e:
+            case Element(tensor, _):
+                return self.values.get(tensor, e)
+            case Call("where", (condition, yes, no)):
+                truth = self.truth(condition, extents)
+                return e if truth is None else self.value(yes if truth else no, extents)
+            case Call("*", arguments):
+                return ZERO if ZERO in (self.value(a, extents) for a in arguments) else e
+            case Call("+" | "-" | "neg", arguments):
+                return ZERO if all(self.value(a, extents) == ZERO for a in arguments) else e
+            case Reduce("sum", body, _):
+                return ZERO if self.value(body, _inside(e, extents)) == ZERO else e
+        return e
+
+    def truth(self, e: Expr, extents: Extents) -> bool | None:
+        """Whether a condition holds, if that is known."""
+        match e:
+            case Call("==", (left, right)):
+                left, right = self.value(left, extents), self.value(right, extents)
+                return True if left == right and _is_literal(left) else None
+        return False if _form(e, extents) == self.form else None
+
+
+def _is_literal(e: Expr) -> bool:
+    match e:
+        case Call("neg", (inner,)):
+            return _is_literal(inner)
+    return isinstance(e, (Number, Constant))
