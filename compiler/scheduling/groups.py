@@ -73,6 +73,7 @@ class _Finder:
         self.sources: dict[int, bool] = {}
         self.names: dict[int, tuple[set[str], set[str]]] = {}
         self.users: dict[str, set[int]] = {}
+        self.places = {id(part): k for k, part in enumerate(parts)}
         for part in parts:
             for name in set().union(*self.touched(part)):
                 self.users.setdefault(name, set()).add(id(part))
@@ -197,5 +198,5 @@ class _Finder:
             needed |= read
             asked |= own | read
         group.before = before[::-1]
-        group.after[:0] = after[::-1]
+        group.after = sorted((*after, *group.after), key=lambda part: self.places[id(part)])
         return len(group.members) > count
