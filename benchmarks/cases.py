@@ -164,6 +164,9 @@ def _curves() -> Iterator[Case]:
         yield _at("lstm-length", length, replace(WORKLOADS["lstm"], sample=(length,)))
     for length in (32, 128, 512):
         yield _at("tfm-length", length, replace(WORKLOADS["tfm"], batch=4, sample=(length,)))
+    for length in (512, 1024, 2048, 4096):  # one block, and little besides attention
+        layers = transformer(64, 128, 1, heads=4, causal=True)
+        yield _at("attention-length", length, Workload(1, (length,), layers))
     for name in ("mlp", "cnn28", "lstm", "tfm"):
         for threads in (1, 2, 4):
             yield _at(f"{name}-threads", threads, WORKLOADS[name], threads)
