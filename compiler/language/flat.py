@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 
-from .expression import Call, Element, Expr, Index, Reduce
+from .expression import Binder, Call, Element, Expr, Index, Reduce
 from .system import Equation
 
 __all__ = ["flat", "flat_equation"]
@@ -40,13 +40,13 @@ def flat(
             case Reduce(kind, body, binders):
                 found.append(kind)
                 if indices is None:
-                    found.append(binders)
+                    found.append(_named(binders))
                 else:
                     found.append(tuple([b.size for b in binders]))
                     indices = {**indices, **{b.index: (depth, k) for k, b in enumerate(binders)}}
                 visit(body, indices, depth + 1)
-            case Index() if indices is not None:
-                found.append(indices.get(e, e))
+            case Index(name):  # a name is looked up faster than an index
+                found.append(("i", name) if indices is None else indices.get(e, e))
             case _:
                 found.append(e)
 
@@ -54,10 +54,14 @@ def flat(
     return found
 
 
+def _named(binders: tuple[Binder, ...]) -> tuple[Hashable, ...]:
+    return tuple([(index.name, size) for index, size in binders])
+
+
 def flat_equation(equation: Equation, tensor: Callable[[str], Hashable]) -> list[Hashable]:
     """``tensor`` gives what stands for a tensor, of the target first."""
     found = [tensor(equation.target), len(equation.subscripts), equation.accumulate]
-    found.append(equation.indices)
+    found.append(_named(equation.indices))
     for e in (*equation.subscripts, equation.value):
         found += flat(e, tensor)
     return found

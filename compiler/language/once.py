@@ -45,6 +45,18 @@ class _Node:
     names: tuple[str, ...] = ()
 
 
+class _Facts(dict[str, int]):
+    """What is known of each tensor, as a number, found when somebody asks."""
+
+    def __init__(self, facts: Callable[[str], Hashable]) -> None:
+        self.facts, self.numbers = facts, dict[Hashable, int]()
+
+    def __missing__(self, name: str) -> int:
+        number = self.numbers.setdefault(self.facts(name), len(self.numbers))
+        self[name] = number
+        return number
+
+
 class Once:
     """A rewriting of the values of equations, done once for those that are alike.
 
@@ -58,11 +70,10 @@ class Once:
         facts: Callable[[str], Hashable],
         rewrite: Callable[[Equation], tuple[Expr, tuple[str, ...]]],
     ) -> None:
-        self.definitions, self.facts, self.rewrite = definitions, facts, rewrite
+        self.definitions, self.rewrite = definitions, rewrite
         self.root = _Node()
         self.forms: dict[str, _Formed] = {}  # of definitions that were asked for
-        self.known: dict[str, int] = {}  # of each tensor: the number of its facts
-        self.numbers: dict[Hashable, int] = {}
+        self.known = _Facts(facts)
 
     def __call__(self, equation: Equation) -> tuple[Expr, tuple[str, ...]]:
         """The new value, and what was said of it."""
@@ -108,13 +119,7 @@ class Once:
     def formed(self, equation: Equation) -> _Formed:
         """The form of the equation, and what is known of its names."""
         own, names = form(equation)
-        return (own, tuple(map(self.fact, names))), names
-
-    def fact(self, name: str) -> int:
-        """What is known of a tensor, as a number."""
-        if name not in self.known:
-            self.known[name] = self.numbers.setdefault(self.facts(name), len(self.numbers))
-        return self.known[name]
+        return (own, tuple([self.known[name] for name in names])), names
 
 
 def _answer(formed: _Formed, numbers: dict[str, int]) -> _Answer:

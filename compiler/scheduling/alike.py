@@ -9,13 +9,12 @@ such a kernel holds for all that are alike, once their names are put back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..language.expression import Index
-from ..language.form import form
-from .fuse import Fusion
+from .fuse import Fusion, fusion_form
 from .loops import (
     Accumulator,
     Affine,
@@ -146,7 +145,7 @@ class Lowered:
         self.known: dict[Hashable, tuple[Kernel, tuple[str, ...], frozenset[str]]] = {}
 
     def __call__(self, fusion: Fusion, name: str, outer: Outer) -> Kernel:
-        shape, names = _shape(fusion)
+        shape, names = fusion_form(fusion)
         key = shape, tuple([self.facts[each] for each in names]), tuple(outer)
         if key not in self.known:
             kernel, others = self.lower(fusion, name, outer), dict[str, str]()
@@ -158,20 +157,6 @@ class Lowered:
             return self.lower(fusion, name, outer)
         new = _New(zip(own, names, strict=True))
         return _known(kernel, _Renamer(str, new.__getitem__), new, name)
-
-
-def _shape(fusion: Fusion) -> tuple[Hashable, tuple[str, ...]]:
-    """The forms of a kernel's equations with numbers for the names of tensors, and these in order."""
-    numbers: dict[str, int] = {}
-
-    def numbered(names: Iterable[str]) -> tuple[int, ...]:
-        return tuple([numbers.setdefault(name, len(numbers)) for name in names])
-
-    found: list[Hashable] = [fusion.indices]
-    for equation in fusion.equations:
-        own, names = form(equation)
-        found += (own, numbered(names))
-    return (*found, numbered(fusion.kept)), tuple(numbers)
 
 
 class _New(dict[str, str]):

@@ -14,7 +14,7 @@ coincide.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import gcd
 from typing import Any
@@ -26,29 +26,73 @@ from ..language.expression import (
     Index,
     Number,
     expr,
+    found_once,
     free_indices,
     reduces,
     substitute,
     walk,
 )
+from ..language.form import form, of_others
 from ..language.integers import bounds, integer_difference, polynomial
 from ..language.steps import Recurrence, Window, step_lines
 from ..language.system import Equation, System, reads
 from ..rewriting.chosen import among_the_same
 
-__all__ = ["Fusion", "fuse", "fusion_lines", "fusions"]
+__all__ = ["AlikeFusions", "Fusion", "fuse", "fusion_form", "fusion_lines", "fusions"]
 
 MOST_TENSORS = 16  # that a kernel may touch: pointers to more of them do not fit into registers
 
 
+class _Known:
+    """What is found once of a kernel and kept with it."""
+
+    __slots__ = ("_form",)
+
+
 @dataclass(frozen=True, slots=True)
-class Fusion:
+class Fusion(_Known):
     """Equations over the same indices, in order; the targets in ``kept`` stay in registers."""
 
     indices: tuple[Binder, ...]
     equations: tuple[Equation, ...]
     kept: tuple[str, ...] = ()
     declined: str = field(default="", compare=False)
+
+
+@found_once("_form")
+def fusion_form(fusion: Fusion) -> tuple[Hashable, tuple[str, ...]]:
+    """The forms of a kernel's equations with numbers for the names of tensors, and these in order."""
+    numbers: dict[str, int] = {}
+
+    def numbered(names: Iterable[str]) -> tuple[int, ...]:
+        return tuple([numbers.setdefault(name, len(numbers)) for name in names])
+
+    found: list[Hashable] = [fusion.indices]
+    for equation in fusion.equations:
+        own, names = form(equation)
+        found += (own, numbered(names))
+    return (*found, numbered(fusion.kept)), tuple(numbers)
+
+
+class AlikeFusions:
+    """A change of kernels, made once for those that are alike up to the names of tensors."""
+
+    def __init__(self) -> None:
+        self.known: dict[Hashable, tuple[Fusion, tuple[str, ...]]] = {}
+
+    def __call__(
+        self, fusion: Fusion, about: Hashable, change: Callable[[Fusion], Fusion]
+    ) -> Fusion:
+        """``about`` is all that the change goes by, besides the kernel."""
+        own, names = fusion_form(fusion)
+        if (own, about) not in self.known:
+            self.known[own, about] = change(fusion), names
+            return self.known[own, about][0]
+        changed, others = self.known[own, about]
+        new = dict(zip(others, names, strict=True))
+        pairs = zip(changed.equations, fusion.equations, strict=True)
+        equations = tuple(of_others(each, new, before.origin) for each, before in pairs)
+        return replace(fusion, indices=changed.indices, equations=equations)
 
 
 def fuse(steps: Sequence[Any], system: System) -> tuple[Any, ...]:

@@ -22,12 +22,11 @@ from itertools import combinations, compress
 from math import ceil, prod
 from typing import Any, Literal, NamedTuple
 
-from ..language.expression import Element, Expr, Index, fresh_index, transform
-from ..language.integers import normalize
+from ..language.expression import Index, fresh_index
 from ..language.steps import Strand, Strands
-from .fuse import Fusion
+from .fuse import AlikeFusions, Fusion, fusion_form
 from .regions import Work
-from .strands import only
+from .strands import moved, only
 
 __all__ = ["Group", "is_far", "starts"]
 
@@ -52,7 +51,10 @@ _IN_ORDER: _Kind = "in order"
 
 
 def starts(
-    work: Work, shapes: Mapping[str, tuple[int, ...]], sizes: Mapping[str, int]
+    work: Work,
+    shapes: Mapping[str, tuple[int, ...]],
+    sizes: Mapping[str, int],
+    alike: AlikeFusions,
 ) -> Iterator[Group]:
     """A kernel as a group of its own, in all ways that it may be cut."""
     for few, cuts in _choices(work, sizes):
@@ -60,7 +62,7 @@ def starts(
             _Level(work.extents[cut.row] // cut.length, cut.kind, few if cut.kind == _SHARED else 2)
             for cut in cuts
         ]
-        group = Group(shapes, levels, few == FEW, sizes)
+        group = Group(shapes, levels, few == FEW, sizes, alike)
         is_enough = all(level.units >= level.fewest for level in levels)
         if is_enough and group.joins(work, [cut.row for cut in cuts]):
             yield group
@@ -131,6 +133,7 @@ class Group:
     levels: list[_Level]
     is_large: bool
     sizes: Mapping[str, int]  # of the shapes
+    alike: AlikeFusions
     members: list[Work] = field(default_factory=list)
     large: list[Work] = field(default_factory=list)  # members that touch what is not small
     users: dict[str, list[Work]] = field(default_factory=dict)  # the members that touch a tensor
@@ -343,24 +346,19 @@ class Group:
             shape[level.axes[name]] -= (self.count(k) - 1) * self.places(name, k)
         return tuple(shape)
 
-    def moved(self, kernel: Fusion, k: int, index: Index) -> Fusion:
-        """A kernel whose own tensors begin with the block."""
-
-        def place(e: Expr) -> Expr:
-            if not isinstance(e, Element) or e.tensor not in self.own:
-                return e
-            subscripts = list(e.subscripts)
-            axis = self.levels[k].axes[e.tensor]
-            subscripts[axis] = normalize(subscripts[axis] - index * self.places(e.tensor, k))
-            return Element(e.tensor, tuple(subscripts))
-
-        equations = []
-        for equation in kernel.equations:
-            target = place(Element(equation.target, equation.subscripts))
-            assert isinstance(target, Element)
-            value = transform(equation.value, place)
-            equations.append(replace(equation, subscripts=target.subscripts, value=value))
-        return replace(kernel, equations=tuple(equations))
+    def piece(
+        self, kernel: Fusion, k: int, index: Index, row: Index, step: int, length: int
+    ) -> Fusion:
+        """A kernel for so many values of its row, which begin where the block does."""
+        names, axes = fusion_form(kernel)[1], self.levels[k].axes
+        lies = tuple([(axes[n], self.places(n, k)) if n in self.own else None for n in names])
+        return self.alike(
+            kernel,
+            (index, row, step, length, lies),
+            lambda kernel: moved(
+                only(kernel, row, index * step, length), dict(zip(names, lies, strict=True)), index
+            ),
+        )
 
     def strands(self) -> Strands:
         """The blocks as strands, those of the second level inside those of the first."""
@@ -381,7 +379,7 @@ class Group:
         strands = []
         for start, stop, lengths in pieces:
             own: Sequence[Any] = [
-                self.moved(only(kernel, row, index * step, length), k, index)
+                self.piece(kernel, k, index, row, step, length)
                 for kernel, row, step, length in zip(kernels, rows, steps, lengths, strict=True)
             ]
             if k + 1 < len(self.levels):

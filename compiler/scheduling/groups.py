@@ -29,13 +29,13 @@ What nobody outside a group touches is as large as one block, and each thread ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
 from ..language.notes import Note, note
 from ..language.system import System, reads
-from .fuse import Fusion, fusions
+from .fuse import AlikeFusions, Fusion, fusion_form, fusions
 from .group import LARGE, Group, is_far, starts
 from .regions import Work, work_of
 
@@ -70,6 +70,8 @@ class _Finder:
         }
         self.own: dict[str, tuple[int, ...]] = {}
         self.works: dict[int, Work] = {}
+        self.known: dict[Hashable, tuple[Work, tuple[str, ...]]] = {}
+        self.alike = AlikeFusions()
         self.sources: dict[int, bool] = {}
         self.names: dict[int, tuple[set[str], set[str]]] = {}
         self.users: dict[str, set[int]] = {}
@@ -99,8 +101,18 @@ class _Finder:
 
     def work(self, fusion: Fusion) -> Work:
         if id(fusion) not in self.works:
-            self.works[id(fusion)] = work_of(fusion)
+            self.works[id(fusion)] = self.found(fusion)
         return self.works[id(fusion)]
+
+    def found(self, fusion: Fusion) -> Work:
+        """The work, found once for kernels that are alike."""
+        own, names = fusion_form(fusion)
+        key = own, tuple([self.shapes[name] for name in names])
+        if key not in self.known:
+            self.known[key] = work_of(fusion), names
+            return self.known[key][0]
+        work, others = self.known[key]
+        return work.like(fusion, dict(zip(others, names, strict=True)))
 
     def touched(self, part: Any) -> tuple[set[str], set[str]]:
         """What a part writes, and what must be there before."""
@@ -121,7 +133,7 @@ class _Finder:
         if not isinstance(parts[0], Fusion) or self.touched(parts[0])[0] & self.states:
             return None
         first, best, most = self.work(parts[0]), None, 0
-        for group in starts(first, self.shapes, self.sizes):
+        for group in starts(first, self.shapes, self.sizes, self.alike):
             self.grow(group, parts[1:])
             while self.gather(group):  # then more may follow
                 rest, group.after = group.after, []

@@ -118,6 +118,14 @@ class Work:
                 return max(known)[2] if known else None
         return None
 
+    def like(self, fusion: Fusion, names: Mapping[str, str]) -> Work:
+        """The same of a kernel that differs in the names of tensors only, whose shapes are the same."""
+        places = tuple(
+            Place(names[p.tensor], p.axes, p.is_written, p.is_added) for p in self.places
+        )
+        tensors = frozenset(place.tensor for place in places)
+        return Work(fusion, self.extents, places, self.operations, tensors, self.known)
+
 
 def work_of(fusion: Fusion) -> Work:
     """What a kernel does."""

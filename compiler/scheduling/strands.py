@@ -20,13 +20,23 @@ from dataclasses import replace
 from math import prod
 from typing import Any, NamedTuple
 
-from ..language.expression import Binder, Element, Expr, Index, expr, fresh_index, substitute
+from ..language.expression import (
+    Binder,
+    Element,
+    Expr,
+    Index,
+    expr,
+    fresh_index,
+    substitute,
+    transform,
+)
+from ..language.integers import normalize
 from ..language.notes import Note, note
 from ..language.steps import Recurrence, Strand, Strands
 from ..language.system import Equation, System, reads
 from .fuse import Fusion, fusions
 
-__all__ = ["only", "strands"]
+__all__ = ["moved", "only", "strands"]
 
 ROWS = 8  # of a strand at least
 COUNTS = (16, 8, 4, 2)  # strands: powers of two, as numbers of threads mostly are
@@ -177,3 +187,24 @@ def only(part: Fusion, row: Index, start: Expr, length: int) -> Fusion:
             for equation in part.equations
         ),
     )
+
+
+def moved(part: Fusion, own: Mapping[str, tuple[int, int] | None], index: Index) -> Fusion:
+    """A kernel of whose tensors some begin with a block: of each of ``own`` the axis, and the places of a block."""
+
+    def place(e: Expr) -> Expr:
+        lies = own[e.tensor] if isinstance(e, Element) else None
+        if not isinstance(e, Element) or lies is None:
+            return e
+        axis, places = lies
+        subscripts = list(e.subscripts)
+        subscripts[axis] = normalize(subscripts[axis] - index * places)
+        return Element(e.tensor, tuple(subscripts))
+
+    equations = []
+    for equation in part.equations:
+        target = place(Element(equation.target, equation.subscripts))
+        assert isinstance(target, Element)
+        value = transform(equation.value, place)
+        equations.append(replace(equation, subscripts=target.subscripts, value=value))
+    return replace(part, equations=tuple(equations))
