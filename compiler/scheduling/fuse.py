@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import gcd
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..language.expression import (
     Binder,
@@ -67,8 +67,8 @@ def fusion_form(fusion: Fusion) -> tuple[Hashable, tuple[str, ...]]:
     def numbered(names: Iterable[str]) -> tuple[int, ...]:
         return tuple([numbers.setdefault(name, len(numbers)) for name in names])
 
-    found: list[Hashable] = [fusion.indices]
-    for equation in fusion.equations:
+    found: list[Hashable] = []
+    for equation in fusion.equations:  # the first of which has the indices of all
         own, names = form(equation)
         found += (own, numbered(names))
     return (*found, numbered(fusion.kept)), tuple(numbers)
@@ -97,7 +97,7 @@ class AlikeFusions:
 
 def fuse(steps: Sequence[Any], system: System) -> tuple[Any, ...]:
     """The program with its equations grouped into kernels."""
-    parts = _group(steps)
+    parts = _group(steps, _Joining())
     local = set(system.names("local")) - {new for _, new in system.updates}
     return _keep(parts, local & _inside(parts))
 
@@ -132,17 +132,50 @@ def _sizes(fusion: Fusion) -> Mapping[Index, int]:
 # --- grouping ----------------------------------------------------------------------------------------------------
 
 
-def _group(steps: Sequence[Any]) -> list[Any]:
+class _Declined(NamedTuple):
+    """Why an equation does not join a kernel: a text, and the tensors that it names."""
+
+    reason: str
+    names: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.reason.format(*self.names)
+
+
+class _Joining:
+    """Kernels with one more equation, found once for those that are alike up to the names of tensors."""
+
+    def __init__(self) -> None:
+        self.known: dict[Hashable, tuple[Fusion | _Declined, Equation, tuple[str, ...]]] = {}
+
+    def __call__(self, host: Fusion, equation: Equation) -> Fusion | _Declined:
+        """The kernel, or why there is none."""
+        (hosting, names), (joining, own) = fusion_form(host), form(equation)
+        numbers = {name: k for k, name in enumerate(names)}
+        key = hosting, joining, tuple([numbers.setdefault(name, len(numbers)) for name in own])
+        if key not in self.known:
+            self.known[key] = _join(host, equation), equation, tuple(numbers)
+            return self.known[key][0]
+        found, other, others = self.known[key]
+        new = dict(zip(others, numbers, strict=True))
+        if isinstance(found, _Declined):
+            return found._replace(names=tuple([new[name] for name in found.names]))
+        joined = found.equations[-1]
+        joined = equation if joined is other else of_others(joined, new, equation.origin)
+        return replace(host, equations=(*host.equations, joined))
+
+
+def _group(steps: Sequence[Any], join: _Joining) -> list[Any]:
     parts: list[Any] = []
     written: dict[str, int] = {}  # the last part that writes a tensor
     read: dict[str, int] = {}  # the last part that reads it
     for step in steps:
         if isinstance(step, (Recurrence, Window)):
-            step = replace(step, steps=tuple(_group(step.steps)))
+            step = replace(step, steps=tuple(_group(step.steps, join)))
             parts.append(step)
             place = len(parts) - 1
         else:
-            place = _place(step, parts, written, read)
+            place = _place(step, parts, written, read, join)
         for equation in (e for fusion in fusions([parts[place]]) for e in fusion.equations):
             written[equation.target] = max(written.get(equation.target, 0), place)
             for tensor in (e.tensor for e in reads(equation)):
@@ -151,7 +184,11 @@ def _group(steps: Sequence[Any]) -> list[Any]:
 
 
 def _place(
-    equation: Equation, parts: list[Any], written: Mapping[str, int], read: Mapping[str, int]
+    equation: Equation,
+    parts: list[Any],
+    written: Mapping[str, int],
+    read: Mapping[str, int],
+    join: _Joining,
 ) -> int:
     """Put an equation into the last part that it depends on, or beside another reader, or behind all."""
     tensors = [e.tensor for e in reads(equation)]
@@ -161,31 +198,31 @@ def _place(
     whole = not any(isinstance(s, Number) for s in equation.subscripts)
     for place in dict.fromkeys((last, max(last, beside) if whole else last)):
         if place >= 0 and isinstance(parts[place], Fusion):
-            joined = _join(parts[place], equation)
+            joined = join(parts[place], equation)
             if isinstance(joined, Fusion):
                 parts[place] = joined
                 return place
-            reason = joined if place == last else reason
+            reason = str(joined) if place == last else reason
     parts.append(Fusion(equation.indices, (equation,), declined=reason))
     return len(parts) - 1
 
 
-def _join(host: Fusion, equation: Equation) -> Fusion | str:
+def _join(host: Fusion, equation: Equation) -> Fusion | _Declined:
     """The kernel with one more equation, or why not."""
     if equation.accumulate or any(e.accumulate for e in host.equations):
-        return "it adds into places that may coincide"
+        return _Declined("it adds into places that may coincide")
     apart = not {e.tensor for e in reads(equation)} & {e.target for e in host.equations}
     reducing = [e for e in (equation, *host.equations) if _reduces(e)]
     same = apart and all(among_the_same(equation, e) for e in reducing)
     if len(reducing) > (0 if apart else 1) and not same:
-        return "one of them reduces" if apart else "both reduce"
+        return _Declined("one of them reduces" if apart else "both reduce")
     members = (*host.equations, equation)
     tensors = {e.tensor for each in members for e in reads(each)} | {e.target for e in members}
     if len(tensors) > MOST_TENSORS:
-        return "too many tensors"
+        return _Declined("too many tensors")
     renamed = _matching(host, equation)
     if isinstance(renamed, str):
-        return renamed
+        return _Declined(renamed)
     joined = equation
     if list(equation.indices) != list(host.indices):
         moved = {own: other for own, other in renamed.items() if own != other}
@@ -196,14 +233,15 @@ def _join(host: Fusion, equation: Equation) -> Fusion | str:
             value=substitute(equation.value, moved),
         )
     if _is_across(host, joined):
-        return f"{equation.target} lies across the rows of {host.equations[0].target}"
+        ends = (equation.target, host.equations[0].target)
+        return _Declined("{} lies across the rows of {}", ends)
     for writer in host.equations:
         own = Element(joined.target, joined.subscripts)
         if writer.target == joined.target and not _is_elsewhere(own, writer):
-            return f"{equation.target} is already written there"
+            return _Declined("{} is already written there", (equation.target,))
         for element in reads(joined):
             if element.tensor == writer.target and not _is_settled(element, writer):
-                return f"{element.tensor} is read at another place"
+                return _Declined("{} is read at another place", (element.tensor,))
     return replace(host, equations=(*host.equations, joined))
 
 

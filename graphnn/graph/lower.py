@@ -61,7 +61,7 @@ def lower_graph(
         writer.application(application)
     states = tuple((graph.symbols[p], graph.symbols[n]) for p, n in changes.items())
     system = writer.system(states)
-    given = system.names("input", "parameter")
+    given = set(system.names("input", "parameter"))
     leaves = {graph.symbols[n]: n for n in graph.nodes if graph.symbols[n] in given}
     return Lowered(system, graph.symbols, leaves)
 
