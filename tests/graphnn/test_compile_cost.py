@@ -1,5 +1,7 @@
 """Compiling grows with the number of distinct layers, not faster; memory of attention with the number of places."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -51,6 +53,41 @@ def test_equal_layers_are_scheduled_once(monkeypatch):
         return len(calls)
 
     assert 0 < counted(24) <= counted(4)
+
+
+ASKED = {
+    "compiler.language.validate._equation_fault": "is it valid?",
+    "compiler.language.match._is_definition": "may it be read through?",
+    "compiler.rewriting.split._cuts": "where does it change?",
+    "compiler.rewriting.phases._divisions": "what is divided?",
+    "compiler.rewriting.winograd.windows": "are there windows?",
+    "compiler.rewriting.halo._beyond": "what is read beyond an edge?",
+    "compiler.scheduling.fuse._join": "does it join this kernel?",
+    "compiler.pipeline.lower": "what are its loops?",
+}
+
+
+def test_equal_layers_are_asked_once(monkeypatch):
+    """Sixteen equal layers, with their gradients and updates, are asked by all stages as often as eight."""
+    counts = dict.fromkeys(ASKED, 0)
+
+    def counted(name):
+        module, _, function = name.rpartition(".")
+        asked = getattr(importlib.import_module(module), function)
+
+        def ask(*given):
+            counts[name] += 1
+            return asked(*given)
+
+        monkeypatch.setattr(name, ask)
+
+    for name in ASKED:
+        counted(name)
+    sizes_of_stages(*[24] * 8)
+    few = dict(counts)
+    counts.update(dict.fromkeys(ASKED, 0))
+    sizes_of_stages(*[24] * 16)
+    assert all(0 < counts[name] <= few[name] for name in ASKED), (few, counts)
 
 
 def test_equal_layers_share_their_code():
