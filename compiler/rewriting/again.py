@@ -51,7 +51,7 @@ LARGER = 4  # times, at least, than all that it comes from
 TERMS = 256  # of one element, at most
 PIECE = 1 << 16  # elements of whole rows that are added up at once
 ROWS = 24  # of these, at least: fewer would read the rest too often
-HEIGHT, WIDTH = 64, 512  # rows and columns that are added up at once where both are cut
+HEIGHT, WIDTH = 64, 256  # rows and columns that are added up at once where both are cut
 
 
 def again(system: System, notes: list[Note] | None = None) -> System:

@@ -33,6 +33,7 @@ __all__ = ["Group", "is_far", "starts"]
 COUNT = 16  # blocks that threads share, where there are as many rows
 FEWEST = 8  # of them
 FEW = 4  # of them, in large tensors
+FEWER = 2  # of them, where lines are cut
 NEAR = 1 << 18  # elements of a block, which a core keeps near
 NEAR_LARGE = 5 << 17  # where what does not stay near would go through memory
 SMALL = 1 << 15  # elements that all blocks may read
@@ -57,27 +58,25 @@ def starts(
     alike: AlikeFusions,
 ) -> Iterator[Group]:
     """A kernel as a group of its own, in all ways that it may be cut."""
-    for few, cuts in _choices(work, sizes):
-        levels = [
-            _Level(work.extents[cut.row] // cut.length, cut.kind, few if cut.kind == _SHARED else 2)
-            for cut in cuts
-        ]
-        group = Group(shapes, levels, few == FEW, sizes, alike)
+    for is_large, cuts in _choices(work, sizes):
+        levels = [_Level(work.extents[c.row] // c.length, c.kind, c.fewest) for c in cuts]
+        group = Group(shapes, levels, is_large, sizes, alike)
         is_enough = all(level.units >= level.fewest for level in levels)
         if is_enough and group.joins(work, [cut.row for cut in cuts]):
             yield group
 
 
 class _Cut(NamedTuple):
-    """An index that is cut into units of some values, at least."""
+    """An index that is cut into so many units at least, of so many values at least."""
 
     row: Index
     kind: _Kind
+    fewest: int = 2
     length: int = 1
 
 
-def _choices(work: Work, sizes: Mapping[str, int]) -> Iterator[tuple[int, tuple[_Cut, ...]]]:
-    """Indices whose blocks threads may share, so many at least, alone and with others.
+def _choices(work: Work, sizes: Mapping[str, int]) -> Iterator[tuple[bool, tuple[_Cut, ...]]]:
+    """Indices whose blocks threads may share, alone and with others; is it for a large tensor?
 
     Vectors are left whole, but for large tensors of which threads have rows of their own in many blocks.
     """
@@ -86,20 +85,22 @@ def _choices(work: Work, sizes: Mapping[str, int]) -> Iterator[tuple[int, tuple[
         return
     outer, last = every[: max(1, len(every) - 1)], every[-1:]
     many = [i for i in outer if extents[i] >= FEWEST][:3]
-    yield from ((FEWEST, (_Cut(i, _SHARED),)) for i in many)
+    yield from ((False, (_Cut(i, _SHARED, FEWEST),)) for i in many)
     pairs = combinations(many, 2)
-    yield from ((FEWEST, (_Cut(i, _SHARED), _Cut(j, _IN_ORDER))) for i, j in pairs)
+    yield from ((False, (_Cut(i, _SHARED, FEWEST), _Cut(j, _IN_ORDER))) for i, j in pairs)
     if work.most(sizes) <= LARGE:
         return
     several = [i for i in outer if extents[i] > 1]
     whole = ((), *((_Cut(i, _IN_ORDER),) for i in several))
-    apart = ((_Cut(i, _IN_ORDER, HEIGHT), _Cut(j, _IN_ORDER, LINE)) for i in several for j in last)
+    lines = [_Cut(i, _IN_ORDER, length=LINE) for i in last]
+    apart = ((_Cut(i, _IN_ORDER, length=HEIGHT), *lines) for i in several)
     for inner in (*whole, *apart):
         taken = [cut.row for cut in inner]
         for shared in (i for i in several if i not in taken):
             around = [_Cut(i, _AROUND) for i in several if i not in (shared, *taken)]
             if around or inner:
-                yield FEW, (*around, _Cut(shared, _SHARED), *inner)
+                few = FEW if len(inner) < 2 else FEWER
+                yield True, (*around, _Cut(shared, _SHARED, few), *inner)
 
 
 def is_far(size: int) -> bool:
@@ -265,8 +266,7 @@ class Group:
     @property
     def near(self) -> int:
         """Elements of a block, at most."""
-        is_whole = sum(level.kind == _IN_ORDER for level in self.levels) < 2
-        return NEAR_LARGE if self.is_large and is_whole else NEAR
+        return NEAR_LARGE if self.is_large else NEAR
 
     @property
     def fewest_blocks(self) -> int:
@@ -313,7 +313,8 @@ class Group:
 
     def units(self, k: int) -> int:
         """How many units a block of a level has."""
-        units, near = self.levels[k].units, max(1, self.near // self.volume)
+        is_whole = sum(level.kind == _IN_ORDER for level in self.levels) < 2
+        units, near = self.levels[k].units, max(1, (self.near if is_whole else NEAR) // self.volume)
         if k + 1 < len(self.levels):
             return 1
         if self.levels[k].kind == _SHARED:
