@@ -22,13 +22,14 @@ __all__ = ["Array", "address", "aligned", "aligned_array", "converted"]
 Array = np.ndarray[Any, Any]
 ALIGNMENT = 64
 _ACCEPTED = {"b": "biu", "i": "biu", "f": "biuf"}  # kinds of arrays, for each kind of tensor
-_HEAD = object.__basicsize__  # bytes that all objects have; in arrays the address is next
 _HUGE = 2 << 20  # from here on memory comes in huge pages where the system has them
 
 
 def address(array: Array) -> int:
     """Where its elements are: what ``array.ctypes.data`` says, which takes as long as a small step."""
-    return ctypes.c_size_t.from_address(id(array) + _HEAD).value
+    if array.flags.writeable and array.flags.c_contiguous and array.size:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    return int(array.ctypes.data)
 
 
 def aligned(length: int) -> Array:
@@ -44,7 +45,7 @@ def aligned(length: int) -> Array:
 
 def _from(memory: Array, alignment: int, length: int) -> Array:
     """So many bytes of it from the first address that is a multiple of ``alignment``."""
-    start = -address(memory) % alignment
+    start = -memory.ctypes.data % alignment
     return memory[start : start + length]
 
 
