@@ -28,7 +28,7 @@ _HUGE = 2 << 20  # from here on memory comes in huge pages where the system has 
 def address(array: Array) -> int:
     """Where its elements are: what ``array.ctypes.data`` says, which takes as long as a small step."""
     if array.flags.writeable and array.flags.c_contiguous and array.size:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
     return int(array.ctypes.data)
 
 
