@@ -26,7 +26,7 @@ from ..language.expression import (
     reduces,
     substitute,
 )
-from ..language.match import Definitions, Sizes, covers, inner_sizes
+from ..language.match import Definitions, Sizes, inner_sizes
 from ..language.notes import Note, note
 from ..language.system import Equation, System
 from .again import is_large
@@ -56,9 +56,9 @@ class _Reader:
     def __init__(self, system: System, large: set[str]) -> None:
         self.large, self.definitions = large, Definitions(system)
         self.sums: dict[tuple[str, ...], list[Equation]] = {}
-        for equation in system.equations:
-            value, tensor = equation.value, system.by_name[equation.target]
-            if isinstance(value, Reduce) and value.kind == "sum" and covers(equation, tensor):
+        for equation in self.definitions.equations.values():
+            value = equation.value
+            if isinstance(value, Reduce) and value.kind == "sum":
                 parts = factors(value.body)
                 if all(isinstance(part, Element) for part in parts):
                     self.sums.setdefault(_names(parts), []).append(equation)
@@ -88,20 +88,23 @@ class _Reader:
             moving = [f for f in own if row.index in free_indices(f)]
             resting = [f for f in own if row.index not in free_indices(f)]
             terms = prod(b.extent for b in opened.binders)
-            known = self.known([*parts[:k], *parts[k + 1 :], *moving], e)
+            around = inner_sizes(sizes, opened.binders)
+            known = self.known([*parts[:k], *parts[k + 1 :], *moving], e, around)
             if known is not None and terms < row.extent:
                 return Reduce("sum", product([*resting, known]), opened.binders)
         return None
 
-    def known(self, parts: Sequence[Expr], e: Reduce) -> Element | None:
-        """The element that is the sum of a product over the indices of ``e``."""
+    def known(self, parts: Sequence[Expr], e: Reduce, sizes: Sizes) -> Element | None:
+        """The element that is the sum of a product over the indices of ``e``, for all values of the others."""
         if not all(isinstance(part, Element) for part in parts):
             return None
         for equation in self.sums.get(_names(parts), ()):
             found = _places(equation, parts, e)
             if found is not None:
                 places = tuple(substitute(s, found) for s in equation.subscripts)
-                return Element(equation.target, places)
+                element = Element(equation.target, places)
+                if self.definitions.open(element, sizes) is not None:
+                    return element
         return None
 
 

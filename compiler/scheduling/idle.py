@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from math import ceil, floor
 from typing import Any
 
 from ..language.expression import (
@@ -83,10 +84,8 @@ def _forms(e: Expr, extents: Extents) -> Iterator[Form]:
 
 def _form(e: Expr, extents: Extents) -> Form | None:
     match e:
-        case Call("<=", (a, b)) | Call(">=", (b, a)):
+        case Call("<=" | "<", (a, b)) | Call(">=" | ">", (b, a)):
             difference = polynomial(b - a)
-        case Call("<", (a, b)) | Call(">", (b, a)):
-            difference = polynomial(b - a - 1)
         case _:
             return None
     terms, most = [], difference.constant
@@ -101,7 +100,8 @@ def _form(e: Expr, extents: Extents) -> Form | None:
                     terms.append((index, factor))
             case _:
                 return None
-    return tuple(sorted(terms, key=lambda term: term[0].name)), int(most)
+    constant = floor(most) if "=" in e.function else ceil(most) - 1  # all else are whole numbers
+    return tuple(sorted(terms, key=lambda term: term[0].name)), constant
 
 
 def _inside(e: Expr, extents: Extents) -> Extents:

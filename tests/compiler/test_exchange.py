@@ -25,12 +25,20 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _system(
-    weights: Expr | None = None, depth: int = DEPTH, known: tuple[str, str] = ("p", "v")
+    weights: Expr | None = None,
+    depth: int = DEPTH,
+    known: tuple[str, str] = ("p", "v"),
+    lines: tuple[int, int] | None = None,
+    more: tuple[Equation, ...] = (),
 ) -> System:
-    """``r`` weighs products of vectors that have been weighed already, if the two of ``known`` say so."""
+    """``r`` weighs products of vectors that have been weighed already, if the two of ``known`` say so.
+
+    So many ``lines`` of them have been, by default all; ``more`` are further equations.
+    """
     p, v, g = element("p", "t", "u"), element("v", "u", "d"), element("g", "t", "u")
     first, second = (element(n, *("tu" if n in "pq" else "ud")) for n in known)
-    vectors, pairs = {"t": ROWS, "d": depth}, {"t": ROWS, "u": COLUMNS}
+    lines = lines or (ROWS, depth)
+    vectors, pairs = dict(zip("td", lines, strict=True)), {"t": ROWS, "u": COLUMNS}
     body = (p if weights is None else weights) * g
     return System(
         (
@@ -38,7 +46,7 @@ def _system(
             tensor("q", ROWS, COLUMNS),
             tensor("v", COLUMNS, depth),
             tensor("e", ROWS, depth),
-            tensor("y", ROWS, depth, role="output"),
+            tensor("y", *lines, role="output"),
             tensor("g", ROWS, COLUMNS, role="local"),
             tensor("f", ROWS, COLUMNS, role="output"),
             tensor("r", ROWS, role="output"),
@@ -50,6 +58,7 @@ def _system(
             equation(g, reduction("sum", element("e", "t", "d") * v, d=depth), **pairs),
             equation(element("f", "t", "u"), g * 2, **pairs),
             equation(element("r", "t"), 3 + reduction("sum", body, u=COLUMNS), t=ROWS),
+            *more,
         ),
     )
 
@@ -79,9 +88,13 @@ def test_a_sum_that_somebody_has_is_read() -> None:
         _system(known=("q", "v")),
         _system(weights=element("p", 0, "u")),
         _system(depth=COLUMNS),
+        _system(lines=(ROWS - 1, DEPTH)),
+        _system(lines=(ROWS, DEPTH - 1)),
+        _system(more=(equation(element("y", 0, 0), 5, add=True),)),
     ],
-    ids=["other weights", "a square", "another sum", "another place", "as many terms"],
-)
+    ids=["other weights", "a square", "another sum", "another place", "as many terms",
+         "fewer rows", "less depth", "something is added"],
+)  # fmt: skip
 def test_declines_when_nobody_has_that_sum_or_it_is_no_shorter(system: System) -> None:
     """Whatever else is weighed stays as it was written."""
     assert str(_sum_of(exchange(system))) == str(_sum_of(system))

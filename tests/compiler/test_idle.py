@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 
 from compiler.language.expression import Call, Constant, Expr, Index, expr
@@ -56,6 +58,8 @@ LAST_ROW = ROWS - 1
         (Call("<", (COLUMN, ROW)), LAST_ROW - 1),
         (Call(">=", (ROW, COLUMN)), LAST_ROW),
         (Call(">", (ROW + 2, COLUMN)), LAST_ROW + 1),
+        (Call("<", (COLUMN, ROW + Fraction(5, 2))), LAST_ROW + 2),
+        (Call("<=", (COLUMN, ROW - Fraction(5, 2))), LAST_ROW - 3),
     ],
 )
 def test_a_block_is_done_where_a_condition_holds_for_some_pair(
