@@ -34,7 +34,7 @@ class Call:
         limits: Sequence[Limit],
     ) -> None:
         self._memory, self._step, self._lock = memory, step, lock
-        self._inputs, self._results = inputs, results
+        self._inputs = inputs
         roles = {name: memory.tensor(name).role for name in (*dict(inputs), *results)}
 
         def is_large(name: str, role: str) -> bool:
@@ -42,7 +42,13 @@ class Call:
 
         self._lent = [(name, k) for name, k in inputs if is_large(name, "input")]
         self._copied = [pair for pair in inputs if pair not in self._lent]
-        self._fresh = [name for name in results if is_large(name, "output")]
+        self._fresh = [name for name in dict.fromkeys(results) if is_large(name, "output")]
+        self._away = [*(name for name, _ in self._lent), *self._fresh]
+        # Who asks for a result twice has it twice: the second one is copied.
+        self._results = [
+            (name, name in self._fresh and name not in results[:k])
+            for k, name in enumerate(results)
+        ]
         self._limits = limits
         # Once a parameter is copied, the check before a step comes too late.
         self._is_late = bool(limits) and any(roles[name] != "input" for name, _ in inputs)
@@ -57,26 +63,26 @@ class Call:
                 buffers[name][...] = values[k]
             if self._lent or self._fresh:
                 fresh = self._in_place(values)
-                return [fresh[n] if n in fresh else buffers[n].copy() for n in self._results]
+                return [
+                    fresh[name] if is_given else fresh.get(name, buffers[name]).copy()
+                    for name, is_given in self._results
+                ]
             if refused := self._step():
                 self._check(values, self._limits[refused - 1 :])
-            return [buffers[name].copy() for name in self._results]
+            return [buffers[name].copy() for name, _ in self._results]
 
     def _in_place(self, values: Sequence[Array]) -> dict[str, Array]:
         """A step on large arrays where they are; the outputs among them."""
         memory = self._memory
-        away = list(self._fresh)
         try:
             for name, k in self._lent:
-                if memory.lend(name, values[k]):
-                    away.append(name)
-                else:
+                if not memory.lend(name, values[k]):
                     memory.buffers[name][...] = values[k]
             fresh = {name: memory.fresh(name) for name in self._fresh}
             if refused := self._step():
                 self._check(values, self._limits[refused - 1 :])
         finally:
-            memory.restore(away)
+            memory.restore(self._away)
         return fresh
 
     def _check(self, values: Sequence[Array], limits: Sequence[Limit]) -> None:

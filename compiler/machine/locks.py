@@ -28,10 +28,16 @@ def lock(tidy: Callable[[], None] | None = None) -> Lock:
     return found
 
 
+def _all() -> list[tuple[Lock, Callable[[], None] | None]]:
+    """Listed at once, for other threads may make more meanwhile."""
+    made = (found() for found in _locks.keyrefs())
+    return [(each, _locks.get(each)) for each in made if each is not None]
+
+
 def _before() -> None:
     """Wait for the threads that are at what must be done as a whole, and for those that begin meanwhile."""
     until = monotonic() + _PATIENCE
-    while some := [each for each, tidy in list(_locks.items()) if tidy and each not in _held]:
+    while some := [each for each, tidy in _all() if tidy and each not in _held]:
         for each in some:
             if not each.acquire(timeout=max(0.0, until - monotonic())):
                 return
@@ -44,7 +50,7 @@ def _in_parent() -> None:
 
 
 def _in_child() -> None:
-    for each, tidy in list(_locks.items()):
+    for each, tidy in _all():
         if each.locked():
             if tidy and each not in _held:
                 tidy()

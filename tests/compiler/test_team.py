@@ -240,6 +240,28 @@ def test_a_child_has_whole_steps(threads: int) -> None:
     assert not any(ends)
 
 
+def test_locks_may_be_made_while_somebody_forks() -> None:
+    """Who forks goes through all locks, however many other threads make meanwhile."""
+    interval, is_over = sys.getswitchinterval(), threading.Event()
+    many = [locks.lock() for _ in range(1000)]
+
+    def make() -> None:
+        while not is_over.is_set():
+            many[-1] = locks.lock()
+
+    maker = threading.Thread(target=make)
+    sys.setswitchinterval(1e-6)
+    maker.start()
+    try:
+        for _ in range(20):
+            locks._before()
+            locks._in_parent()
+    finally:
+        is_over.set()
+        maker.join()
+        sys.setswitchinterval(interval)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_step_may_be_forked_in_its_midst(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,6 +41,16 @@ def test_results_are_fresh_arrays():
     assert np.array_equal(first, kept)
 
 
+@pytest.mark.parametrize("size", [3, 40_000])
+def test_a_result_asked_for_twice_is_two_arrays(size):
+    """What is written to one of them does not show in the other."""
+    x = Input((size,))
+    y = x * 2
+    first, second = function([x], [y, y])(np.ones(size, "float32"))
+    first[...] = 0
+    assert set(second) == {2.0}
+
+
 def test_outputs_may_be_inputs_parameters_or_several():
     """A list gives a list; given tensors are copied out."""
     x, w, y = network()
