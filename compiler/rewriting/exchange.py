@@ -8,7 +8,8 @@ After:    y[t, d] = sum[u](p[t, u]*v[u, d])
 For r[t] is the sum of p[t, u]*e[t, d]*v[u, d] over all u and d, in any order. Few terms are then read in the place of
 many, and nobody waits for the whole row of a large tensor.
 
-Declines where the tensor is not large, where the terms would not be fewer, and where nobody has the other sum.
+Declines where the tensor is not large, where the terms would not be fewer, and where nobody has the other sum: all of
+it, as one sum, with as many digits.
 """
 
 from __future__ import annotations
@@ -90,9 +91,14 @@ class _Reader:
             terms = prod(b.extent for b in opened.binders)
             around = inner_sizes(sizes, opened.binders)
             known = self.known([*parts[:k], *parts[k + 1 :], *moving], e, around)
-            if known is not None and terms < row.extent:
+            if known is not None and terms < row.extent and self.are_alike(known, part):
                 return Reduce("sum", product([*resting, known]), opened.binders)
         return None
+
+    def are_alike(self, one: Element, other: Element) -> bool:
+        """Are they kept with as many digits?"""
+        tensors = self.definitions.tensors
+        return tensors[one.tensor].dtype == tensors[other.tensor].dtype
 
     def known(self, parts: Sequence[Expr], e: Reduce, sizes: Sizes) -> Element | None:
         """The element that is the sum of a product over the indices of ``e``, for all values of the others."""

@@ -44,9 +44,8 @@ __all__ = ["idle"]
 
 ZERO = Number(Fraction(0))
 Extents = Mapping[Index, int]
-Form = tuple[
-    tuple[tuple[Index, int], ...], int
-]  # what is not negative where a comparison holds somewhere
+Terms = tuple[tuple[Index, int], ...]
+Form = tuple[Terms, int]  # what is not negative where a comparison holds somewhere
 
 
 def idle(parts: Sequence[Any], own: Set[str], notes: list[Note] | None = None) -> tuple[Any, ...]:

@@ -30,10 +30,11 @@ def _system(
     known: tuple[str, str] = ("p", "v"),
     lines: tuple[int, int] | None = None,
     more: tuple[Equation, ...] = (),
+    dtype: str = "float32",
 ) -> System:
     """``r`` weighs products of vectors that have been weighed already, if the two of ``known`` say so.
 
-    So many ``lines`` of them have been, by default all; ``more`` are further equations.
+    So many ``lines`` of them have been, by default all, and are kept as ``dtype``; ``more`` are further equations.
     """
     p, v, g = element("p", "t", "u"), element("v", "u", "d"), element("g", "t", "u")
     first, second = (element(n, *("tu" if n in "pq" else "ud")) for n in known)
@@ -46,7 +47,7 @@ def _system(
             tensor("q", ROWS, COLUMNS),
             tensor("v", COLUMNS, depth),
             tensor("e", ROWS, depth),
-            tensor("y", *lines, role="output"),
+            tensor("y", *lines, role="output", dtype=dtype),
             tensor("g", ROWS, COLUMNS, role="local"),
             tensor("f", ROWS, COLUMNS, role="output"),
             tensor("r", ROWS, role="output"),
@@ -90,10 +91,11 @@ def test_a_sum_that_somebody_has_is_read() -> None:
         _system(depth=COLUMNS),
         _system(lines=(ROWS - 1, DEPTH)),
         _system(lines=(ROWS, DEPTH - 1)),
+        _system(dtype="float64"),
         _system(more=(equation(element("y", 0, 0), 5, add=True),)),
     ],
     ids=["other weights", "a square", "another sum", "another place", "as many terms",
-         "fewer rows", "less depth", "something is added"],
+         "fewer rows", "less depth", "other digits", "something is added"],
 )  # fmt: skip
 def test_declines_when_nobody_has_that_sum_or_it_is_no_shorter(system: System) -> None:
     """Whatever else is weighed stays as it was written."""
