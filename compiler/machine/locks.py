@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from threading import Lock
+from threading import Lock, local
 from time import monotonic
 from weakref import WeakKeyDictionary
 
@@ -18,7 +18,16 @@ __all__ = ["lock"]
 _PATIENCE = 10.0  # seconds that whoever forks waits
 
 _locks: WeakKeyDictionary[Lock, Callable[[], None] | None] = WeakKeyDictionary()
-_held: set[Lock] = set()  # while the process is forked
+
+
+class _Held(local):
+    """The locks that a thread holds while it forks the process; two that fork take them in the same order."""
+
+    def __init__(self) -> None:
+        self.locks: set[Lock] = set()
+
+
+_held = _Held()
 
 
 def lock(tidy: Callable[[], None] | None = None) -> Lock:
@@ -37,25 +46,25 @@ def _all() -> list[tuple[Lock, Callable[[], None] | None]]:
 def _before() -> None:
     """Wait for the threads that are at what must be done as a whole, and for those that begin meanwhile."""
     until = monotonic() + _PATIENCE
-    while some := [each for each, tidy in _all() if tidy and each not in _held]:
+    while some := [each for each, tidy in _all() if tidy and each not in _held.locks]:
         for each in some:
             if not each.acquire(timeout=max(0.0, until - monotonic())):
                 return
-            _held.add(each)
+            _held.locks.add(each)
 
 
 def _in_parent() -> None:
-    while _held:
-        _held.pop().release()
+    while _held.locks:
+        _held.locks.pop().release()
 
 
 def _in_child() -> None:
     for each, tidy in _all():
         if each.locked():
-            if tidy and each not in _held:
+            if tidy and each not in _held.locks:
                 tidy()
             each.release()
-    _held.clear()
+    _held.locks.clear()
 
 
 if hasattr(os, "register_at_fork"):

@@ -262,6 +262,24 @@ def test_locks_may_be_made_while_somebody_forks() -> None:
         sys.setswitchinterval(interval)
 
 
+def test_two_threads_may_fork_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one of them holds while it forks is not opened by the other one."""
+    monkeypatch.setattr(locks, "_PATIENCE", 0.1)
+    guard = locks.lock(lambda: None)
+
+    def fork() -> None:
+        locks._before()
+        locks._in_parent()
+
+    locks._before()
+    other = threading.Thread(target=fork)
+    other.start()
+    other.join()
+    assert guard.locked()
+    locks._in_parent()
+    assert not guard.locked()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 def test_a_step_may_be_forked_in_its_midst(monkeypatch: pytest.MonkeyPatch) -> None:
