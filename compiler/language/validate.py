@@ -1,4 +1,4 @@
-"""Is a system one that the compiler can take? Every stage receives and leaves a valid system.
+"""Is a system one that the compiler can take? Every stage receives and leaves a valid system, but for bytes (`narrow`).
 
 tensors     names are identifiers and unique; shapes are whole numbers; dtypes and roles are known
 equations   the target is an output or local; every index has a size; every tensor is known and has
