@@ -178,7 +178,7 @@ def _fold(fold: Fold, tile: Tile, target: Target) -> Fold:
         rows = next((n for n in (4, 2) if last.extent % n == 0 and last.extent > n), 1)
         ranges[-1] = replace(last, rows=rows)
     if not nested and _operations(fold) * lanes * math.prod(r.extent for r in ranges) <= _SHORT:
-        ranges = [replace(r, unrolled=True) for r in ranges]
+        return replace(fold, ranges=tuple(replace(r, unrolled=True) for r in ranges))
     fold = replace(fold, ranges=tuple(ranges))
     sums = all(a.kind == "sum" and a.register.type != "i64" for a in fold.accumulators)
     return _blocked(fold) if sums and not nested else fold

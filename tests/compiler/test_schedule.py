@@ -146,6 +146,14 @@ def test_schedule_sums_in_blocks() -> None:
     assert outer.ranges[0].step == inner.ranges[0].block[1]
 
 
+def test_schedule_writes_out_or_cuts_into_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Never both, however short blocks are: each would add up all terms."""
+    monkeypatch.setattr("compiler.scheduling.schedule.BLOCK", 16)
+    total = equation(element("y"), reduction("sum", element("x", "k", 0), k=68))
+    (fold,) = _folds(_scheduled((tensor("x", 68, 3), tensor("y", role="output")), total))
+    assert all(r.unrolled and not r.block for r in fold.ranges)
+
+
 @pytest.mark.parametrize(("terms", "order"), [(3, ["i", "j"]), (64, ["j", "i"])])
 def test_schedule_writes_sums_of_few_terms_row_by_row(terms: int, order: list[str]) -> None:
     """Where more is written than computed, memory is written in its order; else columns stay near."""
