@@ -17,7 +17,7 @@ from .expression import found_once, renamed
 from .flat import flat_equation
 from .system import Equation, System
 
-__all__ = ["Form", "form", "of_alike"]
+__all__ = ["Form", "form", "of_alike", "of_others"]
 
 T = TypeVar("T")
 
@@ -28,9 +28,8 @@ class Form:
     __slots__ = ("__weakref__",)
 
 
-_forms: WeakValueDictionary[object, Form] = (
-    WeakValueDictionary()
-)  # as long as some equation has them
+# As long as some equation has them.
+_forms: WeakValueDictionary[object, Form] = WeakValueDictionary()
 
 
 @found_once("_form")

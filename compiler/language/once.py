@@ -28,10 +28,9 @@ from .system import Equation
 
 __all__ = ["Once"]
 
-_Formed = tuple[
-    Hashable, tuple[str, ...]
-]  # without names and with facts of these, and these in order
-_Answer = tuple[Hashable, tuple[int, ...]]  # without names, and their numbers
+# Without names and with facts of these, and these in order; without names, and their numbers.
+_Formed = tuple[Hashable, tuple[str, ...]]
+_Answer = tuple[Hashable, tuple[int, ...]]
 
 
 @dataclass(slots=True)

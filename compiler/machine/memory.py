@@ -44,9 +44,8 @@ class Memory:
             [t.role == "output" or t.name in states for t in program.slots], bool
         )
         self._edges: list[int] | None = None  # where what is written begins and ends, in order
-        self._spares: dict[
-            str, list[Array]
-        ] = {}  # memory of what was given away last, and before that
+        # Memory of what was given away last, and before that.
+        self._spares: dict[str, list[Array]] = {}
         self._own: dict[str, int] = {}  # addresses of the buffers
         self.table = (ctypes.c_void_p * (len(program.slots) + 2))()
         self.arena = aligned(program.arena + threads * program.own)
