@@ -14,6 +14,7 @@ from typing import Any
 
 from .code.emit import emit
 from .explain import Explanation
+from .language.dtypes import dtype_of
 from .language.steps import Recurrence, Strand, Together, step_lines
 from .language.system import System
 from .language.validate import validate
@@ -47,7 +48,7 @@ from .scheduling.idle import idle
 from .scheduling.layout import layout
 from .scheduling.loops import Kernel
 from .scheduling.lower import Storage, lower
-from .scheduling.plan import ITEM, Plan, copies, in_place, plan, with_own_values
+from .scheduling.plan import Plan, copies, in_place, plan, with_own_values
 from .scheduling.schedule import schedule
 from .scheduling.strands import strands
 from .scheduling.together import joined, of_one_block, together
@@ -269,7 +270,9 @@ def _timed(
     marked, kernels = timed(parts)
     dtypes = {name: storage.tensor.dtype for name, storage in storages.items()}
     objects = _objects(emit(marked, placed, dtypes, settings.target), settings)
-    sizes = {n: (math.prod(s.tensor.shape), ITEM[s.tensor.dtype]) for n, s in storages.items()}
+    sizes = {
+        n: (math.prod(s.tensor.shape), dtype_of(s.tensor.dtype).bytes) for n, s in storages.items()
+    }
     return TimedProgram.of(replace(program, objects=objects), kernels, sizes)
 
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from ..language.dtypes import BYTES
 from ..scheduling.loops import Affine, Load, Range, Statement, Store, loads
-from ..scheduling.lower import BYTES
 from .assembler import Assembler
 from .lanes import Lanes
 from .nodes import Node, Nodes

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..language.dtypes import BYTES, dtype_of
 from ..scheduling.loops import (
     Accumulator,
     Affine,
@@ -32,7 +33,6 @@ from ..scheduling.loops import (
     statements,
     values,
 )
-from ..scheduling.lower import BYTES
 from ..target import Target
 from .ahead import Asked, ask_at_once, in_parts, touched
 from .assembler import Assembler, lanes, like, vector
@@ -45,14 +45,6 @@ from .values import Values
 
 __all__ = ["kernel_function", "shared_turns"]
 
-_MEMORY = {
-    "float32": "float",
-    "float64": "double",
-    "int32": "i32",
-    "int64": "i64",
-    "int8": "i8",
-    "bool": "i8",
-}
 _FEW = 8  # accumulators around another fold that may stay in registers
 _LINE = 64  # bytes that come together; the next line comes by itself
 _AHEAD = 32  # turns of a fold in which a line comes from afar
@@ -65,7 +57,7 @@ def kernel_function(
     kernel: Kernel, dtypes: Mapping[str, str], target: Target, name: str
 ) -> tuple[str, Assembler]:
     """The text of a kernel as a function, and the assembler that knows what it needs declared."""
-    memory = {tensor: _MEMORY[dtypes[tensor]] for tensor in kernel.tensors}
+    memory = {tensor: dtype_of(dtypes[tensor]).memory for tensor in kernel.tensors}
     memory |= {panel.name: panel.type for panel in kernel.panels}
     writer = _Writer(kernel, memory, target)
     if kernel.shares:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ..language.dtypes import BYTES
 from ..scheduling.loops import Affine, Apply, Literal, Load, Store
-from ..scheduling.lower import BYTES
 from .assembler import Assembler, vector
 from .lanes import Lane, Lanes
 from .nodes import Node, Nodes

@@ -16,20 +16,12 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import is_
 
+from .dtypes import dtype_of
 from .expression import Binder, Element, Expr, Index, Number, elements, expr, found_once
 from .text import equation_text, system_text
 
-__all__ = ["DTYPES", "ROLES", "Equation", "System", "Tensor", "copying", "fresh_name", "reads"]
+__all__ = ["ROLES", "Equation", "System", "Tensor", "copying", "fresh_name", "reads"]
 
-# Short names for prints; every dtype the notation knows.
-DTYPES: Mapping[str, str] = {
-    "float32": "f32",
-    "float64": "f64",
-    "int32": "i32",
-    "int64": "i64",
-    "bool": "b8",
-}
-_SHORT = {**DTYPES, "int8": "i8"}  # what the compiler itself keeps in bytes
 # input: given anew at each call.  parameter: given, kept between calls (weights, moments, step counters).
 # output: returned.  local: everything between.  A parameter that an update replaces is a state.
 ROLES = ("input", "parameter", "output", "local")
@@ -45,7 +37,8 @@ class Tensor:
     role: str = "local"
 
     def __str__(self) -> str:
-        return f"{self.name}: {_SHORT[self.dtype]}[{', '.join(map(str, self.shape))}] {self.role}"
+        short = dtype_of(self.dtype).short
+        return f"{self.name}: {short}[{', '.join(map(str, self.shape))}] {self.role}"
 
 
 def fresh_name(hint: str, taken: Container[str]) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import CompilerError
+from .dtypes import DTYPES
 from .expression import (
     ARITHMETIC,
     COMPARISONS,
@@ -31,7 +32,7 @@ from .expression import (
 from .form import of_alike
 from .places import defined_twice
 from .simplify import kind_of
-from .system import DTYPES, ROLES, Equation, System, Tensor
+from .system import ROLES, Equation, System, Tensor
 from .text import expression_text
 
 __all__ = ["validate"]

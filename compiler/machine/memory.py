@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import ArrayError
-from ..language.system import DTYPES, Tensor
+from ..language.dtypes import DTYPES
+from ..language.system import Tensor
 from .arrays import Array, address, aligned, aligned_array, converted
 from .program import Program
 
@@ -26,7 +27,9 @@ _UNSEEN = 2  # references to the owner of memory that one array lies in, while t
 
 def described(array: Array) -> str:
     """``f32[64, 784]``"""
-    return f"{DTYPES.get(str(array.dtype), array.dtype)}[{', '.join(map(str, array.shape))}]"
+    name = str(array.dtype)
+    short = DTYPES[name].short if name in DTYPES else name
+    return f"{short}[{', '.join(map(str, array.shape))}]"
 
 
 class Memory:

@@ -22,6 +22,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 
 from ..code.emit import SYMBOL
+from ..language.dtypes import dtype_of
 from ..language.expression import Element
 from ..language.system import System, Tensor, reads
 from .arrays import Array
@@ -66,7 +67,7 @@ class Program:
 
     def memory(self, threads: int) -> int:
         """Bytes that a step works in: what it is given, what it gives, and the arena for all between."""
-        outside = sum(math.prod(t.shape) * np.dtype(t.dtype).itemsize for t in self.slots)
+        outside = sum(math.prod(t.shape) * dtype_of(t.dtype).bytes for t in self.slots)
         return outside + self.arena + threads * self.own
 
 

@@ -21,6 +21,7 @@ from fractions import Fraction
 from itertools import count
 
 from ..errors import CompilerError
+from ..language.dtypes import dtype_of
 from ..language.expression import (
     COMPARISONS,
     LOGICAL,
@@ -57,17 +58,8 @@ from .loops import (
     Value,
 )
 
-__all__ = ["BYTES", "COMPUTED_AS", "Storage", "lower"]
+__all__ = ["Storage", "lower"]
 
-COMPUTED_AS = {
-    "float32": "float",
-    "float64": "double",
-    "int32": "i64",
-    "int64": "i64",
-    "int8": "i64",
-    "bool": "i1",
-}
-BYTES = {"float": 4, "double": 8, "i32": 4, "i64": 8, "i8": 1}  # of a value in memory
 _ARGUMENTS_MAY_BE_INTEGER = ("+", "-", "*", "//", "%", "neg", "abs", "max", "min")
 
 
@@ -144,7 +136,7 @@ class _Lowering:
     def equation(self, equation: Equation, store: bool) -> None:
         storage = self.storages[equation.target]
         self.real = self.real_type(equation)
-        type_ = COMPUTED_AS[storage.tensor.dtype]
+        type_ = dtype_of(storage.tensor.dtype).computed_as
         value = _convert(self.value(equation.value), type_)
         if storage.tensor.dtype == "int32":
             value = Apply("wrap", (value,), "i64")
@@ -164,7 +156,7 @@ class _Lowering:
         """The target's float type, else the widest that is read."""
         own = self.storages[equation.target].tensor.dtype
         if own.startswith("float"):
-            return COMPUTED_AS[own]
+            return dtype_of(own).computed_as
         read = [self.storages[e.tensor].tensor.dtype for e in reads(equation)]
         return "double" if "float64" in read else "float"
 
@@ -258,9 +250,9 @@ class _Lowering:
             return self._as_read(self.passed[e])
         tensor = self.storages[e.tensor].tensor
         if 0 in tensor.shape:
-            return _convert(Literal(Fraction(0), "i64"), COMPUTED_AS[tensor.dtype])
+            return _convert(Literal(Fraction(0), "i64"), dtype_of(tensor.dtype).computed_as)
         address, condition = self.address(e, with_borders=True)
-        return self._as_read(Load(e.tensor, address, COMPUTED_AS[tensor.dtype], condition))
+        return self._as_read(Load(e.tensor, address, dtype_of(tensor.dtype).computed_as, condition))
 
     def _as_read(self, value: Value) -> Value:
         """Reals are read as reals of the equation."""

@@ -18,13 +18,13 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
+from ..language.dtypes import BYTES, dtype_of
 from ..language.system import Equation, System, Tensor, copying, fresh_name
 from .alike import anonymous, of_all_alike
 from .loops import Kernel, Loop, statements
-from .lower import BYTES, Storage
+from .lower import Storage
 
 __all__ = [
-    "ITEM",
     "OWN",
     "Plan",
     "copies",
@@ -38,7 +38,6 @@ __all__ = [
 ALIGNMENT = 64
 PAGE = 4096
 OWN = -1
-ITEM = {"float32": 4, "float64": 8, "int32": 4, "int64": 8, "int8": 1, "bool": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +113,7 @@ def _apart(length: int) -> int:
 
 
 def _bytes(storage: Storage) -> int:
-    return _aligned(max(storage.size, 1) * ITEM[storage.tensor.dtype])
+    return _aligned(max(storage.size, 1) * dtype_of(storage.tensor.dtype).bytes)
 
 
 def _aligned(length: int) -> int:

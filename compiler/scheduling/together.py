@@ -25,6 +25,7 @@ from fractions import Fraction
 from math import prod
 from typing import Any, NamedTuple
 
+from ..language.dtypes import dtype_of
 from ..language.expression import (
     Binder,
     Expr,
@@ -43,7 +44,7 @@ from ..language.system import Equation, System, reads
 from .fuse import Fusion, fusions
 from .layout import Layout, apart
 from .loops import Kernel, Loop, Panel, Range
-from .lower import COMPUTED_AS, Storage
+from .lower import Storage
 
 __all__ = ["joined", "of_one_block", "together"]
 
@@ -388,7 +389,7 @@ def _joined(part: Together, storages: Mapping[str, Storage]) -> Kernel:
     panels = {}
     for name in part.axes:
         storage = storages[name]
-        panels[name] = Panel(name, COMPUTED_AS[storage.tensor.dtype], storage.size)
+        panels[name] = Panel(name, dtype_of(storage.tensor.dtype).computed_as, storage.size)
     kernels = [p for (p,) in (joined([step], storages) for step in part.steps)]
     for panel in (p for kernel in kernels for p in kernel.panels):
         before = panels.get(panel.name, panel)

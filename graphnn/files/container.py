@@ -28,7 +28,7 @@ from .limits import DEFAULT, Limits
 
 __all__ = ["Contents", "is_text", "pack", "parse_json", "read_container"]
 
-DTYPES = {
+_DTYPES = {
     "F64": "float64",
     "F32": "float32",
     "F16": "float16",
@@ -39,7 +39,7 @@ DTYPES = {
     "U8": "uint8",
     "BOOL": "bool",
 }
-_CODES = {dtype: code for code, dtype in DTYPES.items()}
+_CODES = {dtype: code for code, dtype in _DTYPES.items()}
 _METADATA = "__metadata__"
 _DIGEST = "sha256"
 _BLANK = "0" * 64
@@ -154,13 +154,13 @@ def _place(name: str, record: object, limits: Limits) -> _Place:
     if not isinstance(record, dict) or set(record) != {"dtype", "shape", "data_offsets"}:
         raise FormatError(f"{label}: expected dtype, shape and data_offsets")
     dtype, shape, offsets = record["dtype"], record["shape"], record["data_offsets"]
-    if not isinstance(dtype, str) or dtype not in DTYPES:
-        raise FormatError(f"{label}: dtype {str(dtype)[:20]!r} is not one of {', '.join(DTYPES)}")
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        raise FormatError(f"{label}: dtype {str(dtype)[:20]!r} is not one of {', '.join(_DTYPES)}")
     if not _are_naturals(shape) or len(shape) > limits.rank:
         raise FormatError(f"{label}: the shape is no list of at most {limits.rank} sizes")
     if not _are_naturals(offsets) or len(offsets) != 2:
         raise FormatError(f"{label}: the offsets are not two positions")
-    kind = np.dtype(DTYPES[dtype]).newbyteorder("<")
+    kind = np.dtype(_DTYPES[dtype]).newbyteorder("<")
     start, end = offsets
     if math.prod(max(n, 1) for n in shape) >= 1 << 60:
         raise FormatError(f"{label}: {shape} are more elements than there can be")

@@ -15,8 +15,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from compiler.language.dtypes import DTYPES
 from compiler.language.expression import Expr, Number, Symbol, expr
-from compiler.language.system import DTYPES
 
 from .. import regularizers
 from ..errors import FormatError

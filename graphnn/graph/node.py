@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from compiler.language.dtypes import DTYPES
 from compiler.language.expression import Expr, Number, Symbol, expr
-from compiler.language.system import DTYPES
 from compiler.language.text import expression_text
 from compiler.machine.arrays import aligned_array
 
@@ -82,7 +82,7 @@ class Node:
     @property
     def type(self) -> str:
         """``f32[N, 784]``"""
-        return f"{DTYPES[self.dtype]}[{', '.join(map(expression_text, self.dims))}]"
+        return f"{DTYPES[self.dtype].short}[{', '.join(map(expression_text, self.dims))}]"
 
     @property
     def inputs(self) -> tuple[Node, ...]:
