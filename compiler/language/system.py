@@ -12,7 +12,7 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import is_
 
@@ -20,7 +20,7 @@ from .dtypes import dtype_of
 from .expression import Binder, Element, Expr, Index, Number, elements, expr, found_once
 from .text import equation_text, system_text
 
-__all__ = ["ROLES", "Equation", "System", "Tensor", "copying", "fresh_name", "reads"]
+__all__ = ["ROLES", "Equation", "System", "Tensor", "copying", "float_of", "fresh_name", "reads"]
 
 # input: given anew at each call.  parameter: given, kept between calls (weights, moments, step counters).
 # output: returned.  local: everything between.  A parameter that an update replaces is a state.
@@ -154,3 +154,12 @@ def reads(equation: Equation) -> tuple[Element, ...]:
     """Every element an equation reads, those in the subscripts of its target included."""
     inside = [x for s in equation.subscripts if not isinstance(s, Index) for x in elements(s)]
     return (*elements(equation.value), *inside)
+
+
+def float_of(equation: Equation, dtype: Callable[[str], str]) -> str:
+    """The float type that an equation computes with: its target's, else the widest that is read."""
+    own = dtype(equation.target)
+    if own.startswith("float"):
+        return own
+    read = {dtype(e.tensor) for e in reads(equation)}
+    return "float64" if "float64" in read else "float32"

@@ -50,7 +50,7 @@ from ..language.match import Definitions, Sizes, covers, inner_sizes, rename_apa
 from ..language.notes import Note, note
 from ..language.once import Once
 from ..language.simplify import kind_of, simplify
-from ..language.system import Equation, System, Tensor, reads
+from ..language.system import Equation, System, Tensor, float_of, reads
 from .share import Key, Keys, Shape, named, share
 
 __all__ = ["hoist"]
@@ -209,11 +209,7 @@ class _Hoister:
 
     def real(self, equation: Equation) -> str:
         """The float type that the equation computes with."""
-        own = self.tensors[equation.target].dtype
-        if own.startswith("float"):
-            return own
-        read = [self.tensors[e.tensor].dtype for e in reads(equation)]
-        return "float64" if "float64" in read else "float32"
+        return float_of(equation, lambda name: self.tensors[name].dtype)
 
     def dtype(self, e: Expr, real: str) -> str:
         return {"integer": "int64", "bool": "bool", "real": real}[kind_of(e, self.tensors)]

@@ -11,8 +11,10 @@ itself defines.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import prod
+from typing import TypeVar
 
 from ..language.expression import (
     Binder,
@@ -20,6 +22,7 @@ from ..language.expression import (
     Expr,
     Index,
     Reduce,
+    elements,
     expr,
     free_indices,
     rebuild,
@@ -29,10 +32,13 @@ from ..language.expression import (
 from ..language.form import of_alike
 from ..language.integers import polynomial
 from ..language.notes import Note, note
-from ..language.system import Equation, System, Tensor, fresh_name
+from ..language.system import Equation, System, Tensor
+from .additions import Additions
 from .order import cycles
 
 __all__ = ["turn"]
+
+T = TypeVar("T")
 
 READS = 16  # of each element, that pay for a copy
 LARGE = 1 << 22  # elements: such a copy waits for memory
@@ -42,87 +48,98 @@ LANES = 8  # values of an index at least that are worth being neighbours
 
 def turn(system: System, notes: list[Note] | None = None) -> System:
     """The system, with copies of operands that lie the wrong way."""
-    writer, trial = _Writer(system), _Writer(system)
+    tensors, copies = system.by_name, _Copies(system)
     inside = {id(e): {o.target for o in cycle} for cycle in cycles(system) for e in cycle}
-    is_across = of_alike(lambda e: trial.visit(e.value, e, set()) != e.value, system)
+    is_across = of_alike(lambda e: _is_across(e, tensors), system)
     equations = [
-        e.valued(writer.visit(e.value, e, inside.get(id(e), set()))) if is_across(e) else e
+        e.valued(copies.visit(e.value, e, inside.get(id(e), set()))) if is_across(e) else e
         for e in system.equations
     ]
-    for copy in writer.copies:
+    for copy in copies.added.equations:
         note(notes, "turn", copy.target, copy.origin)
-    if not writer.copies:
-        return system
-    tensors = (*system.tensors, *writer.tensors)
-    return System(tensors, (*writer.copies, *equations), system.updates)
+    return copies.added.to(system, equations)
 
 
-class _Writer:
-    """The copies made so far."""
+def _is_across(equation: Equation, tensors: Mapping[str, Tensor]) -> bool:
+    """Would it read a copy?"""
+    sums = [e for e in walk(equation.value) if isinstance(e, Reduce)] * reduces(equation.value)
+    return any(_axis(x, e, equation, tensors) is not None for e in sums for x in elements(e.body))
+
+
+def _axis(
+    element: Element, around: Reduce, equation: Equation, tensors: Mapping[str, Tensor]
+) -> int | None:
+    """The axis along which the result runs, if the sum around runs along the last one and a copy with both
+    exchanged pays."""
+    own, subscripts = tensors[element.tensor], element.subscripts
+    if around.kind != "sum" or not equation.subscripts or not subscripts:
+        return None
+    along, last = _near(equation.subscripts[-1]), _near(subscripts[-1])
+    if along is None or equation.extents.get(along, 0) < LANES:
+        return None
+    if last not in around.indices or along not in subscripts or along in walk(subscripts[-1]):
+        return None
+    apart = all(
+        isinstance(s, Index) or not {along, last} & free_indices(s).keys() for s in subscripts[:-1]
+    )
+    if not apart or not own.dtype.startswith("float"):
+        return None
+    reads = prod(b.extent for b in (*equation.indices, *around.binders))
+    worth = READS if prod(own.shape) < LARGE else READS_LARGE
+    others = (x for x in elements(around.body) if x != element)
+    if reads < worth * prod(own.shape) or any(along in free_indices(x) for x in others):
+        return None
+    return subscripts.index(along)
+
+
+class _Copies:
+    """Those made so far, and who reads them."""
 
     def __init__(self, system: System) -> None:
-        self.known = dict(system.by_name)
+        self.added = Additions(system)
         self.made: dict[tuple[str, int], str] = {}
-        self.tensors: list[Tensor] = []
-        self.copies: list[Equation] = []
 
     def visit(self, e: Expr, equation: Equation, cycle: set[str]) -> Expr:
         """``e`` with the operands of its contractions read from copies where that pays."""
         if not reduces(e):
             return e
         e = rebuild(e, lambda child: self.visit(child, equation, cycle))
-        if not isinstance(e, Reduce) or e.kind != "sum" or not equation.subscripts:
-            return e
-        along = _near(equation.subscripts[-1])
-        if along is None or equation.extents.get(along, 0) < LANES:
+        if not isinstance(e, Reduce):
             return e
 
         def operand(part: Expr) -> Expr:
             part = rebuild(part, operand)
-            if isinstance(part, Element) and part.tensor not in cycle:
-                return self.turned(part, along, e, equation)
-            return part
+            if not isinstance(part, Element) or part.tensor in cycle:
+                return part
+            axis = _axis(part, e, equation, self.added.known)
+            return part if axis is None else self.turned(part, axis)
 
         return replace(e, body=operand(e.body))
 
-    def turned(self, element: Element, along: Index, around: Reduce, equation: Equation) -> Element:
-        """The element of a copy in which ``along`` is the last axis, or the element as it is."""
-        own, subscripts = self.known[element.tensor], list(element.subscripts)
-        last = _near(subscripts[-1]) if subscripts else None
-        if last not in around.indices or along not in subscripts or along in walk(subscripts[-1]):
-            return element
-        apart = all(
-            isinstance(s, Index) or not {along, last} & free_indices(s).keys()
-            for s in subscripts[:-1]
-        )
-        if not apart or not own.dtype.startswith("float"):
-            return element
-        reads = prod(b.extent for b in (*equation.indices, *around.binders))
-        others = [e for e in walk(around.body) if isinstance(e, Element) and e != element]
-        worth = READS if prod(own.shape) < LARGE else READS_LARGE
-        if reads < worth * prod(own.shape) or any(along in free_indices(e) for e in others):
-            return element
-        axis = subscripts.index(along)
-        subscripts[axis], subscripts[-1] = subscripts[-1], subscripts[axis]
-        return Element(self.copy(own, axis), tuple(subscripts))
+    def turned(self, element: Element, axis: int) -> Element:
+        """The element of the copy."""
+        subscripts = _exchanged(element.subscripts, axis)
+        return Element(self.copy(element.tensor, axis), tuple(subscripts))
 
-    def copy(self, tensor: Tensor, axis: int) -> str:
+    def copy(self, tensor: str, axis: int) -> str:
         """The tensor with one axis and the last exchanged."""
-        if (tensor.name, axis) not in self.made:
-            name = fresh_name(f"{tensor.name}.turned", self.known)
-            shape = list(tensor.shape)
-            shape[axis], shape[-1] = shape[-1], shape[axis]
-            indices = [Binder(Index(f"i{k}"), expr(n)) for k, n in enumerate(shape)]
-            source = [b.index for b in indices]
-            source[axis], source[-1] = source[-1], source[axis]
-            self.known[name] = Tensor(name, tuple(shape), tensor.dtype)
-            self.tensors.append(self.known[name])
+        if (tensor, axis) not in self.made:
+            shape = _exchanged(self.added.known[tensor].shape, axis)
+            name = self.added.tensor(tensor, "turned", shape)
+            indices = tuple(Binder(Index(f"i{k}"), expr(n)) for k, n in enumerate(shape))
             places = tuple(b.index for b in indices)
-            value = Element(tensor.name, tuple(source))
-            origin = f"axes {axis} and {len(shape) - 1} of {tensor.name} exchanged"
-            self.copies.append(Equation(name, places, tuple(indices), value, origin=origin))
-            self.made[tensor.name, axis] = name
-        return self.made[tensor.name, axis]
+            value = Element(tensor, tuple(_exchanged(places, axis)))
+            origin = f"axes {axis} and {len(shape) - 1} of {tensor} exchanged"
+            self.added.equations.append(Equation(name, places, indices, value, origin=origin))
+            self.made[tensor, axis] = name
+        return self.made[tensor, axis]
+
+
+def _exchanged(parts: Sequence[T], axis: int) -> list[T]:
+    """With one and the last in each other's place."""
+    found = list(parts)
+    found[axis], found[-1] = found[-1], found[axis]
+    return found
 
 
 def _near(subscript: Expr) -> Index | None:

@@ -38,7 +38,7 @@ from ..language.expression import (
     substitute,
 )
 from ..language.integers import bounds, polynomial, simplify_integer
-from ..language.system import Equation, Tensor, reads
+from ..language.system import Equation, Tensor, float_of
 from .fuse import Fusion
 from .layout import Layout
 from .loops import (
@@ -135,7 +135,8 @@ class _Lowering:
 
     def equation(self, equation: Equation, store: bool) -> None:
         storage = self.storages[equation.target]
-        self.real = self.real_type(equation)
+        real = float_of(equation, lambda name: self.storages[name].tensor.dtype)
+        self.real = dtype_of(real).computed_as
         type_ = dtype_of(storage.tensor.dtype).computed_as
         value = _convert(self.value(equation.value), type_)
         if storage.tensor.dtype == "int32":
@@ -151,14 +152,6 @@ class _Lowering:
             zero = _convert(Literal(Fraction(0), "i64"), type_)
             inside = condition and Apply("where", (condition, register, zero), type_)
             self.passed[place] = inside or register
-
-    def real_type(self, equation: Equation) -> str:
-        """The target's float type, else the widest that is read."""
-        own = self.storages[equation.target].tensor.dtype
-        if own.startswith("float"):
-            return dtype_of(own).computed_as
-        read = [self.storages[e.tensor].tensor.dtype for e in reads(equation)]
-        return "double" if "float64" in read else "float"
 
     def register(self, type_: str) -> Register:
         return Register(f"v{next(self.numbers)}", type_)
