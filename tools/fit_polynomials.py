@@ -63,7 +63,6 @@ def fits() -> list[Fit]:
         exponential = partial(_series, lambda r: (mp.exp(r) - 1 - r) / r**2, mpf(1) / 2)
         logarithm = partial(_rest, _logarithm, lambda s: 2 * s, 3, mpf(2) / 3)
         power = partial(_rest, _logarithm, lambda s: 2 * s + 2 * s**3 / 3, 5, mpf(2) / 5)
-        tangent = partial(_rest, mp.tanh, lambda x: x, 3, -mpf(1) / 3)
         error = partial(_rest, mp.erf, lambda x: x, 1, slope - 1)
         sine = partial(_rest, mp.sin, lambda x: x, 3, -mpf(1) / 6)
         cosine = partial(_rest, mp.cos, lambda x: 1 - x**2 / 2, 4, mpf(1) / 24)
@@ -80,14 +79,13 @@ def fits() -> list[Fit]:
             Fit("sin", "double", "(sin(r) - r) / r³, z = r²", sine, 0, eighth, 5),
             Fit("cos", "double", "(cos(r) - 1 + r²/2) / r⁴, z = r²", cosine, 0, eighth, 5),
         ]
-        for kind, exp, log, tanh, erf, erfc, last in (
-            ("float", 5, 3, 5, 6, 9, 4),
-            ("double", 10, 6, 10, 12, 24, 6),
+        for kind, exp, log, erf, erfc, last in (
+            ("float", 5, 3, 6, 9, 4),
+            ("double", 10, 6, 12, 24, 6),
         ):
             found += [
                 Fit("exp", kind, "(exp(r) - 1 - r) / r²", exponential, -half_log2, half_log2, exp),
                 Fit("log", kind, "(log((1+s)/(1-s)) - 2s) / s³, z = s²", logarithm, 0, ratio, log),
-                Fit("tanh", kind, "(tanh(x) - x) / x³, z = x²", tangent, 0, mpf("0.391"), tanh),
                 Fit("erf", kind, "erf(x)/x - 1, z = x²", error, 0, 1, erf),
                 Fit(
                     "erfc",

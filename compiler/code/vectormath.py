@@ -27,8 +27,10 @@ from .floats import (
     extreme,
     floor,
     format_of,
+    inverse,
     power_of_two,
     product_of,
+    quotient,
     round_to_even,
     sign,
     square_root,
@@ -106,10 +108,19 @@ def _polynomial(name: str, x: Value) -> Value:
     return total
 
 
+def _at_least(x: Value, low: float) -> Value:
+    """NaN stays NaN."""
+    return x.of(low).where(x.compare("olt", low), x)
+
+
+def _at_most(x: Value, high: float) -> Value:
+    """NaN stays NaN."""
+    return x.of(high).where(x.compare("ogt", high), x)
+
+
 def _clamp(x: Value, low: float, high: float) -> Value:
     """``x`` between two numbers; NaN stays NaN."""
-    x = x.of(low).where(x.compare("olt", low), x)
-    return x.of(high).where(x.compare("ogt", high), x)
+    return _at_most(_at_least(x, low), high)
 
 
 # --- exponentials ------------------------------------------------------------------------------------------------
@@ -140,19 +151,23 @@ def _scaled(y: Value, n: Value) -> Value:
 
 
 def _exp_parts(x: Value, low: Value | None = None) -> tuple[Value, Value]:
-    """p and n with exp(x) = (1 + p) * 2**n, or exp(x + low) for a small ``low``."""
-    limits = _range_of(x)
-    n, r, lost = _split_exponent(_clamp(x, limits.exp_low, limits.exp_high))
-    if low is not None:
-        total = sum_of(r, lost + low)
-        r, lost = total.high, total.low
-    return r + _polynomial("exp", r).times_plus(r * r, lost), n
+    """p and n with exp(x) = (1 + p) * 2**n, or exp(x + low) for a small ``low``; x is in range.
+
+    What r has lost by rounding is far below a unit of 1 + p; a power, which asks for more, adds it.
+    """
+    n, r, lost = _split_exponent(x)
+    if low is None:
+        return _polynomial("exp", r).times_plus(r * r, r), n
+    total = sum_of(r, lost + low)
+    tail = _polynomial("exp", total.high).times_plus(total.high * total.high, total.low)
+    return total.high + tail, n
 
 
 def _exp(x: Value, low: Value | None = None) -> Value:
     """Zero is chosen, not computed: processors are slow where a result is too small."""
-    is_zero = x.compare("olt", _range_of(x).exp_low)
-    p, n = _exp_parts(x.of(0).where(is_zero, x), low)
+    limits = _range_of(x)
+    is_zero = x.compare("olt", limits.exp_low)
+    p, n = _exp_parts(_at_most(x.of(0).where(is_zero, x), limits.exp_high), low)
     return x.of(0).where(is_zero, _scaled(p + 1, n))
 
 
@@ -167,28 +182,29 @@ def _expm1(x: Value) -> Value:
 
 
 def _sigmoid(x: Value) -> Value:
-    """e / (1 + e) or 1 / (1 + e) with e = exp(-abs(x)), the rounding of e and of 1 + e made good.
+    """1 / (1 + e) with e = exp(-abs(x)) = (1 + p) * 2**n, times e where x is negative.
 
-    That takes 1 / (1 + e) roughly: the quotient itself, or one minus it.
+    1 + e is (1 + 2**n) + p * 2**n, and what its rounding has lost is made good.
     """
-    negative = x.compare("olt", 0)
-    p, n = _exp_parts(-abs(x))
-    exact = sum_of(x.of(1), p)
-    e, low = _scaled(exact.high, n), _scaled(exact.low, n)
-    total = e + 1
-    lost = low + (e - (total - 1))
-    quotient = e.where(negative, 1) / total
-    inverse = (1 - quotient).where(negative, quotient)
-    return quotient + (low.where(negative, 0) - quotient * lost) * inverse
+    p, n = _exp_parts(_at_least(-abs(x), _range_of(x).exp_low))
+    power = _scaled(x.of(1), n)
+    most = power + 1
+    total = p.times_plus(power, most)
+    lost = p.times_plus(power, most - total)
+    rough = inverse(total)
+    result = (-lost * rough).times_plus(rough, rough)
+    return (p.times_plus(result, result) * power).where(x.compare("olt", 0), result)
 
 
 def _tanh(x: Value) -> Value:
-    """x + x³ P(x²) near zero, else 1 - 2 / (exp(2x) + 1)."""
-    size = abs(x)
-    far = 1 - x.of(2) / (_exp(size + size) + 1)
-    square = x * x
-    near = (_polynomial("tanh", square) * square).times_plus(x, x)
-    return near.where(size.compare("olt", 0.625), far).with_sign_of(x)
+    """(1 - e) / (1 + e) with e = exp(-2*abs(x)) = (1 + p) * 2**n, both rounded once where a machine can.
+
+    Near zero n is zero, and 1 - e is -p: nothing is lost.
+    """
+    p, n = _exp_parts(_at_least(abs(x) * -2, 2 * _range_of(x).expm1_low))
+    power = power_of_two(n, format_of(x))
+    above, below = (-p).times_plus(power, 1 - power), p.times_plus(power, power + 1)
+    return quotient(above, below).with_sign_of(x)
 
 
 def _erf(x: Value) -> Value:
