@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
 
 import numpy as np
 
@@ -35,7 +35,7 @@ __all__ = ["Function", "as_input", "evaluate", "explain", "function"]
 
 
 def function(
-    inputs: Sequence[Node],
+    inputs: Node | Sequence[Node],
     outputs: Node | Sequence[Node],
     updates: Updates | None = None,
     training: bool | None = None,
@@ -75,7 +75,7 @@ class Function:
 
     def __init__(
         self,
-        inputs: Sequence[Node],
+        inputs: Node | Sequence[Node],
         outputs: Node | Sequence[Node],
         updates: Updates | None = None,
         training: bool | None = None,
@@ -85,9 +85,8 @@ class Function:
         self.single = isinstance(outputs, Node)
         wanted = [outputs] if isinstance(outputs, Node) else list(outputs)
         self.outputs = [_computed(require_node(node, "each output")) for node in wanted]
-        if isinstance(inputs, Node):
-            raise GraphnnError(f"expected a list of inputs, got {inputs!r}")
-        self.inputs = [as_input(node) for node in inputs]
+        given = [inputs] if isinstance(inputs, Node) else inputs
+        self.inputs = [as_input(node) for node in given]
         self._dtypes = [np.dtype(node.dtype) for node in self.inputs]
         self._arrays = [np.ndarray] * len(self.inputs)
         for k, node in enumerate(self.inputs):
@@ -199,6 +198,11 @@ class Function:
                 self._compile({})
             )
         return list(self._compiled.values())[-1].executable
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            "a compiled function is neither copied nor pickled: make it anew, or pickle a model"
+        )
 
     def __str__(self) -> str:
         return str(self.graph)

@@ -19,7 +19,7 @@ from compiler.language.text import expression_text
 from .catalogue import define
 from .errors import GraphnnError, ShapeError
 from .graph.application import Result
-from .graph.node import Constant, Node, check_dtype, index_names, is_integer, require_node
+from .graph.node import Constant, Node, dtype_name, index_names, is_integer, require_node
 from .graph.operation import op
 
 __all__ = [
@@ -181,13 +181,13 @@ def matmul(a: object, b: object) -> Node:
     return _single(_batch_matmul(left, right))
 
 
-def cast(x: Node, dtype: str) -> Node:
+def cast(x: Node, dtype: str | np.dtype | type) -> Node:
     """``y[...] = x[...]`` stored as another dtype; the gradient is converted back."""
     node = require_node(x, "what is cast")
-    check_dtype(dtype, "cast")
-    return (
-        node if node.dtype == dtype else _single(op("y[...] = x[...]", "cast", dtype=dtype)(node))
-    )
+    wanted = dtype_name(dtype, "cast")
+    if node.dtype == wanted:
+        return node
+    return _single(op("y[...] = x[...]", "cast", dtype=wanted)(node))
 
 
 def _axes(x: Node, axis: int | Sequence[int] | None) -> tuple[int, ...]:

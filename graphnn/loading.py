@@ -1,7 +1,11 @@
-"""A model from its file, without any Python of whoever made it."""
+"""A model from its file, without any Python of whoever made it.
+
+What is pickled, sent to another process, or copied by ``copy.deepcopy`` goes the same way.
+"""
 
 from __future__ import annotations
 
+import copyreg
 import os
 from collections.abc import Callable, Sequence
 
@@ -9,14 +13,15 @@ from . import losses
 from .errors import FormatError, GraphnnError
 from .files.limits import DEFAULT, Limits
 from .files.measures import measure_function, metric
-from .files.model_file import read_model
-from .files.saved import Measure
+from .files.model_file import packed_model, read_model, unpacked_model
+from .files.saved import Measure, Saved
 from .graph.node import Node
 from .model import Model
 from .random import Source
+from .sequential import Sequential
 from .training.loop import Position
 
-__all__ = ["NestedModel", "load_model"]
+__all__ = ["NestedModel", "load_model", "model_of"]
 
 
 class NestedModel(Model):
@@ -48,25 +53,42 @@ def load_model(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Model:
     """
     saved = read_model(path, NestedModel, limits)
     try:
-        outputs = saved.outputs[0] if saved.single_output else saved.outputs
-        model = Model(saved.inputs, outputs, saved.name)
-        model.random = Source(saved.streams)
-        if saved.training is not None:
-            model.compile(
-                saved.training.optimizer,
-                [
-                    measure_function(each, losses.get) if each else None
-                    for each in saved.training.losses
-                ],
-                _metrics(saved.training.metrics),
-                loss_weights=saved.training.loss_weights,
-                weighted_metrics=_metrics(saved.training.weighted_metrics),
-                ftz=saved.training.ftz,
-                windows=saved.training.windows,
-            )
-            model.position = _fitting(saved.position, model.compiled().count)
+        return _built(saved)
     except GraphnnError as error:
         raise FormatError(f"{os.fspath(path)}: {error}") from None
+
+
+def model_of(contents: bytes) -> Model:
+    """The model whose file has these bytes. Raises `FormatError`."""
+    return _built(unpacked_model(contents, NestedModel))
+
+
+def _reduced(model: Model) -> tuple[Callable[[bytes], Model], tuple[bytes]]:
+    return model_of, (b"".join(packed_model(model)),)
+
+
+for _kind in (Model, Sequential, NestedModel):  # a copy, or a pickled model, is what its file is
+    copyreg.pickle(_kind, _reduced)
+
+
+def _built(saved: Saved) -> Model:
+    outputs = saved.outputs[0] if saved.single_output else saved.outputs
+    model = Model(saved.inputs, outputs, saved.name)
+    model.random = Source(saved.streams)
+    if saved.training is not None:
+        model.compile(
+            saved.training.optimizer,
+            [
+                measure_function(each, losses.get) if each else None
+                for each in saved.training.losses
+            ],
+            _metrics(saved.training.metrics),
+            loss_weights=saved.training.loss_weights,
+            weighted_metrics=_metrics(saved.training.weighted_metrics),
+            ftz=saved.training.ftz,
+            windows=saved.training.windows,
+        )
+        model.position = _fitting(saved.position, model.compiled().count)
     return model
 
 

@@ -237,9 +237,18 @@ def matching(y_true: object, y_pred: Node, name: str) -> object:
     if y_true.dims != prediction.dims:
         raise ShapeError(
             f"{name}: {y_true.name} is {y_true.type}, y_pred {prediction.name} is"
-            f" {prediction.type}; their shapes must be equal"
+            f" {prediction.type}; their shapes must be equal{_instead(y_true, prediction, name)}"
         )
     return y_true
+
+
+def _instead(y_true: Node, prediction: Node, name: str) -> str:
+    """What to do about class numbers where a loss or metric takes a number for each class."""
+    column = y_true.ndim == prediction.ndim and y_true.shape[-1] == 1
+    rows = y_true.dims[:-1] if column else y_true.dims
+    if "categorical_" in name and y_true.dtype.startswith("int") and rows == prediction.dims[:-1]:
+        return f". Class numbers are for sparse_{name}"
+    return ""
 
 
 def labels_of(y_true: object, y_pred: Node, name: str) -> tuple[object, bool]:
@@ -247,14 +256,19 @@ def labels_of(y_true: object, y_pred: Node, name: str) -> tuple[object, bool]:
     prediction = require_node(y_pred, f"y_pred of {name}")
     if not isinstance(y_true, Node):
         return y_true, False
+    is_row = y_true.dims == prediction.dims
+    others = f"; a number for each class is for {name.removeprefix('sparse_')}" if is_row else ""
     if not y_true.dtype.startswith("int"):
-        raise DtypeError(f"{name}: {y_true.name} is {y_true.type}; class numbers must be integers")
+        advice = others or "; labels.astype('int64') makes them"
+        raise DtypeError(
+            f"{name}: {y_true.name} is {y_true.type}; class numbers must be integers{advice}"
+        )
     column = y_true.ndim == prediction.ndim and y_true.shape[-1] == 1
     batch = y_true.dims[:-1] if column else y_true.dims
     if not prediction.ndim or batch != prediction.dims[:-1]:
         raise ShapeError(
             f"{name}: {y_true.name} is {y_true.type}, y_pred {prediction.name} is"
-            f" {prediction.type}; expected one class number for each row of y_pred"
+            f" {prediction.type}; expected one class number for each row of y_pred{others}"
         )
     return y_true, column
 

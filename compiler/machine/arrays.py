@@ -33,12 +33,15 @@ def address(array: Array) -> int:
 
 
 def aligned(length: int) -> Array:
-    """Zeroed bytes on a 64-byte boundary, their number rounded up to one."""
+    """Zeroed bytes on a 64-byte boundary, their number rounded up to one. Raises MemoryError."""
     length = max(-(-length // ALIGNMENT) * ALIGNMENT, ALIGNMENT)
     if length < _HUGE or not hasattr(mmap, "MADV_HUGEPAGE"):
         return _from(np.zeros(length + ALIGNMENT, np.uint8), ALIGNMENT, length)
     # Private memory: what processes share comes in huge pages nowhere, and a forked child would write to ours.
-    pages = mmap.mmap(-1, length + _HUGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        pages = mmap.mmap(-1, length + _HUGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    except (OSError, OverflowError):
+        raise MemoryError(f"{length} bytes are more than there are") from None
     pages.madvise(mmap.MADV_HUGEPAGE)
     return _from(np.frombuffer(pages, np.uint8), _HUGE, length)
 

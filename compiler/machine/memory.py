@@ -18,6 +18,7 @@ from ..language.dtypes import DTYPES
 from ..language.system import Tensor
 from .arrays import Array, address, aligned, aligned_array, converted
 from .program import Program
+from .room import check_room, shortage
 
 __all__ = ["Memory", "described"]
 
@@ -33,7 +34,10 @@ def described(array: Array) -> str:
 
 
 class Memory:
-    """An array for every input, parameter and output, and the arena, with a part for each thread."""
+    """An array for every input, parameter and output, and the arena, with a part for each thread.
+
+    Raises MemoryError where there is no room for them, as far as the system says so.
+    """
 
     def __init__(self, program: Program, threads: int) -> None:
         self.tensors = {tensor.name: tensor for tensor in program.slots}
@@ -51,10 +55,14 @@ class Memory:
         self._spares: dict[str, list[Array]] = {}
         self._own: dict[str, int] = {}  # addresses of the buffers
         self.table = (ctypes.c_void_p * (len(program.slots) + 2))()
-        self.arena = aligned(program.arena + threads * program.own)
-        self.set_extra(0, self.arena)
-        for tensor in program.slots:
-            self.place(tensor.name, aligned_array(tensor.shape, tensor.dtype))
+        check_room(program, threads)
+        try:
+            self.arena = aligned(program.arena + threads * program.own)
+            self.set_extra(0, self.arena)
+            for tensor in program.slots:
+                self.place(tensor.name, aligned_array(tensor.shape, tensor.dtype))
+        except MemoryError:
+            raise MemoryError(shortage(program, threads)) from None
         self._lengths = np.array([self.buffers[name].nbytes for name in self._names], np.uintp)
 
     def set_extra(self, number: int, array: Array) -> None:

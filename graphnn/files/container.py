@@ -19,6 +19,7 @@ import os
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -26,7 +27,7 @@ import numpy as np
 from ..errors import FormatError
 from .limits import DEFAULT, Limits
 
-__all__ = ["Contents", "is_text", "pack", "parse_json", "read_container"]
+__all__ = ["Contents", "is_text", "pack", "parse_json", "read_container", "unpack"]
 
 _DTYPES = {
     "F64": "float64",
@@ -98,17 +99,22 @@ def read_container(path: str | os.PathLike[str], limits: Limits = DEFAULT) -> Co
     """What stands in the file. Raises OSError if there is none, `FormatError` if it is not whole."""
     with open(path, "rb") as file:
         try:
-            return _read(file, limits)
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                raise FormatError("not a regular file")
+            return _read(file, status.st_size, limits)
         except FormatError as error:
             raise FormatError(f"{os.fspath(path)}: {error}") from None
 
 
-def _read(file: BinaryIO, limits: Limits) -> Contents:
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise FormatError("not a regular file")
+def unpack(contents: bytes, limits: Limits = DEFAULT) -> Contents:
+    """The same for a file's bytes."""
+    return _read(BytesIO(contents), len(contents), limits)
+
+
+def _read(file: BinaryIO, total: int, limits: Limits) -> Contents:
     length = int.from_bytes(file.read(8), "little")
-    if not 2 <= length <= status.st_size - 8:
+    if not 2 <= length <= total - 8:
         raise FormatError("damaged, unfinished, or not a file of graphnn or safetensors")
     if length > limits.header:
         raise FormatError(f"the header has {length} bytes, more than the limit of {limits.header}")
@@ -122,13 +128,13 @@ def _read(file: BinaryIO, limits: Limits) -> Contents:
     if len(records) > limits.tensors:
         raise FormatError(f"{len(records)} tensors, more than the limit of {limits.tensors}")
     places = [_place(name, record, limits) for name, record in records.items()]
-    size = status.st_size - 8 - length
+    size = total - 8 - length
     _check_cover(places, size)
     try:
-        data = np.fromfile(file, np.uint8, size)
+        data = np.empty(size, np.uint8)
     except MemoryError:
         raise FormatError(f"{size} bytes of tensors are more than there is memory for") from None
-    if data.size != size:
+    if file.readinto(data.data) != size:  # type: ignore[attr-defined]
         raise FormatError("the file was cut off while it was read")
     if _DIGEST in metadata:
         _check_digest(header, data, metadata[_DIGEST])

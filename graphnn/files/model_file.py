@@ -16,7 +16,7 @@ from ..errors import FormatError
 from ..losses import Loss
 from ..nested import require_built
 from ..training.objective import guessed_truth
-from .container import pack, parse_json, read_container
+from .container import Contents, pack, parse_json, read_container, unpack
 from .decode import decode
 from .decode_graph import Nest
 from .encode import encode
@@ -29,7 +29,7 @@ from .weights import weight_names
 if TYPE_CHECKING:
     from ..model import Model
 
-__all__ = ["read_model", "save_model"]
+__all__ = ["packed_model", "read_model", "save_model", "unpacked_model"]
 
 Described = list[list[Measure]]
 
@@ -39,6 +39,11 @@ _GRAPH = "graph"
 
 def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     """Write the model to a file, which is replaced as a whole or not at all. Raises OSError."""
+    replace_file(path, packed_model(model))
+
+
+def packed_model(model: Model) -> list[memoryview]:
+    """The bytes of its file, in parts."""
     require_built(model.name, model.outputs)
     saved = Saved(
         model.name,
@@ -51,7 +56,7 @@ def save_model(model: Model, path: str | os.PathLike[str]) -> None:
     )
     graph, arrays = encode(saved, weight_names(model.layers, model.weights))
     text = json.dumps(graph, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    replace_file(path, pack(arrays, {"format": _FORMAT, _GRAPH: text}))
+    return pack(arrays, {"format": _FORMAT, _GRAPH: text})
 
 
 def read_model(path: str | os.PathLike[str], nest: Nest, limits: Limits = DEFAULT) -> Saved:
@@ -61,14 +66,23 @@ def read_model(path: str | os.PathLike[str], nest: Nest, limits: Limits = DEFAUL
     """
     contents = read_container(path, limits)
     try:
-        if contents.metadata.get("format") != _FORMAT:
-            raise FormatError("no model of graphnn; weights alone are read by model.load_weights")
-        if not contents.is_checked:
-            raise FormatError("damaged: its digest is missing")
-        graph = parse_json(contents.metadata.get(_GRAPH, ""), "the graph")
-        return decode(graph, contents.arrays, nest, limits)
+        return _saved(contents, nest, limits)
     except FormatError as error:
         raise FormatError(f"{os.fspath(path)}: {error}") from None
+
+
+def unpacked_model(contents: bytes, nest: Nest, limits: Limits = DEFAULT) -> Saved:
+    """The same for a file's bytes. Raises `FormatError`."""
+    return _saved(unpack(contents, limits), nest, limits)
+
+
+def _saved(contents: Contents, nest: Nest, limits: Limits) -> Saved:
+    if contents.metadata.get("format") != _FORMAT:
+        raise FormatError("no model of graphnn; weights alone are read by model.load_weights")
+    if not contents.is_checked:
+        raise FormatError("damaged: its digest is missing")
+    graph = parse_json(contents.metadata.get(_GRAPH, ""), "the graph")
+    return decode(graph, contents.arrays, nest, limits)
 
 
 def _training(model: Model) -> Training | None:

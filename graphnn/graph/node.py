@@ -36,8 +36,8 @@ __all__ = [
     "Input",
     "Node",
     "Parameter",
-    "check_dtype",
     "dimension",
+    "dtype_name",
     "identifier",
     "index_names",
     "is_integer",
@@ -104,14 +104,17 @@ class Input(Node):
     """
 
     def __init__(
-        self, shape: Sequence[int | None], name: str | None = None, dtype: str = "float32"
+        self,
+        shape: Sequence[int | None],
+        name: str | None = None,
+        dtype: str | np.dtype | type = "float32",
     ) -> None:
         if isinstance(shape, int) or shape is None:
             raise ShapeError(f"expected a shape such as (None, 784), got {shape!r}")
         if not isinstance(name, (str, type(None))):
             raise GraphnnError(f"a name is a string, got {type(name).__name__}")
         label = name or unique_name("input")
-        check_dtype(dtype, label)
+        known = dtype_name(dtype, label)
         dims: list[Expr] = []
         for axis, size in enumerate(shape):
             if size is None:
@@ -122,7 +125,7 @@ class Input(Node):
                 raise ShapeError(
                     f"{label}: axis {axis} of the shape {tuple(shape)} must be a positive int or None"
                 )
-        super().__init__(label, tuple(dims), dtype)
+        super().__init__(label, tuple(dims), known)
 
 
 class Parameter(Trainable, Node):
@@ -139,8 +142,8 @@ class Parameter(Trainable, Node):
         regularizer: Operation | None = None,
     ) -> None:
         array = np.asarray(value)
-        check_dtype(str(array.dtype), name)
-        super().__init__(name, tuple(expr(int(n)) for n in array.shape), str(array.dtype))
+        dtype = dtype_name(array.dtype, name)
+        super().__init__(name, tuple(expr(int(n)) for n in array.shape), dtype)
         self.value = aligned_array(array.shape, self.dtype)
         self.value[...] = array
         self.trainable = trainable
@@ -168,8 +171,8 @@ class Constant(Node):
     def __init__(self, value: object, name: str | None = None, dtype: str | None = None) -> None:
         array = np.asarray(value, dtype=dtype)
         label = name or unique_name("constant")
-        check_dtype(str(array.dtype), label)
-        super().__init__(label, tuple(expr(int(n)) for n in array.shape), str(array.dtype))
+        known = dtype_name(array.dtype, label)
+        super().__init__(label, tuple(expr(int(n)) for n in array.shape), known)
         self.value = array.copy()
         self.value.setflags(write=False)
 
@@ -228,9 +231,15 @@ class Choice(Node):
         return self.training if self.trains(training) else self.inference
 
 
-def check_dtype(dtype: str, name: str) -> None:
-    if not isinstance(dtype, str) or dtype not in DTYPES:
+def dtype_name(dtype: object, name: str) -> str:
+    """The name of a dtype of tensors, which may be given as NumPy's own: np.float64.
+
+    Raises `DtypeError`, which names ``name``, for others.
+    """
+    known = str(np.dtype(dtype)) if isinstance(dtype, (np.dtype, type)) else dtype
+    if not isinstance(known, str) or known not in DTYPES:
         raise DtypeError(f"{name}: dtype {dtype!r} is not one of {', '.join(DTYPES)}")
+    return known
 
 
 def is_integer(value: object) -> bool:

@@ -33,7 +33,7 @@ from ..notation import (
 )
 from .application import Application, Result
 from .dtypes import dtypes_of
-from .node import Constant, Node, check_dtype
+from .node import Constant, Node, dtype_name
 from .surroundings import current_scope, unique_name
 
 __all__ = ["Operation", "op", "resolve_cached"]
@@ -137,7 +137,7 @@ def op(
     text: str,
     name: str | None = None,
     outputs: Sequence[str] | None = None,
-    dtype: str | None = None,
+    dtype: str | np.dtype | type | None = None,
     **attributes: int | float | Fraction,
 ) -> Operation:
     """A new operation from its formula.
@@ -160,9 +160,8 @@ def op(
     numbers = {k: _number(k, v) for k, v in attributes.items()}
     formula = _parse(text, tuple(numbers.items()), None if outputs is None else tuple(outputs))
     label = name or formula.outputs[0]
-    if dtype is not None:
-        check_dtype(dtype, label)
-    return Operation(label, formula, numbers, dtype)
+    wanted = None if dtype is None else dtype_name(dtype, label)
+    return Operation(label, formula, numbers, wanted)
 
 
 @lru_cache(maxsize=4096)

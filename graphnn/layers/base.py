@@ -10,6 +10,7 @@ belong to the layer: they bear its name, and the last one is called as the layer
 
 from __future__ import annotations
 
+import math
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -17,6 +18,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+
+from compiler.language.dtypes import DTYPES
 
 from .. import initializers, regularizers
 from ..activations import Activation
@@ -37,6 +40,8 @@ __all__ = [
     "positive",
     "snake_case",
 ]
+
+_LARGEST = 1 << 58  # elements; NumPy cannot count the bytes of more
 
 
 @dataclass(eq=False, slots=True)
@@ -146,7 +151,15 @@ class Layer(Trainable, ABC):
         ``regularizer`` makes of it to their loss.
         """
         dtype = dtype or self.parameter_dtype
-        value = initializers.get(initializer)(tuple(shape), dtype)
+        try:
+            if math.prod(shape) >= _LARGEST:
+                raise MemoryError
+            value = initializers.get(initializer)(tuple(shape), dtype)
+        except MemoryError:
+            sizes = ", ".join(map(str, shape))
+            raise MemoryError(
+                f"{self.name}.{name}: no room for {DTYPES[dtype].short}[{sizes}]"
+            ) from None
         if np.shape(value) != tuple(shape):
             raise ShapeError(
                 f"{self.name}.{name}: the initializer gave shape {np.shape(value)}, not {tuple(shape)}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .. import regularizers
 from ..catalogue import define
 from ..errors import DtypeError
-from ..graph.node import Node, Parameter, check_dtype
+from ..graph.node import Node, Parameter, dtype_name
 from ..graph.operation import Operation
 from ..initializers import Initializer
 from .base import Layer, positive
@@ -44,15 +46,15 @@ class Embedding(Layer):
         embeddings_initializer: str | Initializer = "uniform",
         embeddings_regularizer: str | Operation | None = None,
         *,
-        dtype: str = "float32",
+        dtype: str | np.dtype | type = "float32",
         name: str | None = None,
         trainable: bool = True,
     ) -> None:
         super().__init__(name=name, trainable=trainable)
         self.input_dim = positive(input_dim, f"{self.name}: input_dim")
         self.output_dim = positive(output_dim, f"{self.name}: output_dim")
-        check_dtype(dtype, self.name)
-        self.embeddings_initializer, self.dtype = embeddings_initializer, dtype
+        self.dtype = dtype_name(dtype, self.name)
+        self.embeddings_initializer = embeddings_initializer
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings: Parameter | None = None
 

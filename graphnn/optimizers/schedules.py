@@ -199,7 +199,8 @@ class PolynomialDecay(Schedule):
 
 
 class CosineDecay(Schedule):
-    """Half a cosine from the first rate to ``alpha`` of it, after a straight rise to ``warmup_target``, if given.
+    """Half a cosine from the first rate to ``alpha`` of it, after a straight rise to ``warmup_target``, if given,
+    which in no ``warmup_steps`` is the first rate itself.
 
     Loshchilov, Hutter: SGDR: Stochastic Gradient Descent with Warm Restarts, 2017.
     """
@@ -217,6 +218,8 @@ class CosineDecay(Schedule):
             numbers |= {"warmup_target": warmup_target, "warmup_steps": warmup_steps}
             super().__init__(with_attributes(_cosine_warm, **numbers))
         else:
+            if warmup_target is not None:
+                numbers["initial_learning_rate"] = warmup_target
             super().__init__(with_attributes(_cosine, **numbers))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
@@ -16,9 +17,14 @@ from .data import Samples
 from .steps import Steps
 from .stretch import Stretch, stretches
 
-__all__ = ["ArrayFeed", "Feed", "StreamFeed", "batches", "is_arrays", "unpacked"]
+__all__ = ["NO_BATCHES", "ArrayFeed", "Feed", "StreamFeed", "batches", "is_arrays", "unpacked"]
 
 Batch = tuple[Steps, list[np.ndarray]]
+NO_BATCHES = (
+    "there are no batches, or no more: an iterator gives them once, so for several epochs, or for a"
+    " second look at them, give a list or whatever can be iterated over anew"
+)
+_log = logging.getLogger("graphnn")
 
 
 class Feed(Protocol):
@@ -83,8 +89,14 @@ class StreamFeed:
         return []
 
     def epoch(self, order: Stream | None = None, first: int = 0) -> Iterator[Batch]:
-        """Order and start are the source's own affair."""
-        return map(self.ready, batches(self.source, self.limit))
+        """Order and start are the source's own affair. Raises `GraphnnError` where it gives nothing (more)."""
+        number = 0
+        for number, batch in enumerate(batches(self.source, self.limit), 1):  # noqa: B007
+            yield self.ready(batch)
+        if not number:
+            raise GraphnnError(NO_BATCHES)
+        if self.limit is not None and number < self.limit:
+            _log.warning("an epoch of %d steps ended with its source after %d", self.limit, number)
 
 
 def is_arrays(data: object) -> bool:

@@ -12,7 +12,7 @@ from ..errors import GraphnnError
 from ..graph.node import is_integer
 from ..layers.base import positive
 from .data import Samples, arrays_of, check_numbers, fitting, weights_of
-from .feed import ArrayFeed, Feed, StreamFeed, batches, is_arrays, unpacked
+from .feed import NO_BATCHES, ArrayFeed, Feed, StreamFeed, batches, is_arrays, unpacked
 from .loop import Position, listed
 from .steps import Steps
 from .stretch import stretches
@@ -104,7 +104,7 @@ def predictions(
         given = (batch[0] if isinstance(batch, tuple) else batch for batch in batches(x, limit))
         found = [part for batch in given for part in _outputs(model, batch, None)]
     if not found:
-        raise GraphnnError("there are no batches")
+        raise GraphnnError(NO_BATCHES)
     return [
         np.concatenate(parts) if len(parts) > 1 else parts[0] for parts in zip(*found, strict=True)
     ]

@@ -163,13 +163,12 @@ def objective(
             losses[_free(f"{prefix}loss", losses)] = loss
             factor = settings.loss_weights[place]
             parts.append(loss if factor == 1 else multiply(loss, factor))
-        wanted: list[tuple[str, Metric, Input | None]] = [
-            (*each, None) for each in settings.metrics[place]
-        ]
-        wanted += [(*each, weight) for each in settings.weighted_metrics[place]]
-        for name, measure, by in wanted:
-            label = _free(prefix + name, metrics, "weighted_" if by is not None else "")
-            metrics[label] = _scalar(measure, truth, output, by, f"metric {name}")
+        for name, measure in settings.metrics[place]:
+            label = _free(prefix + name, metrics)
+            metrics[label] = _scalar(measure, truth, output, None, f"metric {name}")
+        for name, measure in settings.weighted_metrics[place]:
+            label = _free(prefix + name, metrics, "weighted_")
+            metrics[label] = _scalar(measure, truth, output, weight, f"metric {name}")
     reported = losses | metrics if len(losses) > 1 else metrics
     counts = {name: total for name, value in reported.items() if (total := count_of(value))}
     parts += [cast(penalty, parts[0].dtype) for penalty in penalties]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
-from graphnn.layers.core import Dense
+from graphnn.layers import Dense, Embedding
 
 DOUBLE = gn.Input((8,), "x", dtype="float64")
 WHOLE = gn.Input((3,), "i", dtype="int32")
@@ -25,6 +25,15 @@ def test_no_target_of_a_float64_formula_is_less(text):
     """Whatever the order of the lines: numbers have no width, targets that read each other share theirs."""
     results = gn.op(text, outputs=("y",))(DOUBLE)
     assert set(results.application.dtypes.values()) == {"float64"}
+
+
+@pytest.mark.parametrize("dtype", ["float64", np.float64, np.dtype("float64")])
+def test_dtypes_are_named_or_numpys_own(dtype):
+    """Wherever one is given."""
+    x, tokens = gn.Input((2,), "x", dtype), gn.Input((2,), "tokens", np.int32)
+    made = [x, gn.cast(tokens, dtype), gn.op("y[i] = 2*t[i]", dtype=dtype)(tokens)]
+    made.append(Embedding(3, 2, dtype=dtype)(tokens))
+    assert {node.dtype for node in made} == {"float64"}
 
 
 @pytest.mark.parametrize("name", ["max", "min", "mean"])

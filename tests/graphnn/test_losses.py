@@ -163,9 +163,12 @@ def scalar(shape, dtype="float32", name=None):
 REFUSALS = [
     (gn.mean_squared_error, (None, 3), "float32", r"f32\[N, 3\].*f32\[N, 4\].*must be equal"),
     (gn.mean_squared_error, (None,), "float32", "must be equal"),
-    (gn.categorical_crossentropy, (None,), "int32", "must be equal"),
-    (gn.sparse_categorical_crossentropy, (None,), "float32", "class numbers must be integers"),
-    (gn.sparse_categorical_crossentropy, (None, 4), "int32", "one class number for each row"),
+    (gn.categorical_crossentropy, (None,), "int32", "are for sparse_categorical_crossentropy"),
+    (gn.categorical_crossentropy, (None, 1), "int32", "are for sparse_categorical_crossentropy"),
+    (gn.metrics.top_k_categorical_accuracy, (None,), "int32", "are for sparse_top_k_categorical"),
+    (gn.sparse_categorical_crossentropy, (None,), "float32", r"must be integers; .*astype"),
+    (gn.sparse_categorical_crossentropy, (None, 4), "float32", "is for categorical_crossentropy"),
+    (gn.sparse_categorical_crossentropy, (None, 4), "int32", "is for categorical_crossentropy"),
     (gn.sparse_categorical_crossentropy, (None, 2), "int32", "one class number for each row"),
 ]
 

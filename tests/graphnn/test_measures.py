@@ -95,6 +95,14 @@ def test_equal_names_are_told_apart():
     assert list(found) == ["loss", "precision", "precision_1", "weighted_precision"]
 
 
+def test_names_are_the_same_with_weights_and_without():
+    """A callback may wait for one of them, whatever the validation data bring along."""
+    model = network("mse", metrics=["mae"], weighted_metrics=["mae"])
+    found = model.fit(X, ROWS, sample_weight=WEIGHTS, validation_data=(X, ROWS), verbose=0)
+    names = ["loss", "mae", "weighted_mae"]
+    assert list(found.history) == [*names, *(f"val_{name}" for name in names)]
+
+
 @pytest.mark.parametrize("units", [1, 3])
 def test_shares_are_weighted(units):
     """Precision and recall count what a sample weighs, over all batches."""

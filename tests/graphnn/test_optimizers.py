@@ -272,6 +272,7 @@ SCHEDULES = [
     ("PolynomialDecay", (0.1, 10, 0.01, 0.5, True), {}),
     ("CosineDecay", (0.1, 10), {"alpha": 0.2}),
     ("CosineDecay", (0.1, 10), {"alpha": 0.2, "warmup_target": 0.4, "warmup_steps": 4}),
+    ("CosineDecay", (0.1, 10), {"alpha": 0.2, "warmup_target": 0.4}),
     ("PiecewiseConstantDecay", ([3, 7], [1.0, 0.5, 0.1]), {}),
 ]
 

@@ -247,6 +247,15 @@ def test_an_iterable_that_is_empty_or_strange_is_refused():
     assert all(np.array_equal(a, p.value) for a, p in zip(kept, parameters(model), strict=True))
 
 
+def test_an_iterator_that_ends_is_told(caplog):
+    """A short epoch is warned of; where there is nothing more, the message says what to give instead."""
+    model = classifier()
+    model.fit(iter(pieces()), steps_per_epoch=99, verbose=0)
+    assert "an epoch of 99 steps ended with its source after" in caplog.text
+    with pytest.raises(gn.GraphnnError, match="an iterator gives them once"):
+        model.fit(iter(pieces()), epochs=2, verbose=0)
+
+
 # --- several outputs ------------------------------------------------------------------------------
 
 
