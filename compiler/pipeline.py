@@ -30,6 +30,7 @@ from .rewriting.digits import digits
 from .rewriting.exchange import exchange
 from .rewriting.halo import halo
 from .rewriting.hoist import hoist
+from .rewriting.inverse import inverse
 from .rewriting.kept import kept
 from .rewriting.narrow import narrow
 from .rewriting.order import order
@@ -68,6 +69,7 @@ STAGES = (
     "outside",
     "exchange",
     "again",
+    "inverse",
     "winograd",
     "partial",
     "turn",
@@ -170,8 +172,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     passing = again(exchanged, explanation.notes)
     texts["again"] = lambda: str(passing)
 
+    # Divisors stand as they will be computed, the sums among them still whole, so that what they are can be seen.
+    inverted = inverse(passing, explanation.notes)
+    texts["inverse"] = lambda: str(inverted)
+
     # Windows are found while they are whole, before sums are cut and operands turned.
-    tiled = winograd(passing, settings.windows, explanation.notes)
+    tiled = winograd(inverted, settings.windows, explanation.notes)
     texts["winograd"] = lambda: str(tiled)
 
     # Sums are cut where they will stand, before operands are turned and padded for the loops that they get.

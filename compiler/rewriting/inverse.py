@@ -1,0 +1,113 @@
+"""Inverse: what many numbers are divided by is inverted once, and they are multiplied.
+
+Before:   s[n] = sum[i](exp(x[n, i] - m[n]));    y[n, i] = exp(x[n, i] - m[n])/s[n]
+          z[n, i] = x[n, i]/sqrt(32)
+After:    s.inverse[n] = 1/s[n];                 y[n, i] = exp(x[n, i] - m[n])*s.inverse[n]
+          z[n, i] = x[n, i]*0.17677669529663687
+
+A processor divides a vector while it could multiply sixteen or more. Results differ from quotients by no more than
+rounding: the inverse must be a number wherever the divisor is one, and none of those that are kept with fewer digits.
+So it is with roots, which are neither very large nor very small, infinite where these are zero, as quotients are; and
+with sums of exponentials of which the greatest is 1, or that are no numbers at all.
+
+Declines for all other divisors, and where there are not many quotients of each.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import prod, sqrt
+
+from ..language.expression import (
+    Call,
+    Element,
+    Expr,
+    Number,
+    Reduce,
+    calls,
+    free_indices,
+    rebuild,
+    substitute,
+)
+from ..language.match import Definitions, Sizes, inner_sizes
+from ..language.notes import Note, note
+from ..language.system import Equation, System, copying
+from .additions import Additions
+
+__all__ = ["inverse"]
+
+MANY = 8  # quotients of each divisor
+MOST = 2.0**100  # of a divisor that is a number: it and its inverse have all digits then
+ONE = Number(Fraction(1))
+
+
+def inverse(system: System, notes: list[Note] | None = None) -> System:
+    """The system with products in the place of quotients."""
+    if not any("/" in calls(equation.value) for equation in system.equations):
+        return system
+    writer = _Writer(system, notes)
+    changed = [
+        equation.valued(writer.multiplied(equation.value, equation.sizes))
+        if "/" in calls(equation.value)
+        else equation
+        for equation in system.equations
+    ]
+    equations = [e for own in changed for e in (own, writer.equations.get(own.target)) if e]
+    tensors = (*system.tensors, *writer.added.tensors)
+    return System(tensors, tuple(equations), system.updates)
+
+
+class _Writer:
+    """The inverses asked for so far, each to stand behind its divisor."""
+
+    def __init__(self, system: System, notes: list[Note] | None) -> None:
+        self.definitions, self.notes = Definitions(system), notes
+        self.added = Additions(system)
+        self.equations: dict[str, Equation] = {}
+
+    def multiplied(self, e: Expr, sizes: Sizes) -> Expr:
+        """The expression with products in the place of quotients."""
+        if "/" not in calls(e):
+            return e
+        inside = inner_sizes(sizes, e.binders) if isinstance(e, Reduce) else sizes
+        e = rebuild(e, lambda child: self.multiplied(child, inside))
+        match e:
+            case Call("/", (u, Call("sqrt", (Number(value),)))) if 1 / MOST < value < MOST:
+                return u * Number(Fraction(1 / sqrt(value)))
+            case Call("/", (u, Element() as divisor)) if self.is_shared(divisor, sizes):
+                return u * self.inverse(divisor)
+        return e
+
+    def is_shared(self, divisor: Element, sizes: Sizes) -> bool:
+        """Has it many quotients, and an inverse?"""
+        own = free_indices(divisor)
+        others = (n.value for i, n in sizes.items() if i not in own and isinstance(n, Number))
+        value = self.definitions.open(divisor, sizes) if prod(others) >= MANY else None
+        match value:
+            case Call("sqrt"):
+                return True
+            case Reduce("sum", Call("exp", (Call("-", (x, Element() as most)),)), binders):
+                found = self.definitions.open(most, inner_sizes(sizes, binders))
+                return found is not None and _is_most_of(found, x, value)
+        return False
+
+    def inverse(self, divisor: Element) -> Element:
+        """The inverse at the place of its divisor."""
+        name = divisor.tensor
+        if name not in self.equations:
+            shape = self.added.known[name].shape
+            new = self.added.tensor(name, "inverse", shape)
+            each = copying(name, new, shape, self.definitions.equations[name].origin)
+            self.equations[name] = each.valued(ONE / each.value)
+            note(self.notes, "inverse", name, "is inverted once")
+        return Element(self.equations[name].target, divisor.subscripts)
+
+
+def _is_most_of(most: Expr, x: Expr, total: Reduce) -> bool:
+    """Is it the maximum of what a sum runs over?"""
+    match most:
+        case Reduce("max", body, binders) if len(binders) == len(total.binders):
+            same = [b.size for b in binders] == [b.size for b in total.binders]
+            names = dict(zip(most.indices, total.indices, strict=True))
+            return same and substitute(body, names) == x
+    return False
