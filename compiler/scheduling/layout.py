@@ -4,15 +4,18 @@ Before:   h[n, t, u] lies as n, t, u        a turn of t reads and writes 512 byt
 After:    h[n, t, u] lies as t, n, u        a turn reads and writes one piece
 
 The index of a recurrence comes first, so that each turn finds what it needs side by side. What only the turn that
-writes it reads lies in one place for all turns, and never leaves the cache. Rows of a multiple of 1 KB are a cache line
-longer: a cache would have to keep the same columns of all rows in the same few places. So, by more, are the operands
-and results of many products of the same shape within a block, whose places are used together. What a formula says does
-not change, only addresses do. Declines for tensors that the caller sees, whose order is his.
+writes it reads lies in one place for all turns, and never leaves the cache. What is multiplied with the rows of such
+tensors, before the recurrence or after it, has its own in the same order: two loops over them are one.
+
+Rows of a multiple of 1 KB are a cache line longer: a cache would have to keep the same columns of all rows in the same
+few places. So, by more, are the operands and results of many products of the same shape within a block, whose places
+are used together. What a formula says does not change, only addresses do. Declines for tensors that the caller sees,
+whose order is his.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -60,7 +63,7 @@ class Layout:
 def layout(steps: Sequence[Any], system: System) -> dict[str, Layout]:
     """How each tensor lies."""
     free = set(system.names("local")) - {new for _, new in system.updates}
-    axes = _carried_first(steps, system, free)
+    axes = _with_their_rows(steps, free, _carried_first(steps, system, free))
     again = _of_one_turn(steps, free)
     found = {}
     for t in system.tensors:
@@ -74,15 +77,20 @@ def apart(equations: Iterable[Equation], tensor: str) -> Axes:
     """The axes of a tensor along which each place belongs to a product of its own: all that it is of, and it, move."""
     found: dict[int, None] = {}
     for equation in equations:
-        touched = (Element(equation.target, equation.subscripts), *reads(equation))
-        sums = reduces(equation.value)
-        if not sums or len(touched) < PRODUCT:
+        touched = _of_product(equation)
+        if not touched:
             continue
         for index in equation.extents:
             if all(index in element.subscripts for element in touched):
                 own = (e.subscripts for e in touched if e.tensor == tensor)
                 found |= dict.fromkeys(subscripts.index(index) for subscripts in own)
     return tuple(found)
+
+
+def _of_product(equation: Equation) -> tuple[Element, ...]:
+    """What an equation touches, if it is a product."""
+    touched = (Element(equation.target, equation.subscripts), *reads(equation))
+    return touched if reduces(equation.value) and len(touched) >= PRODUCT else ()
 
 
 def _carried_first(steps: Sequence[Any], system: System, free: set[str]) -> dict[str, Axes]:
@@ -97,6 +105,25 @@ def _carried_first(steps: Sequence[Any], system: System, free: set[str]) -> dict
             if element.tensor in free and len(moving) == 1 and own == tuple(range(len(own))):
                 axes[element.tensor] = (moving[0], *(k for k in own if k != moving[0]))
     return axes
+
+
+def _with_their_rows(
+    steps: Sequence[Any], free: set[str], axes: Mapping[str, Axes]
+) -> dict[str, Axes]:
+    """The axes, and those of tensors that all products touch beside the same rows of another one that is turned."""
+    orders: dict[str, dict[Axes | None, None]] = {}
+    for _, equation in _turns(steps, None):
+        touched = _of_product(equation)
+        turned = [e for e in touched if (0,) < axes[e.tensor][:1] < (len(e.subscripts) - 1,)]
+        for element in touched:
+            rows = element.subscripts[:-1]
+            beside = (axes[e.tensor] for e in turned if e.subscripts[:-1] == rows)
+            orders.setdefault(element.tensor, {})[next(beside, None)] = None
+    found = dict(axes)
+    for name, (order, *others) in orders.items():
+        if order and not others and name in free and axes[name][:1] == (0,):
+            found[name] = order
+    return found
 
 
 def _of_one_turn(steps: Sequence[Any], free: set[str]) -> dict[str, Axes]:

@@ -41,6 +41,24 @@ def test_layout_puts_the_carried_index_outermost() -> None:
     assert axes == {"x": (0, 1, 2), "z": (1, 0, 2), "h": (1, 0, 2), "y": (0, 1, 2)}
 
 
+@pytest.mark.parametrize(("row", "first"), [("t", 1), (4 - T, 0)])
+def test_layout_turns_what_is_multiplied_with_the_same_rows(row: str | Index, first: int) -> None:
+    """``z[n, t, u] = sum[e](x[n, t, e]*W[e, u])``: the rows of x lie as those of z; other rows lie as they were."""
+    system = _running("local")
+    shape = {"n": 3, "t": 5}
+    product = reduction("sum", element("v", "n", row, "e") * element("w", "e", "u"), e=4)
+    system = System(
+        (*system.tensors, tensor("v", 3, 5, 4, role="local"), tensor("w", 4, 4)),
+        (
+            equation(element("v", "n", "t", "e"), element("x", "n", "t", "e") + 1, **shape, e=4),
+            equation(element("z", "n", "t", "u"), product, **shape, u=4),
+            *system.equations[1:],
+        ),
+    )
+    assert_compiled_is_interpreted(system)
+    assert layout(order(system), system)["v"].axes[0] == first
+
+
 def test_layout_declines_for_what_the_caller_sees() -> None:
     """Outputs lie as the caller expects them."""
     system = _running("output")
