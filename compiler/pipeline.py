@@ -92,38 +92,42 @@ STAGES = (
 
 @uncollected()
 def compile_system(system: System, options: Options | None = None) -> Executable:
-    """A system as an `Executable`: from the cache, or through all stages."""
+    """A system as an `Executable`: from the cache, or through all stages.
+
+    These are run again for whoever asks what they did: what they leave is many times as large as the program.
+    """
     settings = (options or Options()).settle()
     validate(system)
     cache, versions = opened(settings.cache), jit.versions()
     key = program_key(system, settings, versions)
     asked = settings.debug or settings.dump  # then there is something to be shown
     stored = cache.get(key) if cache and not asked else None
-    if stored is not None:
-
-        @functools.cache
-        def explained() -> Explanation:
-            return stages(system, settings)[1]
-
-        def explain(stage: str | None = None) -> str:
-            return explained()(stage)
-
-        def timed() -> TimedProgram:
-            return explained().timed()
-
-        return Executable(decode(stored), explain, settings.threads, timed, ftz=settings.ftz)
-    program, explanation = stages(system, settings)
-    explanation.report(settings)
-    if cache:
+    program = _through_stages(system, settings) if stored is None else decode(stored)
+    if cache and stored is None:
         cache.put(key, encode(program))
+
+    @functools.cache
+    def explained() -> Explanation:
+        return stages(system, settings)[1]
+
+    def explain(stage: str | None = None) -> str:
+        return explained()(stage)
+
     return Executable(
         program,
-        explanation,
+        explain,
         settings.threads,
-        explanation.timed,
+        lambda: explained().timed(),
         is_watched=settings.debug > 0,
         ftz=settings.ftz,
     )
+
+
+def _through_stages(system: System, settings: Settings) -> Program:
+    """The program, and reports of what is asked for."""
+    program, explanation = stages(system, settings)
+    explanation.report(settings)
+    return program
 
 
 def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:

@@ -2,30 +2,49 @@
 
     y_3[n, o] = max(0, z_3[n, o])     and     y_4[n, o] = max(0, z_4[n, o])     are     _0[n, o] = max(0, _1[n, o])
 
-There is one form for all of them, so that forms are compared and looked up by what they are, not by how they look. Most
-stages have nothing to do with most equations: whether one has is found `of_alike`, once for each form.
+There is one form for all of them, so that forms are compared and looked up by what they are, not by how they look, and
+an equation is a form and names: that of other tensors is made without looking into it, and what stands in it is
+written down when somebody asks. Most stages have nothing to do with most equations: whether one has is found
+`of_alike`, once for each form.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from .expression import found_once, renamed
 from .flat import flat_equation
-from .system import Equation, System
+from .system import Equation, System, reads
 
-__all__ = ["Form", "form", "of_alike", "of_others"]
+__all__ = ["Form", "form", "names_of_form", "names_read", "of_alike", "of_form", "of_others"]
 
 T = TypeVar("T")
 
 
 class Form:
-    """Equal to itself alone."""
+    """Equal to itself alone; an equation of it without names: its tensors are called "0", "1", ... in order."""
 
-    __slots__ = ("__weakref__",)
+    __slots__ = ("__weakref__", "equation", "facts")
+
+    def __init__(self, equation: Equation, names: Mapping[str, str]) -> None:
+        self.equation = _renamed(equation, names, "")
+        self.facts: dict[Callable[[Equation], Any], Any] = {}
+
+    def find(self, name: str, names: tuple[str, ...]) -> object:
+        """What an equation of this form and these names has in a slot."""
+        match name:
+            case "value":
+                return renamed(self.equation.value, _own(names))
+            case "subscripts":
+                return tuple([renamed(s, _own(names)) for s in self.equation.subscripts])
+            case "_extents":
+                return self.equation.extents
+            case "_sizes":
+                return self.equation.sizes
+        raise AttributeError(name)
 
 
 # As long as some equation has them.
@@ -36,24 +55,72 @@ _forms: WeakValueDictionary[object, Form] = WeakValueDictionary()
 def form(equation: Equation) -> tuple[Form, tuple[str, ...]]:
     """The form of an equation, and its names in order."""
     numbers: dict[str, int] = {}
-    shape = flat_equation(equation, lambda name: numbers.setdefault(name, len(numbers)))
-    return _forms.setdefault(tuple(shape), Form()), tuple(numbers)
+    shape = tuple(flat_equation(equation, lambda name: numbers.setdefault(name, len(numbers))))
+    own = _forms.get(shape)
+    if own is None:
+        new = Form(equation, {name: str(number) for name, number in numbers.items()})
+        own = _forms.setdefault(shape, new)
+    return own, tuple(numbers)
 
 
 def of_others(equation: Equation, names: Mapping[str, str], origin: str) -> Equation:
     """The same equation of other tensors. While these are different ones its form is the same."""
-    found = replace(
+    own, old = form(equation)
+    new = tuple([names.get(name, name) for name in old])
+    if len(set(new)) < len(old):
+        return _renamed(equation, names, origin)
+    found, put = object.__new__(Equation), object.__setattr__
+    put(found, "target", new[0])
+    put(found, "indices", own.equation.indices)
+    put(found, "accumulate", own.equation.accumulate)
+    put(found, "origin", origin)
+    put(found, "_form", (own, new))
+    return found
+
+
+def _renamed(equation: Equation, names: Mapping[str, str], origin: str) -> Equation:
+    return replace(
         equation,
         target=names.get(equation.target, equation.target),
-        subscripts=tuple(renamed(s, names) for s in equation.subscripts),
+        subscripts=tuple([renamed(s, names) for s in equation.subscripts]),
         value=renamed(equation.value, names),
         origin=origin,
     )
-    own, old = form(equation)
-    new = tuple(names.get(name, name) for name in old)
-    if len(set(new)) == len(old):
-        object.__setattr__(found, "_form", (own, new))
+
+
+def _own(names: tuple[str, ...]) -> dict[str, str]:
+    """The name of each number."""
+    return {str(number): name for number, name in enumerate(names)}
+
+
+def of_form(fact: Callable[[Equation], T]) -> Callable[[Equation], T]:
+    """A fact of equations that has nothing to do with names: found once for each form, and kept with it."""
+
+    def found(equation: Equation) -> T:
+        own, _ = form(equation)
+        if fact not in own.facts:
+            own.facts[fact] = fact(own.equation)
+        value: T = own.facts[fact]
+        return value
+
     return found
+
+
+def names_of_form(find: Callable[[Equation], Iterable[str]]) -> Callable[[Equation], list[str]]:
+    """Which of the tensors of an equation: found once for each form, in each its own ones."""
+    numbers = of_form(lambda equation: [int(number) for number in find(equation)])
+
+    def found(equation: Equation) -> list[str]:
+        _, names = form(equation)
+        return [names[number] for number in numbers(equation)]
+
+    return found
+
+
+@names_of_form
+def names_read(equation: Equation) -> Iterable[str]:
+    """Every tensor that an equation reads, once each, those in the subscripts of its target included."""
+    return dict.fromkeys(element.tensor for element in reads(equation))
 
 
 def of_alike(

@@ -6,7 +6,7 @@
 A rewriting sees an equation and, one after the other, the definitions that it asks for. Equations are alike if they
 are equal up to the names of tensors, and so is each definition that was asked for, one name standing for the same other
 one throughout. Of such an equation the rewriting would ask the same, hear the same, and come to the same result up to
-names: so this is the first one, renamed. Networks are made of equal blocks, and blocks of equal layers; what a
+names: so this is the first one, of other tensors. Networks are made of equal blocks, and blocks of equal layers; what a
 rewriting costs goes by how many different ones there are.
 
 What has been asked is a tree: at each node a question (a tensor, by its number among the names met so far), a branch
@@ -21,8 +21,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from .expression import Expr, renamed
-from .form import form
+from .form import form, of_others
 from .match import Definitions
 from .system import Equation
 
@@ -39,7 +38,7 @@ class _Node:
 
     asked: int | None = None
     branches: dict[_Answer, _Node] = field(default_factory=dict)
-    result: Expr | None = None
+    result: Equation | None = None
     said: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
@@ -57,25 +56,25 @@ class _Facts(dict[str, int]):
 
 
 class Once:
-    """A rewriting of the values of equations, done once for those that are alike.
+    """A rewriting of equations, done once for those that are alike.
 
-    ``rewrite`` gives the new value, and what there is to say of it; ``facts`` all that it may ask of a tensor. Without
-    ``definitions`` it asks for none.
+    ``rewrite`` gives the new equation, and what there is to say of it; ``facts`` all that it may ask of a tensor.
+    Without ``definitions`` it asks for none.
     """
 
     def __init__(
         self,
         definitions: Definitions | None,
         facts: Callable[[str], Hashable],
-        rewrite: Callable[[Equation], tuple[Expr, tuple[str, ...]]],
+        rewrite: Callable[[Equation], tuple[Equation, tuple[str, ...]]],
     ) -> None:
         self.definitions, self.rewrite = definitions, rewrite
         self.root = _Node()
         self.forms: dict[str, _Formed] = {}  # of definitions that were asked for
         self.known = _Facts(facts)
 
-    def __call__(self, equation: Equation) -> tuple[Expr, tuple[str, ...]]:
-        """The new value, and what was said of it."""
+    def __call__(self, equation: Equation) -> tuple[Equation, tuple[str, ...]]:
+        """The new equation, and what was said of it."""
         first = self.formed(equation)
         numbers: dict[str, int] = {}
         node = self.root.branches.get(_answer(first, numbers))
@@ -85,10 +84,11 @@ class Once:
         if node is None:
             return self.learn(equation, first)
         if node.result is None:
-            return equation.value, node.said
-        return renamed(node.result, dict(zip(node.names, numbers, strict=True))), node.said
+            return equation, node.said
+        new = dict(zip(node.names, numbers, strict=True))
+        return of_others(node.result, new, equation.origin), node.said
 
-    def learn(self, equation: Equation, first: _Formed) -> tuple[Expr, tuple[str, ...]]:
+    def learn(self, equation: Equation, first: _Formed) -> tuple[Equation, tuple[str, ...]]:
         """Rewrite an equation that is like none before, and keep what it asked for."""
         if self.definitions:
             self.definitions.asked.clear()
@@ -103,9 +103,9 @@ class Once:
             answer = _answer(self.definition(name), numbers)
             node = node.branches.setdefault(answer, _Node())
         assert node.asked is None, "it asks by names"
-        node.result = None if result == equation.value else result
+        node.result = None if result == equation else result
         node.said, node.names = said, tuple(numbers)
-        return result, said
+        return node.result or equation, said
 
     def definition(self, name: str) -> _Formed:
         """What defines a tensor, without names."""

@@ -33,6 +33,7 @@ from .expression import (
     substitute,
     walk,
 )
+from .form import of_form
 from .integers import Polynomial, bounds, is_nonnegative, polynomial, simplify_integer
 from .system import Equation
 from .text import expression_text
@@ -54,7 +55,7 @@ def defined_twice(equations: Sequence[Equation]) -> tuple[Equation, str] | None:
             plain.setdefault(equation.target, []).append(equation)
     for own in plain.values():
         for equation in own:
-            if not equation.is_plain and not _tells_its_indices(equation):
+            if not _tells_its_indices(equation):
                 return equation, _met_itself(equation)
         for first, second in combinations(own, 2):
             if not _are_apart(first, second):
@@ -65,8 +66,11 @@ def defined_twice(equations: Sequence[Equation]) -> tuple[Equation, str] | None:
 # --- proofs -----------------------------------------------------------------------------------------------------
 
 
+@of_form
 def _tells_its_indices(equation: Equation) -> bool:
     """Is no element the place of two values of the indices?"""
+    if equation.is_plain:
+        return True
     sizes = equation.sizes
     told: dict[Expr, None] = dict.fromkeys(i for i, n in sizes.items() if n == expr(1))
     forms = [polynomial(simplify_integer(s, sizes)) for s in equation.subscripts]

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import is_
+from typing import Any
 
 from .dtypes import dtype_of
 from .expression import Binder, Element, Expr, Index, Number, elements, expr, found_once
@@ -49,9 +50,17 @@ def fresh_name(hint: str, taken: Container[str]) -> str:
 
 
 class _Known:
-    """What is found once of an equation and kept with it."""
+    """What is found once of an equation and kept with it; what follows from its form is made when it is asked for."""
 
     __slots__ = ("_extents", "_form", "_reads", "_sizes")
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "_form":  # nobody has asked for it
+            raise AttributeError(name)
+        own, names = self._form  # see form.py
+        value = own.find(name, names)
+        object.__setattr__(self, name, value)
+        return value
 
 
 @dataclass(frozen=True, slots=True)

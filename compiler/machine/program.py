@@ -24,7 +24,8 @@ import numpy as np
 from ..code.emit import SYMBOL
 from ..language.dtypes import dtype_of
 from ..language.expression import Element
-from ..language.system import System, Tensor, reads
+from ..language.form import of_form
+from ..language.system import Equation, System, Tensor, reads
 from .arrays import Array
 
 __all__ = ["Limit", "Program", "decode", "encode", "limits"]
@@ -75,12 +76,23 @@ def limits(system: System) -> tuple[Limit, ...]:
     """Of every input that is a subscript itself, as in ``E[t[n], e]``, the axes that it points into."""
     tensors = system.by_name
     found: dict[Limit, None] = {}
-    for equation in system.equations:
-        for place in (Element(equation.target, equation.subscripts), *reads(equation)):
+    for equation in filter(_is_pointed, system.equations):
+        for place in _places(equation):
             for subscript, size in zip(place.subscripts, tensors[place.tensor].shape, strict=True):
                 if isinstance(subscript, Element) and tensors[subscript.tensor].role == "input":
                     found[Limit(subscript.tensor, size, place.tensor)] = None
     return tuple(found)
+
+
+def _places(equation: Equation) -> tuple[Element, ...]:
+    """Where an equation writes and reads."""
+    return Element(equation.target, equation.subscripts), *reads(equation)
+
+
+@of_form
+def _is_pointed(equation: Equation) -> bool:
+    """Does it tell a place by an element?"""
+    return any(isinstance(s, Element) for place in _places(equation) for s in place.subscripts)
 
 
 def encode(program: Program) -> bytes:

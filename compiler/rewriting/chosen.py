@@ -30,10 +30,11 @@ from ..language.expression import (
     rebuild,
     substitute,
 )
+from ..language.form import names_read, of_form
 from ..language.integers import is_nonnegative, simplify_integer
 from ..language.match import Sizes, covers, inner_sizes
 from ..language.notes import Note, note
-from ..language.system import Equation, System, reads
+from ..language.system import Equation, System
 
 __all__ = ["among_the_same", "chosen"]
 
@@ -88,7 +89,7 @@ def chosen(system: System, notes: list[Note] | None = None) -> System:
     own = {c.places.target for c in choices.values()} | {c.target for c in choices.values()}
     for equation in system.equations:
         if equation.target not in own:
-            left -= {e.tensor for e in reads(_asking(equation, choices))}
+            left.difference_update(names_read(_asking(equation, choices)))
     choices = {name: c for name, c in choices.items() if c.source in left}
     equations = tuple(_asking(e, choices) for e in system.equations)
     if equations == system.equations:
@@ -114,15 +115,21 @@ def _among(equation: Equation) -> Expr | None:
     return canonical(substitute(replace(value, kind=_KINDS[value.kind]), names))
 
 
+@of_form
+def _is_maximum(equation: Equation) -> bool:
+    return _among(equation) is not None
+
+
 def _choices(system: System) -> Iterator[_Choice]:
     """Maxima of local tensors of which the place is asked for, too."""
     tensors = system.by_name
     values: dict[Expr, str] = {}
     places: dict[Expr, Equation] = {}
     for name, (equation, *others) in system.definitions().items():
-        among = _among(equation)
-        if among is None or others or not covers(equation, tensors[name]):
+        if others or not _is_maximum(equation) or not covers(equation, tensors[name]):
             continue
+        among = _among(equation)
+        assert among is not None
         if equation.value.kind.startswith("arg"):  # type: ignore[attr-defined]
             places[among] = equation
         else:
@@ -138,6 +145,8 @@ def _choices(system: System) -> Iterator[_Choice]:
 
 
 def _asking(equation: Equation, choices: Mapping[str, _Choice]) -> Equation:
+    if choices.keys().isdisjoint(names_read(equation)):
+        return equation
     value = _ask(equation.value, equation.sizes, choices)
     return equation if value == equation.value else replace(equation, value=value)
 

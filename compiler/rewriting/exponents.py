@@ -9,7 +9,7 @@ read as what they are defined by, where that is a sum.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
@@ -26,7 +26,9 @@ from ..language.expression import (
     rebuild,
     substitute,
 )
+from ..language.form import form, names_of_form
 from ..language.match import DEPTH, Definitions, Sizes, decided, inner_sizes, rename_apart
+from ..language.system import Equation
 from .cancel import is_positive
 from .identities import call
 
@@ -83,6 +85,7 @@ class Reach:
     def __init__(self, definitions: Definitions) -> None:
         self.equations = definitions.equations
         self.kinds: dict[str, str | None] = {}
+        self.known: dict[Hashable, str | None] = {}
         for name in self.equations:  # in order, so that each finds what it reads
             self.of(name)
 
@@ -115,8 +118,30 @@ class Reach:
         if name not in self.kinds:
             self.kinds[name] = None  # what defines itself is not opened
             equation = self.equations.get(name)
-            self.kinds[name] = None if equation is None else self._kind(equation.value)
+            self.kinds[name] = None if equation is None else self._defined(equation)
         return self.kinds[name]
+
+    def _defined(self, equation: Equation) -> str | None:
+        """What it defines, found once for equations that are alike and read what is alike."""
+        own, _ = form(equation)
+        key = own, tuple(map(self.of, _looked_at(equation)))
+        if key not in self.known:
+            self.known[key] = self._kind(equation.value)
+        return self.known[key]
+
+
+@names_of_form
+def _looked_at(equation: Equation) -> Iterator[str]:
+    """The tensors that `Reach` looks at."""
+    stack = [equation.value]
+    while stack:
+        match stack.pop():
+            case Element(tensor):
+                yield tensor
+            case Call(function, arguments) if function not in ("exp", "sigmoid"):
+                stack += arguments[::-1]
+            case Reduce("sum", body):
+                stack.append(body)
 
 
 class Powers:

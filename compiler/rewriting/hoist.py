@@ -45,12 +45,12 @@ from ..language.expression import (
     reduces,
     walk,
 )
-from ..language.form import form, of_alike
+from ..language.form import form, names_read, of_alike, of_form
 from ..language.match import Definitions, Sizes, covers, inner_sizes, rename_apart
 from ..language.notes import Note, note
 from ..language.once import Once
 from ..language.simplify import kind_of, simplify
-from ..language.system import Equation, System, Tensor, float_of, reads
+from ..language.system import Equation, System, Tensor, float_of
 from .share import Key, Keys, Shape, named, share
 
 __all__ = ["hoist"]
@@ -81,28 +81,25 @@ def simplified(system: System) -> System:
     """Every value and subscript simplified."""
     tensors = system.by_name
 
-    def rewrite(equation: Equation) -> tuple[Expr, tuple[str, ...]]:
+    def rewrite(equation: Equation) -> tuple[Equation, tuple[str, ...]]:
         sizes = equation.sizes
-        return simplify(rename_apart(equation.value, sizes), sizes, tensors), ()
+        value = simplify(rename_apart(equation.value, sizes), sizes, tensors)
+        subscripts = tuple(simplify(s, sizes, tensors) for s in equation.subscripts)
+        return replace(equation, value=value, subscripts=subscripts), ()
 
-    once, equations = Once(None, lambda name: tensors[name].dtype, rewrite), []
-    for equation in system.equations:
-        simple = equation.valued(once(equation)[0])
-        if not all(isinstance(s, Index) for s in equation.subscripts):  # nearly always
-            subscripts = tuple(simplify(s, equation.sizes, tensors) for s in equation.subscripts)
-            simple = replace(simple, subscripts=subscripts)
-        equations.append(simple)
-    return system.with_equations(equations)
+    once = Once(None, lambda name: tensors[name].dtype, rewrite)
+    return system.with_equations(once(equation)[0] for equation in system.equations)
+
+
+@of_form
+def _is_fraction(equation: Equation) -> bool:
+    return isinstance(equation.value, Number) and not equation.value.is_integer
 
 
 def constants(system: System, notes: list[Note] | None = None) -> System:
     """Every element that surely is a constant of its equation's precision, as that number."""
     tensors, definitions = system.by_name, Definitions(system)
-    known = {
-        name: q.value
-        for name, q in definitions.equations.items()
-        if isinstance(q.value, Number) and not q.value.is_integer
-    }
+    known = {name: q.value for name, q in definitions.equations.items() if _is_fraction(q)}
 
     def read(e: Expr, sizes: Sizes, dtype: str) -> Expr:
         if isinstance(e, Element) and e.tensor in known and tensors[e.tensor].dtype == dtype:
@@ -117,7 +114,7 @@ def constants(system: System, notes: list[Note] | None = None) -> System:
         note(notes, "hoist", name, f"is {value}")
     equations = tuple(
         q.valued(read(q.value, q.sizes, tensors[q.target].dtype))
-        if any(e.tensor in known for e in elements(q.value))
+        if not known.keys().isdisjoint(names_read(q))
         else q
         for q in system.equations
     )
@@ -309,10 +306,9 @@ def drop(system: System, notes: list[Note] | None = None) -> System:
     needed = dict.fromkeys(stack)
     while stack:
         for equation in definitions.get(stack.pop(), ()):
-            for element in reads(equation):
-                if element.tensor not in needed:
-                    needed[element.tensor] = None
-                    stack.append(element.tensor)
+            fresh = [name for name in names_read(equation) if name not in needed]
+            needed |= dict.fromkeys(fresh)
+            stack += fresh
     for tensor in system.tensors:
         if tensor.role == "local" and tensor.name not in needed:
             note(notes, "hoist", tensor.name, "nothing needs it")

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ..language.expression import Call, Element, Expr, Number, calls, rebuild
+from ..language.form import names_read, of_form
 from ..language.notes import Note, note
 from ..language.system import Equation, System, reads
 
@@ -35,14 +36,15 @@ def kept(system: System, notes: list[Note] | None = None) -> System:
     """The system, its comparisons asking what is kept."""
     known = _bounded(system)
     asked = dict.fromkeys(known, 0)
-    comparing = [e for e in system.equations if calls(e.value) & _TURNED.keys()]
+    comparing = list(filter(_compares, system.equations))
     for equation in comparing:
         _ask(equation.value, known, asked)
     counts = dict.fromkeys(known, 0)
     for equation in system.equations:
-        for element in reads(equation):
-            if element.tensor in counts:
-                counts[element.tensor] += 1
+        if not known.keys().isdisjoint(names_read(equation)):
+            for element in reads(equation):
+                if element.tensor in counts:
+                    counts[element.tensor] += 1
     own = {s: b for s, b in known.items() if asked[s] and counts[s] == asked[s] + 1}
     for source, bounded in own.items():
         note(notes, "kept", bounded.target, f"tells what comparisons ask of {source}")
@@ -56,7 +58,7 @@ def _bounded(system: System) -> dict[str, _Bounded]:
     """For each local tensor that is bounded by a number where it lies: by whom, from which side."""
     tensors, definitions = system.by_name, system.definitions()
     found = {}
-    for equation in system.equations:
+    for equation in filter(_is_bounded, system.equations):
         source = _source(equation)
         if source is None or len(definitions[equation.target]) > 1:
             continue
@@ -67,6 +69,16 @@ def _bounded(system: System) -> dict[str, _Bounded]:
             function, (bound, _) = equation.value.function, equation.value.arguments  # type: ignore[attr-defined]
             found[source.tensor] = _Bounded(equation.target, _BOUNDS[function], bound)
     return found
+
+
+@of_form
+def _compares(equation: Equation) -> bool:
+    return not calls(equation.value).isdisjoint(_TURNED)
+
+
+@of_form
+def _is_bounded(equation: Equation) -> bool:
+    return _source(equation) is not None
 
 
 def _source(equation: Equation) -> Element | None:

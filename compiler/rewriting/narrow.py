@@ -15,6 +15,7 @@ from dataclasses import replace
 from math import prod
 
 from ..language.expression import Element, Index, Number, Reduce
+from ..language.form import names_read
 from ..language.notes import Note, note
 from ..language.system import Equation, System, Tensor, reads
 
@@ -30,13 +31,16 @@ def narrow(system: System, notes: list[Note] | None = None) -> System:
     asked: dict[str, list[tuple[Element, Equation]]] = {}
     for equation in system.equations:
         written.setdefault(equation.target, []).append(equation)
-        for element in reads(equation):
-            asked.setdefault(element.tensor, []).append((element, equation))
     states = {new for _, new in system.updates}
+    integers = {t.name for t in system.tensors if t.dtype in ("int32", "int64")}
+    for equation in system.equations:
+        if not integers.isdisjoint(names_read(equation)):
+            for element in reads(equation):
+                asked.setdefault(element.tensor, []).append((element, equation))
 
     def kept(tensor: Tensor) -> Tensor:
         own = written.get(tensor.name, [])
-        is_ours = tensor.role == "local" and tensor.dtype in ("int32", "int64")
+        is_ours = tensor.role == "local" and tensor.name in integers
         if not own or not is_ours or tensor.name in states or not all(map(_is_place, own)):
             return tensor
         is_whole = bool(tensor.shape) and tensor.shape[-1] % LANES == 0

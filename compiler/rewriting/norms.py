@@ -27,6 +27,7 @@ from ..language.expression import (
     substitute,
     walk,
 )
+from ..language.form import names_read, of_alike
 from ..language.match import DEPTH, Definitions, Sizes, inner_sizes
 from ..language.once import Once
 from ..language.system import Equation
@@ -46,13 +47,14 @@ class Norms:
     def read(self) -> set[str]:
         """The tensors that norms are of."""
         once, found = Once(self.definitions, self.kinds.__getitem__, self._own), set[str]()
+        has_roots = of_alike(lambda equation: bool(calls(equation.value) & {"sqrt", "**"}))
         for equation in self.definitions.equations.values():
-            if calls(equation.value) & {"sqrt", "**"}:
+            if has_roots(equation):
                 own, _ = once(equation)
-                found |= {x.tensor for x in elements(own)} if own is not equation.value else set()
+                found |= set(names_read(own)) if own is not equation else set()
         return found
 
-    def _own(self, equation: Equation) -> tuple[Expr, tuple[str, ...]]:
+    def _own(self, equation: Equation) -> tuple[Equation, tuple[str, ...]]:
         """What there are norms of in an equation; its value if there are none."""
         norms = (
             self._squares(part.arguments[0], equation.sizes)
@@ -60,7 +62,7 @@ class Norms:
             if isinstance(part, Call) and _is_root(part)
         )
         found = tuple(norm[0] for norm in norms if norm)
-        return Call("max", found) if found else equation.value, ()
+        return equation.valued(Call("max", found) if found else equation.value), ()
 
     def divided_by(self, e: Expr, sizes: Sizes) -> Expr | None:
         """What ``e`` divides by that is 0 exactly where the norm of one of its factors is."""

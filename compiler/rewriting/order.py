@@ -34,6 +34,7 @@ from ..language.expression import (
     substitute,
     walk,
 )
+from ..language.form import names_read, of_alike
 from ..language.integers import bounds, integer_difference, normalize, polynomial
 from ..language.match import covers
 from ..language.steps import Recurrence, Step, Window, equations
@@ -107,12 +108,13 @@ def uncarried(own: Sequence[Equation], carried: Sequence[Axes] = ()) -> list[int
 
 def _zeros(system: System) -> Iterator[Equation]:
     """``y[i, j] = 0`` for each target that its plain equations do not surely cover."""
-    definitions = system.definitions()
+    definitions, tensors = system.definitions(), system.by_name
+    covered = of_alike(lambda e: _covered(e, tensors[e.target]), system)
     for tensor in system.tensors:
         if tensor.role not in ("output", "local"):
             continue
         plain = [e for e in definitions.get(tensor.name, []) if not e.accumulate]
-        counts = [_covered(e, tensor) for e in plain]
+        counts = list(map(covered, plain))
         total = sum(c for c in counts if c is not None)
         if None in counts or total != prod(tensor.shape):
             indices = tuple(
@@ -131,7 +133,7 @@ def _late(steps: Sequence[Step], zeros: Sequence[Equation]) -> Iterator[Step]:
         own = list(equations([step]))
         if waiting.get(own[0].target) is own[0]:
             continue
-        names = (name for e in own for name in (e.target, *(x.tensor for x in reads(e))))
+        names = (name for e in own for name in (e.target, *names_read(e)))
         asked.append((step, {n: waiting.pop(n) for n in dict.fromkeys(names) if n in waiting}))
     yield from waiting.values()
     for step, own_zeros in asked:
@@ -188,9 +190,9 @@ def _dependences(own: Sequence[Equation], carried: Sequence[Axes]) -> list[dict[
     for node, equation in enumerate(own):
         writers.setdefault(equation.target, []).append(node)
     for reader, equation in enumerate(own):
-        for element in reads(equation):
-            for writer in writers.get(element.tensor, ()):
-                if _meet(own[writer], element, carried):
+        for name in names_read(equation):
+            for writer in writers.get(name, ()):
+                if _may_read(equation, own[writer], carried):
                     after[writer][reader] = None
     for nodes in writers.values():  # zeros first, sums last and one after the other
         first = nodes[0]
@@ -203,6 +205,11 @@ def _dependences(own: Sequence[Equation], carried: Sequence[Axes]) -> list[dict[
         for n, following in pairwise(sums):
             after[n][following] = None
     return after
+
+
+def _may_read(reader: Equation, writer: Equation, carried: Sequence[Axes]) -> bool:
+    """May one read what the other, whose target it reads, defines at the same values of the carried indices?"""
+    return not carried or any(_meet(writer, element, carried) for element in reads(reader))
 
 
 def _meet(writer: Equation, element: Element, carried: Sequence[Axes]) -> bool:

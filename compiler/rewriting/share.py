@@ -9,15 +9,14 @@ Readers of a copy read its source. Declines for copies that are outputs or new v
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import cast
 
-from ..language.expression import Element, Expr, Index, reduces, renamed
+from ..language.expression import Element, Expr, Index, reduces
 from ..language.flat import flat
-from ..language.form import form, of_alike
+from ..language.form import form, names_read, of_alike, of_form, of_others
 from ..language.match import Sizes, covers
 from ..language.notes import Note, note
-from ..language.system import Equation, System, Tensor, reads
+from ..language.system import Equation, System, Tensor
 
 __all__ = ["Key", "Keys", "Shape", "named", "share"]
 
@@ -40,22 +39,28 @@ def share(system: System, notes: list[Note] | None = None) -> System:
         rewritten[name] = own
         if len(own) != 1 or not is_whole(own[0]):
             continue
-        value, here = own[0].value, own[0].subscripts
         key = (*named(shape(own[0]), own[0]), tensors[name].dtype)
         source = first.setdefault(key, name)
-        if isinstance(value, Element) and value.subscripts == here:
-            source = value.tensor
+        if _is_copy(own[0]):
+            (source,) = names_read(own[0])
         if source == name or not _alike(tensors[source], tensors[name]):
             continue
         if tensors[name].role == "local" and name not in pinned:
             alias[name] = source
             note(notes, "hoist", name, f"is {source}")
-        elif reduces(value):
-            rewritten[name] = [replace(own[0], value=Element(source, here))]
+        elif reduces(own[0].value):
+            rewritten[name] = [own[0].valued(Element(source, own[0].subscripts))]
             note(notes, "hoist", name, f"copies {source}")
     remaining = {name: iter(equations) for name, equations in rewritten.items()}
     equations = [_aliased(next(remaining[q.target]), alias) for q in system.equations]
     return system.with_equations(equations)
+
+
+@of_form
+def _is_copy(equation: Equation) -> bool:
+    """Does each element take the value of that in the same place?"""
+    value = equation.value
+    return isinstance(value, Element) and value.subscripts == equation.subscripts
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:
@@ -64,10 +69,9 @@ def _alike(one: Tensor, other: Tensor) -> bool:
 
 def _aliased(equation: Equation, alias: Mapping[str, str]) -> Equation:
     """The equation reading the sources of what it reads."""
-    if not any(e.tensor in alias for e in reads(equation)):
+    if alias.keys().isdisjoint(names_read(equation)):
         return equation
-    subscripts = tuple(renamed(s, alias) for s in equation.subscripts)
-    return replace(equation, value=renamed(equation.value, alias), subscripts=subscripts)
+    return of_others(equation, alias, equation.origin)
 
 
 def _operands_first(system: System) -> list[str]:
@@ -84,7 +88,7 @@ def _operands_first(system: System) -> list[str]:
             elif name not in order and name not in entered:
                 entered[name] = None
                 stack.append((name, True))
-                operands = dict.fromkeys(e.tensor for q in definitions[name] for e in reads(q))
+                operands = dict.fromkeys(read for q in definitions[name] for read in names_read(q))
                 stack += [(o, False) for o in reversed(operands) if o in definitions]
     return list(order)
 

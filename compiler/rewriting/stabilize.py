@@ -69,11 +69,11 @@ def _stabilized(system: System, rules: tuple[Rule, ...], notes: list[Note] | Non
     definitions = Definitions(system)
     reach, norms = Reach(definitions), Norms(definitions, system.kinds)
 
-    def rewrite(equation: Equation) -> tuple[Expr, tuple[str, ...]]:
+    def rewrite(equation: Equation) -> tuple[Equation, tuple[str, ...]]:
         said: list[Note] = []
         stabilizer = _Stabilizer(definitions, reach, norms, rules, equation.target, said)
         value = stabilizer.rewrite(equation.value, equation.sizes)
-        return value, tuple(each.message for each in said)
+        return equation.valued(value), tuple(each.message for each in said)
 
     def facts(name: str) -> Hashable:
         tensor = definitions.tensors[name]
@@ -82,8 +82,8 @@ def _stabilized(system: System, rules: tuple[Rule, ...], notes: list[Note] | Non
 
     once, equations = Once(definitions, facts, rewrite), []
     for equation in system.equations:
-        value, said = once(equation)
-        equations.append(equation.valued(value))
+        stable, said = once(equation)
+        equations.append(stable)
         for message in said:
             note(notes, "stabilize", equation.target, message)
     return system.with_equations(equations)

@@ -32,7 +32,7 @@ from ..language.expression import (
     substitute,
     walk,
 )
-from ..language.form import form, of_others
+from ..language.form import form, names_read, of_form, of_others
 from ..language.integers import bounds, integer_difference, polynomial
 from ..language.steps import Recurrence, Window, step_lines
 from ..language.system import Equation, System, reads
@@ -93,6 +93,19 @@ class AlikeFusions:
         pairs = zip(changed.equations, fusion.equations, strict=True)
         equations = tuple(of_others(each, new, before.origin) for each, before in pairs)
         return replace(fusion, indices=changed.indices, equations=equations)
+
+
+def _names_of_alike(find: Callable[[Fusion], Iterable[str]]) -> Callable[[Fusion], list[str]]:
+    """Which of the tensors of a kernel: found once for those that are alike."""
+    known: dict[Hashable, list[int]] = {}
+
+    def found(fusion: Fusion) -> list[str]:
+        own, names = fusion_form(fusion)
+        if own not in known:
+            known[own] = [names.index(name) for name in find(fusion)]
+        return [names[number] for number in known[own]]
+
+    return found
 
 
 def fuse(steps: Sequence[Any], system: System) -> tuple[Any, ...]:
@@ -178,7 +191,7 @@ def _group(steps: Sequence[Any], join: _Joining) -> list[Any]:
             place = _place(step, parts, written, read, join)
         for equation in (e for fusion in fusions([parts[place]]) for e in fusion.equations):
             written[equation.target] = max(written.get(equation.target, 0), place)
-            for tensor in (e.tensor for e in reads(equation)):
+            for tensor in names_read(equation):
                 read[tensor] = max(read.get(tensor, 0), place)
     return parts
 
@@ -191,12 +204,11 @@ def _place(
     join: _Joining,
 ) -> int:
     """Put an equation into the last part that it depends on, or beside another reader, or behind all."""
-    tensors = [e.tensor for e in reads(equation)]
+    tensors = names_read(equation)
     last = max((written.get(t, -1) for t in (equation.target, *tensors)), default=-1)
     beside = max((read.get(t, -1) for t in tensors), default=-1)
     reason = ""
-    whole = not any(isinstance(s, Number) for s in equation.subscripts)
-    for place in dict.fromkeys((last, max(last, beside) if whole else last)):
+    for place in dict.fromkeys((last, max(last, beside) if _is_whole(equation) else last)):
         if place >= 0 and isinstance(parts[place], Fusion):
             joined = join(parts[place], equation)
             if isinstance(joined, Fusion):
@@ -205,6 +217,12 @@ def _place(
             reason = str(joined) if place == last else reason
     parts.append(Fusion(equation.indices, (equation,), declined=reason))
     return len(parts) - 1
+
+
+@of_form
+def _is_whole(equation: Equation) -> bool:
+    """Is its target defined along all axes?"""
+    return not any(isinstance(s, Number) for s in equation.subscripts)
 
 
 def _join(host: Fusion, equation: Equation) -> Fusion | _Declined:
@@ -302,20 +320,28 @@ def _is_elsewhere(element: Element, writer: Equation) -> bool:
 
 def _inside(parts: Sequence[Any]) -> set[str]:
     """Tensors that one equation writes and that are read only where that writes them."""
-    homes: dict[str, tuple[Fusion, Equation]] = {}
+    homes: dict[str, Fusion] = {}
     shared: set[str] = set()
     for fusion in fusions(parts):
         for equation in fusion.equations:
             if equation.target in homes:
                 shared.add(equation.target)
-            homes[equation.target] = (fusion, equation)
+            homes[equation.target] = fusion
+    elsewhere = _names_of_alike(_read_elsewhere)
     for fusion in fusions(parts):
-        for element in (e for equation in fusion.equations for e in reads(equation)):
-            if element.tensor in homes and element.tensor not in shared:
-                home, writer = homes[element.tensor]
-                if home is not fusion or element.subscripts != writer.subscripts:
-                    shared.add(element.tensor)
+        shared.update(elsewhere(fusion))
+        names = (name for equation in fusion.equations for name in names_read(equation))
+        shared.update(name for name in names if homes.get(name) is not fusion)
     return homes.keys() - shared
+
+
+def _read_elsewhere(fusion: Fusion) -> Iterator[str]:
+    """What a kernel defines and reads at another place."""
+    writers = {equation.target: equation for equation in fusion.equations}
+    for element in (e for equation in fusion.equations for e in reads(equation)):
+        writer = writers.get(element.tensor)
+        if writer is not None and element.subscripts != writer.subscripts:
+            yield element.tensor
 
 
 def _keep(parts: Sequence[Any], inside: set[str]) -> tuple[Any, ...]:

@@ -33,8 +33,9 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
+from ..language.form import names_read
 from ..language.notes import Note, note
-from ..language.system import System, reads
+from ..language.system import System
 from .fuse import AlikeFusions, Fusion, fusion_form, fusions
 from .group import LARGE, Group, is_far, starts
 from .regions import Work, work_of
@@ -118,7 +119,7 @@ class _Finder:
         """What a part writes, and what must be there before."""
         if id(part) not in self.names:
             equations = [e for fusion in fusions([part]) for e in fusion.equations]
-            needed = {element.tensor for e in equations for element in reads(e)}
+            needed = {name for e in equations for name in names_read(e)}
             needed |= {e.target for e in equations if e.accumulate}
             self.names[id(part)] = ({e.target for e in equations}, needed)
         return self.names[id(part)]

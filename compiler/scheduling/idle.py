@@ -34,6 +34,7 @@ from ..language.expression import (
     Reduce,
     children,
 )
+from ..language.form import of_form
 from ..language.integers import polynomial
 from ..language.notes import Note, note
 from ..language.steps import Guard, Strand, Strands
@@ -46,6 +47,12 @@ ZERO = Number(Fraction(0))
 Extents = Mapping[Index, int]
 Terms = tuple[tuple[Index, int], ...]
 Form = tuple[Terms, int]  # what is not negative where a comparison holds somewhere
+
+
+@of_form
+def _forms_of(equation: Equation) -> list[Form]:
+    """Where comparisons in an equation hold for some values of the indices that run within a block."""
+    return [form for form in _forms(equation.value, equation.extents) if form[0]]
 
 
 def idle(parts: Sequence[Any], own: Set[str], notes: list[Note] | None = None) -> tuple[Any, ...]:
@@ -68,7 +75,7 @@ def _form_of(kernels: Sequence[Fusion], own: Set[str]) -> Form | None:
     """Where some kernels have to be done, if that is not everywhere."""
     equations = [e for kernel in kernels for e in kernel.equations]
     kept = frozenset(own).union(*(kernel.kept for kernel in kernels))
-    forms = [f for e in equations for f in _forms(e.value, e.extents) if f[0]]
+    forms = [form for equation in equations for form in _forms_of(equation)]
     return next((f for f in dict.fromkeys(forms) if _Block(f, kept).is_zero(equations)), None)
 
 

@@ -21,6 +21,7 @@ from math import prod
 from typing import Any
 
 from ..language.expression import Element, reduces, walk
+from ..language.form import names_read
 from ..language.steps import Recurrence
 from ..language.system import Equation, System, reads
 
@@ -130,9 +131,13 @@ def _of_one_turn(steps: Sequence[Any], free: set[str]) -> dict[str, Axes]:
     """The carried axis of each tensor of which every turn writes a part that no other turn reads."""
     found: dict[str, dict[tuple[int, int | None], None]] = {}  # in which loops, along which axis
     for loop, equation in _turns(steps, None):
+        if loop is None:
+            for name in (equation.target, *names_read(equation)):
+                found.setdefault(name, {})[id(loop), None] = None
+            continue
         for element in (Element(equation.target, equation.subscripts), *reads(equation)):
-            moving = [k for k, s in enumerate(element.subscripts) if loop and loop.index in walk(s)]
-            here = loop and moving and element.subscripts[moving[0]] == loop.index
+            moving = [k for k, s in enumerate(element.subscripts) if loop.index in walk(s)]
+            here = moving and element.subscripts[moving[0]] == loop.index
             axis = moving[0] if here and len(moving) == 1 else None
             places = found.setdefault(element.tensor, {})
             places[id(loop), axis] = None

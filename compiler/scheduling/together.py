@@ -18,11 +18,10 @@ would still be too large to stay near; and for a sum of products that would be l
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
-from math import prod
+from math import inf, prod
 from typing import Any, NamedTuple
 
 from ..language.dtypes import dtype_of
@@ -38,6 +37,7 @@ from ..language.expression import (
     substitute,
     walk,
 )
+from ..language.form import names_read
 from ..language.notes import Note, note
 from ..language.steps import Together
 from ..language.system import Equation, System, reads
@@ -66,7 +66,7 @@ class _Limits(NamedTuple):
 FAR, NEAR, ROWS = 1 << 19, 160_000, 6
 BLOCKS = _Limits(FAR, NEAR, NEAR, ROWS, 16)
 # In a block: to stay in the nearest cache.
-INNER = _Limits(1 << 12, 1 << 12, 1 << 13, math.inf, math.inf)
+INNER = _Limits(1 << 12, 1 << 12, 1 << 13, inf, inf)
 
 Borders = Mapping[str, tuple[tuple[int, int], ...]]
 Members = tuple[int, ...]
@@ -355,7 +355,7 @@ def _written(part: Any) -> dict[str, None]:
 
 def _read(part: Any) -> dict[str, None]:
     """What a part reads of what others define."""
-    found = (r.tensor for f in fusions([part]) for e in f.equations for r in reads(e))
+    found = (name for f in fusions([part]) for e in f.equations for name in names_read(e))
     own = part.kept if isinstance(part, Fusion) else ()
     return {name: None for name in found if name not in own}
 

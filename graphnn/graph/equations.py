@@ -16,8 +16,8 @@ from compiler.language.expression import (
     rebuild,
     substitute,
 )
-from compiler.language.form import of_others
-from compiler.language.system import Equation, reads
+from compiler.language.form import names_read, of_others
+from compiler.language.system import Equation
 
 from ..notation import Resolved
 from .node import Constant
@@ -57,7 +57,7 @@ def needed_equations(equations: Sequence[Equation], targets: Sequence[str]) -> l
     needed, todo = set(targets), list(targets)
     while todo:
         for equation in defined.get(todo.pop(), ()):
-            fresh = dict.fromkeys(e.tensor for e in reads(equation) if e.tensor not in needed)
+            fresh = [name for name in names_read(equation) if name not in needed]
             needed |= set(fresh)
             todo += fresh
     return [e for e in equations if e.target in needed]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from compiler.language.expression import Expr, Number, Symbol, substitute
+from compiler.language.form import names_read
 from compiler.language.integers import normalize
-from compiler.language.system import Equation, System, Tensor, reads
+from compiler.language.system import Equation, System, Tensor
 from compiler.language.text import expression_text
 
 from ..errors import GraphnnError
@@ -105,7 +106,7 @@ class _Lowering:
         outputs = [t.name for t in self.tensors if t.role == "output"]
         roots = [*outputs, *(name for pair in states for name in pair)]
         equations = needed_equations(self.equations, roots)
-        read = {e.tensor for equation in equations for e in reads(equation)}
+        read = {name for equation in equations for name in names_read(equation)}
         needed = {*roots, *read, *(e.target for e in equations)}
         return System(
             tuple(t for t in self.tensors if t.name in needed or t.role == "input"),

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 import graphnn as gn
 from compiler import pipeline
 from compiler.language import form as forms
-from compiler.language.form import form, of_alike, of_others
+from compiler.language.form import form, names_read, of_alike, of_others
 from compiler.language.system import Equation, System
 from compiler.options import Options
 from graphnn.graph.lower import lower
@@ -57,11 +57,26 @@ def test_what_is_alike_is_asked_once_for_each_kind_of_tensors() -> None:
     assert asked == ["u", "w"]
 
 
+def test_an_equation_of_other_tensors_is_written_down_when_somebody_asks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its names, sizes and what it reads are known before."""
+    other = of_others(_product("y", "a", "b"), {"a": "c", "y": "z"}, "there")
+    with monkeypatch.context() as patch:
+        patch.setattr(forms, "renamed", None)
+        assert (other.target, names_read(other)) == ("z", ["c", "b"])
+        assert list(other.extents.values()) == [4]
+    assert str(other) == "z[i:4] = c[i]*b[i]"
+
+
 # --- with forms and without --------------------------------------------------------------------------------------
 
 
 class _Each:
     """A table of forms in which nothing is found: each equation has a form of its own."""
+
+    def get(self, key: object) -> None:
+        """Nothing."""
 
     def setdefault(self, key: object, own: forms.Form) -> forms.Form:
         return own

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 import graphnn as gn
-from compiler.language.expression import Expr, elements
+from compiler.language.expression import elements
 from compiler.language.match import Definitions
 from compiler.language.once import Once
 from compiler.language.system import Equation, System
@@ -80,11 +80,11 @@ def test_equations_are_told_apart_by_which_of_their_tensors_are_the_same() -> No
     )
     definitions, rewritten = Definitions(system), []
 
-    def rewrite(own: Equation) -> tuple[Expr, tuple[str, ...]]:
+    def rewrite(own: Equation) -> tuple[Equation, tuple[str, ...]]:
         rewritten.append(own.target)
         for read in elements(own.value):
             definitions.of(read.tensor)
-        return own.value, ()
+        return own, ()
 
     once = Once(definitions, lambda name: definitions.tensors[name].role, rewrite)
     for each in system.equations:
