@@ -69,6 +69,7 @@ from .model import Model
 from .optimizers import Optimizer
 from .random import set_seed
 from .sequential import Sequential
+from .slicing import part as _part  # noqa: F401  # x[:, 0]
 from .training.callbacks import Callback, History
 
 if TYPE_CHECKING:

@@ -347,7 +347,21 @@ def get(loss: str | Loss) -> Loss:
     if not callable(loss):
         raise GraphnnError(f"a loss is a name or a function (y_true, y_pred) -> node, got {loss!r}")
     reduction_of(loss)
-    return loss
+    return by_operands(loss)
+
+
+def by_operands(measure: Callable[..., Any]) -> Callable[..., Any]:
+    """An operation on ``y_true`` and ``y_pred`` takes them by these names, in whichever order it reads them."""
+    if not isinstance(measure, Operation):
+        return measure
+    if sorted(measure.formula.operands) != ["y_pred", "y_true"]:
+        return measure
+
+    def named(y_true: object, y_pred: object) -> Any:
+        return measure(y_true=y_true, y_pred=y_pred)
+
+    named.__name__ = measure.name
+    return named
 
 
 def known(names: Iterable[str]) -> str:

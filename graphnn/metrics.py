@@ -23,6 +23,7 @@ from .losses import (
     ALIASES,
     LOSSES,
     binary_crossentropy,
+    by_operands,
     categorical_crossentropy,
     known,
     labels_of,
@@ -280,4 +281,5 @@ def get(metric: str | Metric) -> tuple[str, Metric]:
         )
     plain = metric.func if isinstance(metric, partial) else metric
     named = metric if hasattr(metric, "__name__") else plain
-    return getattr(named, "__name__", type(metric).__name__), metric
+    name = metric.name if isinstance(metric, Operation) else type(metric).__name__
+    return getattr(named, "__name__", name), by_operands(metric)

@@ -36,7 +36,7 @@ GRAPHNN = (
     ("calculus",),
     ("graph",),
     ("catalogue",),
-    ("activations", "functions", "initializers", "regularizers"),
+    ("activations", "functions", "initializers", "regularizers", "slicing"),
     (
         "gradients",
         "function",

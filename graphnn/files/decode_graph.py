@@ -70,7 +70,7 @@ class GraphDecoder:
         for number, call in self.calls.items():
             if isinstance(call.layer, SavedLayer):
                 call.output = self.output(self.records["calls"][number])
-                call.layer.uses.append(call)
+                call.layer.remember(call)
 
     # --- references ----------------------------------------------------------------------------
 

@@ -92,6 +92,11 @@ class SavedLayer(Layer):
         for weight, is_learnt in weights.items():
             self.adopt(weight, is_learnt)
 
+    def remember(self, use: LayerCall) -> None:
+        """One of the model that was saved."""
+        self.uses.append(use)
+        self._use = self._use or use
+
     @property
     def kind(self) -> str:
         return self._kind

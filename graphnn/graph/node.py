@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -70,6 +70,7 @@ class Node:
     dtype: str
     scope: tuple[str, ...] = field(default_factory=current_scope)
     owner: object = field(default_factory=current_owner, init=False)
+    __iter__ = None  # ``x[0]`` is a node, but there is no end to iterate to
 
     @property
     def shape(self) -> tuple[int | None, ...]:
@@ -87,6 +88,13 @@ class Node:
     @property
     def inputs(self) -> tuple[Node, ...]:
         return ()
+
+    def __array__(self, *given: object, **options: object) -> NoReturn:
+        """NumPy asks for numbers where a node is given to its functions."""
+        raise TypeError(
+            f"{self.name} is a node of the graph and has no numbers: write gn.exp, gn.mean, ... of nodes,"
+            " and let gn.function or gn.evaluate compute them"
+        )
 
     def __str__(self) -> str:
         """``x: f32[N, 784]``; of what is computed, the equations."""

@@ -73,6 +73,7 @@ class Layer(Trainable, ABC):
         self._kept: list[Parameter] = []
         self._trainable = trainable
         self._calls = 0
+        self._use: LayerCall | None = None  # the first
 
     def build(self, *inputs: Node) -> None:
         """Make the parameters, once the shapes of the inputs are known; called before the first `call`."""
@@ -105,6 +106,7 @@ class Layer(Trainable, ABC):
                 self.built = True
             output = call.output = self.call(*nodes, **options)
         self._calls += 1
+        self._use = self._use or call
         self._name(output, nodes)
         return output
 
@@ -182,6 +184,15 @@ class Layer(Trainable, ABC):
     def calls(self) -> int:
         """How often it has been called."""
         return self._calls
+
+    @property
+    def output(self) -> Any:
+        """The node, or nodes, that its one call gave. Raises `GraphnnError` if it was called never or several times."""
+        if self._use is None or self._calls != 1:
+            raise GraphnnError(
+                f"{self.name} was called {self._calls} times, so that no output is the one: keep what its calls give"
+            )
+        return self._use.output
 
     @property
     def kind(self) -> str:

@@ -256,6 +256,24 @@ def test_an_iterator_that_ends_is_told(caplog):
         model.fit(iter(pieces()), epochs=2, verbose=0)
 
 
+@pytest.mark.parametrize("kind", ["loss", "metrics"])
+def test_operations_measure_by_the_names_of_their_operands(tmp_path, kind):
+    """A formula may read the prediction first; saved and loaded it measures the same, under its name."""
+    text = "e[n] = sum[i](y_pred[n, i]*(2*y_pred[n, i] - y_true[n, i]))"
+    model = classifier("mse")
+    model.compile(
+        "sgd",
+        **{"loss": "mse", kind: gn.op(text, "lean") if kind == "loss" else [gn.op(text, "lean")]},
+    )
+    p = model.predict(X)
+    found = model.evaluate(X, ROWS, verbose=0, return_dict=True)
+    assert kind == "loss" or list(found) == ["loss", "lean"]
+    expected = (p * (2 * p - ROWS)).sum(1).mean()
+    assert list(found.values())[-1] == pytest.approx(expected, rel=1e-5)
+    model.save(tmp_path / "model")
+    assert gn.load_model(tmp_path / "model").evaluate(X, ROWS, verbose=0, return_dict=True) == found
+
+
 # --- several outputs ------------------------------------------------------------------------------
 
 
