@@ -48,6 +48,7 @@ __all__ = ["kernel_function", "shared_turns"]
 _FEW = 8  # accumulators around another fold that may stay in registers
 _LINE = 64  # bytes that come together; the next line comes by itself
 _AHEAD = 32  # turns of a fold in which a line comes from afar
+_NEARER = 8  # in which one comes that was asked for before
 
 States = Callable[[], Sequence[str]]  # accumulators as they stand, asked for when they are needed
 Turn = Callable[[States], list[str]]
@@ -279,6 +280,7 @@ class _Writer:
             return self.lanes.loop(first, carried, inside)
         streams = self._streams(fold, first)
         far = {stream.load: self._lines(stream, first, fold) for stream in streams}
+        nearer = {load.tensor for load in fold.asked}
 
         def stepping(states: Sequence[str]) -> list[str]:
             own, pointers = states[: len(carried)], states[len(carried) :]
@@ -286,8 +288,9 @@ class _Writer:
             for stream, pointer in zip(streams, pointers, strict=True):
                 self.lanes.keep(self._pointer_key(stream.load), pointer)
                 stepped.append(self.a.stepped(pointer, stream.step))
+                turns = _NEARER if stream.load.tensor in nearer else _AHEAD
                 for line in range(far[stream.load]):
-                    self.a.ask(pointer, _AHEAD * stream.step + line * _LINE)
+                    self.a.ask(pointer, turns * stream.step + line * _LINE)
             return [*turn(lambda: own), *stepped]
 
         all_carried = [*carried, *(("ptr", stream.start) for stream in streams)]

@@ -26,9 +26,9 @@ one result are the rows of the next one's operand, so that each finds in its own
 A panel is what a tile reads as vectors, for one block of the sum. It fits into the nearest cache and lies in one piece,
 where rows of the operand may lie so that a cache can keep but a few of them. The first tile of rows fills it with what
 it reads itself: its arithmetic goes on while memory comes from afar. Every tile asks for some of what the next panel
-will be filled from. The results of a block of the sum wait in a panel too, those of a group of columns together, so
-that a block of rows is read for all of them while it is near. An operand that is read across its rows (a weight
-gradient's) has a panel for each block of rows, with all terms.
+will be filled from. The results of a block of the sum wait for the next one (see `waiting`), those of a group of
+columns together, so that a block of rows is read for all of them while it is near. An operand that is read across its
+rows (a weight gradient's) has a panel for each block of rows, with all terms.
 
 A window has few rows in its innermost loop. Where its columns are too many to stay near, the loops around (lines,
 samples) go inside: their rows are all done with one panel before the next one is filled.
@@ -40,7 +40,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 
 from .loops import (
@@ -53,11 +53,12 @@ from .loops import (
     Loop,
     Panel,
     Range,
-    Register,
     Statement,
     Store,
 )
+from .product import Product, product_of
 from .rewrite import rewrite_affine
+from .waiting import added, is_all, place_in_result
 
 __all__ = ["ACROSS", "BLOCK", "CLOSE", "ROWS", "in_blocks", "nest"]
 
@@ -68,39 +69,23 @@ CLOSE = 3 << 15  # bytes of an operand's columns that need no panel to stay in t
 ROWS = 64  # at least, that share a panel
 SHARED = 8  # blocks, or a multiple of it: as many as some threads share without a rest
 AGAIN = 6  # vectors of columns, at least, for which a panel is read across
-WAITING = 1 << 17  # bytes of sums that may wait for the next block of terms
+WAITING = 1 << 19  # bytes of sums that may wait for the next block of terms
 LINE = 16  # elements between two rows of a panel that is read across
 Levels = Sequence[Sequence[Range]]
 Body = tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Product:
-    """``sum of across*along``: vectors come from ``along``, the scalars of the rows from ``across``."""
-
-    before: tuple[Statement, ...]
-    outer: tuple[Range, ...]  # blocks of the sum, if it is cut
-    inner: Fold
-    result: Register
-    after: tuple[Statement, ...]
-    across: Load
-    along: Load
-
-    @property
-    def ranges(self) -> list[Range]:
-        """The ranges of the whole sum, uncut."""
-        found = (*self.outer, *self.inner.ranges)
-        return [replace(r, block=None) for r in found if not r.step]
-
-
 def in_blocks(
-    levels: Levels, body: tuple[Statement, ...]
+    levels: Levels, body: tuple[Statement, ...], once: frozenset[str] = frozenset()
 ) -> tuple[tuple[Statement, ...], tuple[Panel, ...]] | None:
-    """The loops around a contraction in blocks, and the panels that they fill; None where it declines."""
-    product = _product(levels, body)
+    """The loops around a contraction in blocks, and the panels that they fill; None where it declines.
+
+    What is stored ``once`` only may lie where something else is read.
+    """
+    product = product_of(levels, body)
     if product is None:
         return None
-    blocks = _Blocks(product, levels[-2], levels[-1][0])
+    blocks = _Blocks(product, levels[-2], levels[-1][0], once)
     if blocks.rows.extent < ROWS:
         blocks.gather(levels[:-2])
         if blocks.height < ROWS:
@@ -116,41 +101,13 @@ def nest(levels: Levels, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
     return body
 
 
-def _product(levels: Levels, body: tuple[Statement, ...]) -> _Product | None:
-    """The body as a contraction worth blocks: vectors of columns around many tiles of rows."""
-    places = [k for k, s in enumerate(body) if isinstance(s, Fold)]
-    if len(levels) < 2 or len(places) != 1 or len(levels[-1]) > 1:
-        return None
-    (rows,), columns = levels[-1], levels[-2][0]
-    fold = body[places[0]]
-    outer: tuple[Range, ...] = ()
-    assert isinstance(fold, Fold)
-    result = fold.accumulators[0].register
-    if len(fold.body) == 1 and isinstance(fold.body[0], Fold):
-        fold, outer = fold.body[0], fold.ranges
-    if rows.width > 1 or columns.width == 1:
-        return None
-    if fold.body or len(fold.accumulators) > 1 or any(r.span > 1 for r in fold.ranges):
-        return None
-    match fold.accumulators[0].value:
-        case Apply("*", (Load(condition=None) as x, Load(condition=None) as y)) if not (
-            x.address.others or y.address.others
-        ):
-            across, along = (x, y) if y.address.coefficient(columns.index) else (y, x)
-        case _:
-            return None
-    apart = across.address.coefficient(columns.index) == along.address.coefficient(rows.index) == 0
-    if not apart or along.address.coefficient(columns.index) != 1:
-        return None
-    k = places[0]
-    return _Product(body[:k], tuple(outer), fold, result, body[k + 1 :], across, along)
-
-
 class _Blocks:
     """The loops over the columns and rows of one product."""
 
-    def __init__(self, product: _Product, columns: Sequence[Range], rows: Range) -> None:
-        self.product, self.columns, self.rows = product, columns, rows
+    def __init__(
+        self, product: Product, columns: Sequence[Range], rows: Range, once: frozenset[str]
+    ) -> None:
+        self.product, self.columns, self.rows, self.once = product, columns, rows, once
         self.around: tuple[Range, ...] = ()  # loops over more rows, inside that over the columns
         self.panels: list[Panel] = []
         self.bytes = 8 if product.inner.accumulators[0].register.type == "double" else 4
@@ -206,7 +163,7 @@ class _Blocks:
             r = level[0]
             waiting = self.height * r.extent * self.columns[0].span * self.bytes
             used = self.product.along.address.coefficient(r.index)
-            if used or len(level) > 1 or r.span > 1 or waiting > 2 * WAITING:
+            if used or len(level) > 1 or r.span > 1 or waiting > WAITING // 2:
                 return
             self.around = (r, *self.around)
 
@@ -257,21 +214,28 @@ class _Blocks:
             loops = self.filled(rows, copy, self.whole(fold), self.whole(filling))
             return self.apart(block, column, loops)
         block = replace(block, block=(group.index, group.step))
-        waiting = self.panel("sum.waiting", sum_.register.type, self.height * group.step)
-        at = self.offset(rows).scaled(group.step)
-        at += Affine(0, ((column.index, 1), (group.index, -1)))
-        zero = Store(waiting, at, Literal(Fraction(0), sum_.register.type))
-        add = Store(waiting, at, sum_.register, accumulate=True)
+        waiting = self.waiting(column, group, rows)
+        add = added(waiting, sum_.register, product.outer)
         loops = self.filled(rows, copy, (fold, add), (filling, add))
         parts: Statement = self.apart(block, column, loops)
         for r in reversed(product.outer):
             parts = Loop(r, (parts,))
-        found = Let(product.result, Load(waiting, at, sum_.register.type))
-        whole = (*product.before, found, *product.after)
-        first, last = (
-            self.apart(block, column, (self.over(rows, *each),)) for each in ((zero,), whole)
-        )
-        return Loop(group, (first, parts, last))
+        if is_all(product.around, product.result, waiting.tensor):
+            return Loop(group, (parts,))
+        whole = (*product.before, Let(product.result, waiting), *product.after)
+        beside = replace(column, block=(group.index, group.step))  # row by row, as memory wants it
+        return Loop(group, (parts, self.over(rows, Loop(beside, whole))))
+
+    def waiting(self, column: Range, group: Range, rows: Range) -> Load:
+        """Where a sum waits for more terms."""
+        product, type_ = self.product, self.product.result.type
+        read = {product.across.tensor, product.along.tensor, *self.once}
+        place = place_in_result(product.around, type_, read, column.index, rows.index)
+        if place is not None:
+            return place
+        panel = self.panel("sum.waiting", type_, self.height * group.step)
+        at = self.offset(rows).scaled(group.step)
+        return Load(panel, at + Affine(0, ((column.index, 1), (group.index, -1))), type_)
 
     def filled(self, rows: Range, copy: Body, body: Body, filling: Body) -> Body:
         """The loops over rows that read a panel: the first tile fills it, or a copy before all of them."""
@@ -329,9 +293,9 @@ class _Blocks:
     def group(self, column: Range) -> Range:
         """The columns whose sums wait together: so often is a block of rows read while it is near."""
         tiles, bytes_ = column.turns, self.height * column.span * self.bytes
-        least = 1 if self.block else SHARED  # for the threads to share
-        fits = (n for n in (4, 2) if tiles >= least * n and n * bytes_ <= WAITING)
-        step = next(fits, 1) * column.span
+        most = tiles if self.block else tiles // SHARED  # for the threads to share
+        count = math.ceil(tiles / max(1, min(most, WAITING // bytes_)))
+        step = math.ceil(tiles / count) * column.span
         return Range(f"{column.index}.group", column.start, column.stop, step=step)
 
     def summed(self, inner: Fold) -> Fold:

@@ -87,10 +87,15 @@ def operations(kernel: Kernel) -> int:
 
 
 def traffic(kernel: Kernel, sizes: Mapping[str, tuple[int, int]]) -> int:
-    """Bytes that one call must move at least; ``sizes`` gives elements and bytes of one for each tensor."""
+    """Bytes that one call must move at least; ``sizes`` gives elements and bytes of one for each tensor.
+
+    What is read where it is written too was near.
+    """
+    places = {(s.tensor, s.address) for s in kernel.stores}
     touched: dict[tuple[str, bool], float] = {}
     for statement, _, elements, _ in _weighed(kernel.body, (), 1.0, 1.0):
-        for tensor in {load.tensor: None for load in loads(statement)}:
+        read = (a for a in loads(statement) if (a.tensor, a.address) not in places)
+        for tensor in {load.tensor: None for load in read}:
             touched[tensor, False] = touched.get((tensor, False), 0.0) + elements
         if isinstance(statement, Store):
             touched[statement.tensor, True] = touched.get((statement.tensor, True), 0.0) + elements

@@ -185,9 +185,24 @@ def _levels(kernel: Kernel) -> list[list[Range]]:
             break
         if any(_read(loop) & panels - _written(loop) for loop in loops):  # filled by the one before
             break
+        if any(map(_adds_on, loops)):
+            break
         levels.append([loop.range for loop in loops])
         body = loops[0].body
     return levels
+
+
+def _adds_on(loop: Loop) -> bool:
+    """Does a turn read what the turn before has written?"""
+    own = {loop.range.index}  # and what runs inside its turns
+    for statement in statements(loop.body):
+        if isinstance(statement, Loop) and (block := statement.range.block) and block[0] in own:
+            own.add(statement.range.index)
+        elif isinstance(statement, Store):
+            again = any(load.tensor == statement.tensor for load in loads(statement))
+            if again and not any(index in own for index, _ in statement.address.terms):
+                return True
+    return False
 
 
 def _read(loop: Loop) -> set[str]:

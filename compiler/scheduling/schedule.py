@@ -70,7 +70,10 @@ def schedule(kernel: Kernel, target: Target, once: frozenset[str] = frozenset())
     for index in _loop_order(extents, tile, body):
         lanes = tile.width if index == tile.vector else 1
         levels.append(_cut(Range(index, 0, extents[index]), tile.rows.get(index, 1), lanes, exact))
-    body, panels = in_blocks(levels, body) or (nest(_moving_least(levels, tile, body), body), ())
+    body, panels = in_blocks(levels, body, once) or (
+        nest(_moving_least(levels, tile, body), body),
+        (),
+    )
     return replace(kernel, body=body, panels=panels)
 
 

@@ -46,19 +46,67 @@ def _whole(system: System, threads: int = 1) -> tuple[dict[str, np.ndarray], dic
     arrays = {
         t.name: random.integers(-3, 4, t.shape).astype(t.dtype)
         for t in system.tensors
-        if t.role == "input"
+        if t.role in ("input", "parameter")
     }
     return arrays, compiler.compile(system, Options(cache="off", threads=threads))(arrays)
 
 
 def test_blocks_copy_what_the_tiles_share() -> None:
-    """Rows in blocks, a panel for each block of the sum, and the sums of the blocks in another."""
+    """Rows in blocks, and a panel for each block of the sum."""
     text = _text(matrix_product(512, 512, 512), "schedule")
     assert "for i.block in range(0, 512, 64):" in text
     assert "B.along = float[8192]" in text
     assert "B.along[32*k - 32*k.block + j - j.block] = B[512*k + j]" in text
-    assert "sum.waiting = float[8192]" in text
     assert "A.across" not in text
+
+
+def test_sums_wait_in_the_result() -> None:
+    """It has a place for each of them, and what is done with the whole sum finds it there."""
+    text = _text(matrix_product(512, 512, 512), "schedule")
+    assert "waiting" not in text
+    assert text.count("C[512*i + j] = ((C[512*i + j] if (k.block > 0) else 0) + v1.part)") == 2
+    assert text.count("C[512*i + j] =") == 2
+    text = _text(_shifted("C"), "schedule")
+    assert "waiting" not in text
+    assert "v1 = C[300*i + j]" in text
+
+
+def test_sums_wait_in_a_panel_where_the_result_is_no_place_for_them() -> None:
+    """What replaces a state lies where the state is still read."""
+    assert "sum.waiting" in _text(_shifted("W"), "schedule")
+
+
+def test_threads_do_not_share_blocks_of_terms() -> None:
+    """Each adds to what the one before has left; there are but two groups of columns to be shared."""
+    system = matrix_product(200, 2048, 64)
+    assert "for k.block in range(0, 2048, 256):" in _text(system, "schedule")
+    assert _text(system, "distribute") == "kernel_0: 2 turns"
+    found = [_whole(system, threads)[1]["C"] for threads in (1, 2, 3)]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("target", ["C", "W"])
+def test_what_is_done_with_sums_that_wait_is_right(target: str) -> None:
+    """For any number of threads, whoever shares what."""
+    for threads in (1, 3):
+        arrays, found = _whole(_shifted(target), threads)
+        expected = arrays["A"] @ arrays["B"] + arrays["W"]
+        np.testing.assert_array_equal(found[target], expected)
+
+
+def _shifted(target: str) -> System:
+    """``sum[k](A[i, k]*B[k, j]) + W[i, j]``, which may replace ``W``."""
+    product = reduction("sum", element("A", "i", "k") * element("B", "k", "j"), k=600)
+    new = "C" if target == "C" else "W.new"
+    own = equation(element(new, "i", "j"), product + element("W", "i", "j"), i=260, j=300)
+    tensors = (
+        tensor("A", 260, 600),
+        tensor("B", 600, 300),
+        tensor("W", 260, 300, role="input" if target == "C" else "parameter"),
+        tensor(new, 260, 300, role="output" if target == "C" else "local"),
+    )
+    return System(tensors, (own,), () if target == "C" else (("W", new),))
 
 
 def test_the_first_tile_fills_the_panel() -> None:
@@ -100,7 +148,7 @@ def _asked(text: str, block: int, terms: int) -> set[tuple[int, int]]:
     places = [
         re.sub(r"([a-z])\.([a-z])", r"\1_\2", p) for p in re.findall(r"ask for B\[(.*)\]", text)
     ]
-    names = {"j_group": block // 128 * 128, "j_block": block, "k_block": terms, "i_block": 0}
+    names = {"j_group": 0, "j_block": block, "k_block": terms, "i_block": 0}
     names["where"] = lambda condition, yes, no: yes if condition else no
     elements = itertools.product(range(64), range(block, block + 32))
     found = (eval(p, {**names, "i": i, "j": j}) for i, j in elements for p in places)
@@ -111,9 +159,9 @@ def test_tiles_ask_for_what_the_next_panel_is_filled_from() -> None:
     """All of it, from beside the panel, or for the next terms where its group ends."""
     text = _text(matrix_product(512, 512, 512), "schedule")
     beside = set(itertools.product(range(256), range(160, 192)))
-    below = set(itertools.product(range(256, 512), range(128, 160)))
+    below = set(itertools.product(range(256, 512), range(32)))
     assert _asked(text, block=128, terms=0) == beside
-    assert _asked(text, block=224, terms=0) == below
+    assert _asked(text, block=480, terms=0) == below
 
 
 def test_tiles_do_not_ask_where_a_panel_is_filled_once_for_very_many() -> None:
@@ -169,7 +217,7 @@ def test_blocks_take_rows_from_loops_around(shape: tuple[int, int, int, int, int
 
 def test_panels_are_no_tensors() -> None:
     """Nobody else sees the memory that a kernel has for itself."""
-    system = matrix_product(512, 512, 512)
+    system = _shifted("W")
     assert "along" not in _text(system, "plan")
     assert "waiting" not in _text(system, "distribute")
 
