@@ -17,7 +17,6 @@ from dataclasses import dataclass
 
 from ..language.dtypes import BYTES, dtype_of
 from ..scheduling.loops import (
-    Accumulator,
     Affine,
     Apply,
     Fold,
@@ -35,9 +34,9 @@ from ..scheduling.loops import (
 )
 from ..target import Target
 from .ahead import Asked, ask_at_once, in_parts, touched
-from .assembler import Assembler, lanes, like, vector
-from .folds import combine, horizontal, identity
-from .lanes import Lane, Lanes
+from .assembler import Assembler, element_type, lanes, like, vector
+from .folds import Slot, combine, horizontal, identity, state_types
+from .lanes import Lanes
 from .nodes import Node, Nodes
 from .scalars import apply
 from .straight import first_straight, straight
@@ -89,18 +88,6 @@ class _Stream:
     load: Load
     step: int
     start: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    """One accumulator in one lane; slots with one key are combined at the end, as are the lanes of spread ones."""
-
-    accumulator: Accumulator
-    node: Node
-    lane: Lane
-    key: object
-    type: str
-    is_spread: bool
 
 
 class _Writer:
@@ -197,14 +184,19 @@ class _Writer:
         for slot, state in zip(slots, final, strict=True):
             results.setdefault(slot.key, []).append(state)
         for slot in {slot.key: slot for slot in slots}.values():
-            kind = slot.accumulator.kind
-            state = combine(self.a, kind, slot.type, results[slot.key])
+            kind, types = slot.accumulator.kind, slot.types
+            state = combine(self.a, kind, types, results[slot.key])
             if slot.is_spread:
-                state = horizontal(self.a, kind, slot.type, state)
+                state = horizontal(self.a, kind, types, state)
+                types = tuple(map(element_type, types))
+            if len(state) > 1:
+                state[1] = self._resized("sext", types[1], like(types[1], "i64"), state[1])
             self.lanes.keep(slot.key, state[-1])
+            if slot.best is not None:
+                self.lanes.keep(slot.best, state[0])
         self.defined |= {a.register.name for a in fold.accumulators}
 
-    def _slots(self, fold: Fold) -> list[_Slot]:
+    def _slots(self, fold: Fold) -> list[Slot]:
         """All accumulators of a fold, those that will be combined side by side."""
         rows = {r.index: r.rows for r in fold.ranges if r.rows > 1}
         own = [
@@ -213,24 +205,32 @@ class _Writer:
         ]
         width = next((r.width for r in fold.ranges if r.width > 1), 0)
         slots = []
-        for a in fold.accumulators:
-            node, register = self.nodes.of(a.value), self.nodes.of(a.register)
+        roles = [(a.kind.removeprefix("arg"), self.nodes.of(a.value)) for a in fold.accumulators]
+        placed = [r for r, a in zip(roles, fold.accumulators, strict=True) if a.position]
+        plain = {
+            role: self.nodes.of(a.register)
+            for role, a in zip(roles, fold.accumulators, strict=True)
+            if a.position is None
+        }
+        for (kind, node), a in zip(roles, fold.accumulators, strict=True):
+            if a.position is None and (kind, node) in placed:
+                continue
+            best = None if a.position is None else plain.get((kind, node))
+            register = self.nodes.of(a.register)
             count = width or (self.lanes.width if self.lanes.is_wide(node) else 1)
+            types = tuple(vector(type_, count) for type_ in state_types(a, node.type, fold.ranges))
             for lane in self.lanes.over(node.indices):
-                key = self.lanes.key(register, lane)
+                key, also = (r and self.lanes.key(r, lane) for r in (register, best))
                 slots += [
-                    _Slot(a, node, {**lane, **more}, key, vector(node.type, count), width > 0)
-                    for more in own
+                    Slot(a, node, {**lane, **more}, key, also, types, width > 0) for more in own
                 ]
         return slots
 
-    def _start(self, slot: _Slot) -> list[tuple[str, str]]:
+    def _start(self, slot: Slot) -> list[tuple[str, str]]:
         """What an accumulator is before the first turn: (type, value), for positions too."""
-        start = [(slot.type, identity(self.a, slot.accumulator.kind, slot.type))]
-        if slot.accumulator.position is not None:
-            places = like(slot.type, "i64")
-            start.append((places, self.a.constant(places, 0)))
-        return start
+        first = identity(self.a, slot.accumulator.kind, slot.types[0])
+        start = [first, *(self.a.constant(type_, 0) for type_ in slot.types[1:])]
+        return list(zip(slot.types, start, strict=True))
 
     def _nest_in_memory(
         self,
@@ -349,9 +349,9 @@ class _Writer:
                 yield node.value
             stack.extend(reversed(node.inner))
 
-    def _accumulate(self, slot: _Slot, state: Sequence[str]) -> list[str]:
+    def _accumulate(self, slot: Slot, state: Sequence[str]) -> list[str]:
         """An accumulator with one more value."""
-        kind, node, type_ = slot.accumulator.kind, slot.node, slot.type
+        kind, node, type_ = slot.accumulator.kind, slot.node, slot.types[0]
         wide = lanes(type_) > 1
         mask = self.lanes.mask(slot.lane) if slot.is_spread else None
         match node.value:
@@ -364,8 +364,14 @@ class _Writer:
         new = [value]
         if slot.accumulator.position is not None:
             position = self.nodes.of(slot.accumulator.position)
-            new.append(self.values.operand(position, slot.lane, wide))
-        return combine(self.a, kind, type_, [state, new], ordered=True)
+            place = self.values.operand(position, slot.lane, wide)
+            types = like(slot.types[1], "i64"), slot.types[1]
+            new.append(self._resized("trunc", *types, place))
+        return combine(self.a, kind, slot.types, [state, new], ordered=True)
+
+    def _resized(self, instruction: str, given: str, wanted: str, value: str) -> str:
+        """An integer with more or fewer bits."""
+        return value if given == wanted else self.a.op(f"{instruction} {given} {value} to {wanted}")
 
 
 def _innermost(fold: Fold) -> Fold:
@@ -376,9 +382,7 @@ def _innermost(fold: Fold) -> Fold:
     return fold
 
 
-def _grouped(slots: Sequence[_Slot], values: Sequence[str]) -> list[list[str]]:
+def _grouped(slots: Sequence[Slot], values: Sequence[str]) -> list[list[str]]:
     """The values that belong to each slot: one, or two where it has a position."""
     rest = iter(values)
-    return [
-        [next(rest) for _ in range(1 if slot.accumulator.position is None else 2)] for slot in slots
-    ]
+    return [[next(rest) for _ in slot.types] for slot in slots]

@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from . import vectormath
 from .assembler import Assembler, element_type, lanes, like
 
-__all__ = ["apply", "convert", "read_memory", "write_memory"]
+__all__ = ["COMPARISONS", "apply", "convert", "read_memory", "write_memory"]
 
 _REAL = {"+": "fadd contract", "-": "fsub contract", "*": "fmul contract", "/": "fdiv"}
 _INTEGER = {"+": "add", "-": "sub", "*": "mul"}
 _REAL_PREDICATES = {"<": "olt", "<=": "ole", ">": "ogt", ">=": "oge", "==": "oeq", "!=": "une"}
 _INTEGER_PREDICATES = {"<": "slt", "<=": "sle", ">": "sgt", ">=": "sge", "==": "eq", "!=": "ne"}
+COMPARISONS = frozenset(_INTEGER_PREDICATES)
 
 
 def apply(a: Assembler, function: str, type_: str, operands: Sequence[str]) -> str:

@@ -8,13 +8,14 @@ differ by constants, which become immediates of the instructions, so that the re
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 
 from ..language.dtypes import BYTES
-from ..scheduling.loops import Affine, Apply, Literal, Load, Store
-from .assembler import Assembler, vector
+from ..scheduling.loops import Affine, Apply, Literal, Load, Store, Value
+from .assembler import Assembler, like, vector
 from .lanes import Lane, Lanes
 from .nodes import Node, Nodes
-from .scalars import apply, convert, read_memory, write_memory
+from .scalars import COMPARISONS, apply, convert, read_memory, write_memory
 from .transposition import transposed
 from .vectorphilox import uniform
 
@@ -75,8 +76,20 @@ class Values:
             case Apply(function, arguments):
                 of = vector(arguments[-1].type, self.lanes.width if wide else 1)
                 every = tuple(self.operand(n, lane, wide) for n in node.inner)
+                if function in COMPARISONS and (bits := max(map(self._bits, arguments))) < 64:
+                    given, of = of, like(of, f"i{bits}")
+                    every = tuple(self.a.op(f"trunc {given} {number} to {of}") for number in every)
                 return apply(self.a, function, of, every)
         raise AssertionError(f"{node.value} is not defined here")
+
+    def _bits(self, value: Value) -> int:
+        """How many bits hold a number that comes from memory or is known: so many are enough to compare it."""
+        match value:
+            case Literal(Fraction() as number, "i64"):
+                return next((n for n in (8, 16, 32) if abs(number) < 1 << n - 1), 64)
+            case Load(tensor, _, "i64"):
+                return int(self.memory[tensor].removeprefix("i"))
+        return 64
 
     # --- integers and addresses ----------------------------------------------------------------------------------
 

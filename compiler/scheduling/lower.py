@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import count
 
@@ -57,9 +57,11 @@ from .loops import (
     Store,
     Value,
 )
+from .rewrite import rewrite, rewrite_affine
 
 __all__ = ["Storage", "lower"]
 
+_EXTREMES = ({"max", "argmax"}, {"min", "argmin"})  # found together
 _ARGUMENTS_MAY_BE_INTEGER = ("+", "-", "*", "//", "%", "neg", "abs", "max", "min")
 
 
@@ -216,8 +218,9 @@ class _Lowering:
             for axis, binder in enumerate(binders):
                 position += Affine(0, ((binder.index.name, math.prod(sizes[axis + 1 :])),))
         register = self.register("i64" if position else value.type)
-        fold = Fold(ranges, tuple(self.body), (Accumulator(register, kind, value, position),))
-        self.body = [*outside, fold]
+        accumulator = Accumulator(register, kind, value, position)
+        fold = Fold(ranges, tuple(self.body), (accumulator,))
+        self.body = _with(outside, fold)
         if e.kind == "mean":
             count = Literal(Fraction(math.prod(sizes)), self.real)
             return Apply("/", (register, count), self.real)
@@ -286,6 +289,23 @@ class _Lowering:
                 term = Affine(0, (), ((_chain("*", values), 1),))
             result += term.scaled(int(factor))
         return result, (low, high)
+
+
+def _with(before: list[Statement], fold: Fold) -> list[Statement]:
+    """Statements and one more reduction, which shares the loops of one that finds the same extreme, or its place."""
+    (new,) = fold.accumulators
+    for k, other in enumerate(before):
+        if not isinstance(other, Fold) or fold.body or other.body or len(other.accumulators) > 1:
+            continue
+        (old,) = other.accumulators
+        pairs = list(zip(fold.ranges, other.ranges, strict=False))
+        names = {ours.index: Affine(0, ((theirs.index, 1),)) for ours, theirs in pairs}
+        is_same = [r.extent for r in other.ranges] == [r.extent for r in fold.ranges]
+        if is_same and {old.kind, new.kind} in _EXTREMES and old.value == rewrite(new.value, names):
+            position = new.position and rewrite_affine(new.position, names)
+            both = (old, replace(new, value=old.value, position=position))
+            return [*before[:k], replace(other, accumulators=both), *before[k + 1 :]]
+    return [*before, fold]
 
 
 def _number(size: Expr | None) -> int:

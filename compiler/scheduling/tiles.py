@@ -350,7 +350,7 @@ def _tile_cycles(
     accumulators = work = 0
     for a in fold.accumulators:
         own = lanes(indices(a.value, facts.registers))
-        accumulators += own * (3 if a.position else 1)
+        accumulators += own * (2 if a.position else 1)
         work += own * max(1, sum(isinstance(v, Apply) for v in walk(a.value)))
     along = tile.vector if tile.vector is not None else _along(facts, fold)
     assert along is not None

@@ -129,6 +129,49 @@ def test_reductions_see_every_nan(kind: str, size: int) -> None:
     agree(system, {"x": rows})
 
 
+@pytest.mark.parametrize("columns", [5, 16, 40])
+@pytest.mark.parametrize("sign", ["max", "min"])
+def test_an_extreme_and_its_place_are_found_together(sign: str, columns: int) -> None:
+    """One loop finds both, with ties and wherever a NaN stands."""
+    x = element("x", "n", "i", "c")
+    names = {"y": f"first{sign}", "p": f"arg{sign}"}
+    system = System(
+        (
+            tensor("x", 3, 4, columns),
+            tensor("y", 3, columns, role="output"),
+            tensor("p", 3, columns, role="output", dtype="int32"),
+        ),
+        tuple(
+            equation(element(t, "n", "c"), reduction(kind, x, i=4), n=3, c=columns)
+            for t, kind in names.items()
+        ),
+    )
+    numbers = np.round(normal(1, 3, 4, columns) * 2) / 2
+    numbers[1, 1::2, ::3] = np.nan
+    agree(system, {"x": numbers})
+    text = compiler.compile(system, UNCACHED).explain("schedule")
+    assert text.count("fold ") == text.count(f" = {sign} of") == text.count(f" = arg{sign} of")
+
+
+@pytest.mark.parametrize("dtype", ["int32", "int64"])
+def test_numbers_are_compared_as_they_are(dtype: str) -> None:
+    """Also with some that fewer bits cannot hold."""
+    edges = [sign * (2**k + more) for k in (7, 15, 31) for sign in (-1, 1) for more in (-1, 0, 1)]
+    targets = [f"y{k}" for k in range(len(edges))]
+    system = System(
+        (
+            tensor("x", 37, dtype=dtype),
+            *(tensor(t, 37, role="output", dtype="bool") for t in targets),
+        ),
+        tuple(
+            equation(element(t, "n"), Call("<=", (element("x", "n"), expr(edge))), n=37)
+            for t, edge in zip(targets, edges, strict=True)
+        ),
+    )
+    given = [edge for edge in edges if abs(edge) < 2**31] or [0]
+    agree(system, {"x": np.resize(given, 37).astype(dtype)})
+
+
 def test_values_without_an_index_agree_in_every_part_of_a_loop() -> None:
     """What does not change along a loop is computed anew for its masked rest."""
     value = Call("exp", (element("v"),))
