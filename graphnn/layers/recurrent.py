@@ -1,140 +1,23 @@
-"""Recurrent layers: equations that read their own results of the step before.
-
-    h[n, t, u] = tanh(sum[e](x[n, t, e]*K[e, u]) + b[u] + sum[k](h[n, t - 1, k]*U[k, u]))
-
-A sequence is one system of equations, however long it is. What is read before its first step is
-zero, as every read out of range is; an initial state is added there. The gates of a cell stand side
-by side in one axis ``j`` of its weights, gate after gate.
-"""
+"""Recurrent layers: a cell along sequences, see `cells` for the formulas."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar, TypedDict, Unpack
 
 from .. import activations, regularizers
 from ..activations import Activation
-from ..catalogue import define
 from ..errors import GraphnnError, ShapeError
 from ..graph.node import Node, Parameter
 from ..graph.operation import Operation, op
 from ..initializers import Initializer
 from .base import Layer, fixed_size, positive
+from .cells import Words, gru, gru_reset_before, last_step, lstm, simple_rnn
 from .options import refuse_options
-from .written import Written, written
+from .written import written
 
 __all__ = ["GRU", "LSTM", "SimpleRNN"]
-
-_last = define(
-    "last_step",
-    "y[n, u] = h[n, dim(h, 1) - 1, u]",
-    samples=[{"h": (2, 3, 2)}],
-    group="layer",
-)
-
-
-# --- formulas ---------------------------------------------------------------------------------------------------
-
-
-class _Words:
-    """The parts that the formulas of all cells share, as one variant of a cell has them."""
-
-    def __init__(self, bias: bool = True, start: bool = False, backwards: bool = False) -> None:
-        self.bias, self.start = bias, start
-        self.time = "t:dim(x, 1)" if backwards else "t"
-        self.step = "dim(x, 1) - 1 - t" if backwards else "t"
-
-    def inputs(self, bias: str = "b[j]") -> str:
-        """The input's part of what reaches the gates."""
-        product = f"sum[e](x[n, {self.step}, e]*K[e, j])"
-        return f"{product} + {bias}" if self.bias else product
-
-    def product(self) -> str:
-        """The part of the state of the step before."""
-        product = "sum[k](h[n, t - 1, k]*U[k, j])"
-        first = "where(t == 0, sum[k](h0[n, k]*U[k, j]), 0)"
-        return f"{product} + {first}" if self.start else product
-
-    def before(self, state: str) -> str:
-        """A state at the step before."""
-        old = f"{state}[n, t - 1, u]"
-        return f"({old} + where(t == 0, {state}0[n, u], 0))" if self.start else old
-
-
-def _simple_rnn(words: _Words, activation: Written) -> str:
-    return f"""\
-z[n, {words.time}, j] = {words.inputs()} + {words.product()}
-h[n, t, u] = {activation("z[n, t, u]")}"""
-
-
-def _lstm(words: _Words, activation: Written, gate: Written) -> str:
-    return f"""\
-z[n, {words.time}, j] = {words.inputs()} + {words.product()}
-i[n, t, u:dim(U, 0)] = {gate("z[n, t, u]")}
-f[n, t, u:dim(U, 0)] = {gate("z[n, t, dim(U, 0) + u]")}
-a[n, t, u:dim(U, 0)] = {activation("z[n, t, 2*dim(U, 0) + u]")}
-o[n, t, u:dim(U, 0)] = {gate("z[n, t, 3*dim(U, 0) + u]")}
-c[n, t, u] = f[n, t, u]*{words.before("c")} + i[n, t, u]*a[n, t, u]
-m[n, t, u] = {activation("c[n, t, u]")}
-h[n, t, u] = o[n, t, u]*m[n, t, u]"""
-
-
-def _gru(words: _Words, activation: Written, gate: Written) -> str:
-    bias = " + b[1, j]" if words.bias else ""
-    return f"""\
-p[n, {words.time}, j] = {words.inputs("b[0, j]")}
-q[n:dim(x, 0), t:dim(x, 1), j] = {words.product()}{bias}
-z[n, t, u:dim(U, 0)] = {gate("p[n, t, u] + q[n, t, u]")}
-r[n, t, u:dim(U, 0)] = {gate("p[n, t, dim(U, 0) + u] + q[n, t, dim(U, 0) + u]")}
-a[n, t, u:dim(U, 0)] = {activation("p[n, t, 2*dim(U, 0) + u] + r[n, t, u]*q[n, t, 2*dim(U, 0) + u]")}
-h[n, t, u] = z[n, t, u]*{words.before("h")} + (1 - z[n, t, u])*a[n, t, u]"""
-
-
-def _gru_reset_before(words: _Words, activation: Written, gate: Written) -> str:
-    return f"""\
-p[n, {words.time}, j] = {words.inputs()}
-q[n:dim(x, 0), t:dim(x, 1), j:2*dim(U, 0)] = {words.product()}
-z[n, t, u:dim(U, 0)] = {gate("p[n, t, u] + q[n, t, u]")}
-r[n, t, u:dim(U, 0)] = {gate("p[n, t, dim(U, 0) + u] + q[n, t, dim(U, 0) + u]")}
-s[n, t, u] = r[n, t, u]*{words.before("h")}
-a[n, t, u:dim(U, 0)] = {activation("p[n, t, 2*dim(U, 0) + u] + sum[k](s[n, t, k]*U[k, 2*dim(U, 0) + u])")}
-h[n, t, u] = z[n, t, u]*{words.before("h")} + (1 - z[n, t, u])*a[n, t, u]"""
-
-
-def _record(
-    name: str, cell: Callable[..., str], gates: int, bias: tuple[int, ...], states: str, source: str
-) -> None:
-    """The cell as Keras has it by default, and with an initial state, in the catalogue."""
-    usual = [written(activations.get(f)) for f in ("tanh", "sigmoid")[: 1 + (gates > 1)]]
-    shapes = {"x": (2, 3, 2), "K": (2, 2 * gates), "U": (2, 2 * gates), "b": bias}
-    for start in (False, True):
-        own = {f"{state}0": (2, 2) for state in states} if start else {}
-        define(
-            f"{name}_from_state" if start else name,
-            cell(_Words(start=start), *usual),
-            samples=[{**shapes, **own}],
-            outputs=("h",),
-            group="layer",
-            source=source,
-        )
-
-
-_HOCHREITER = (
-    "Hochreiter, Schmidhuber: Long Short-Term Memory, 1997;"
-    " Gers, Schmidhuber, Cummins: Learning to Forget, 2000"
-)
-_CHO = (
-    "Cho et al.: Learning Phrase Representations using RNN Encoder-Decoder"
-    " for Statistical Machine Translation, 2014"
-)
-_record("simple_rnn", _simple_rnn, 1, (2,), "h", "Elman: Finding Structure in Time, 1990")
-_record("lstm", _lstm, 4, (8,), "hc", _HOCHREITER)
-_record("gru", _gru, 3, (2, 6), "h", _CHO)
-_record("gru_reset_before", _gru_reset_before, 3, (6,), "h", _CHO)
-
-
-# --- layers -----------------------------------------------------------------------------------------------------
 
 
 class _Options(TypedDict, total=False):
@@ -185,7 +68,7 @@ class _Recurrent(Layer):
         self.bias: Parameter | None = None
 
     @abstractmethod
-    def text(self, words: _Words) -> str:
+    def text(self, words: Words) -> str:
         """The formula of this layer's variant of the cell."""
 
     @property
@@ -232,7 +115,7 @@ class _Recurrent(Layer):
             raise GraphnnError(
                 f"{self.name}: the initial state is {' and '.join(self.states)}, got {len(start)}"
             )
-        text = self.text(_Words(self.use_bias, bool(start), self.go_backwards))
+        text = self.text(Words(self.use_bias, bool(start), self.go_backwards))
         operation = op(text, type(self).__name__.lower(), ("h",))
         parts = {"x": x, "K": self.kernel, "U": self.recurrent_kernel, "b": self.bias}
         parts |= {f"{state}0": node for state, node in zip(self.states, start, strict=False)}
@@ -240,8 +123,8 @@ class _Recurrent(Layer):
         application = operation.apply(operation.bind((), operands), name=self.name)
         sequences = [application.result(state) for state in self.states]
         if not self.return_state:
-            return sequences[0] if self.return_sequences else self.apply(_last, sequences[0])
-        ends = [self.apply(_last, sequence) for sequence in sequences]
+            return sequences[0] if self.return_sequences else self.apply(last_step, sequences[0])
+        ends = [self.apply(last_step, sequence) for sequence in sequences]
         for state, end in zip(self.states, ends, strict=True):
             end.name = f"{self.name}.last_{state}"
         first = sequences[0] if self.return_sequences else ends[0]
@@ -280,8 +163,8 @@ class SimpleRNN(_Recurrent):
         initializers = kernel_initializer, recurrent_initializer, bias_initializer
         super().__init__(units, activation, use_bias, *initializers, options)
 
-    def text(self, words: _Words) -> str:
-        return _simple_rnn(words, written(self.activation))
+    def text(self, words: Words) -> str:
+        return simple_rnn(words, written(self.activation))
 
 
 class LSTM(_Recurrent):
@@ -334,8 +217,8 @@ class LSTM(_Recurrent):
         if self.bias is not None and self.unit_forget_bias:
             self.bias.value[self.units : 2 * self.units] = 1
 
-    def text(self, words: _Words) -> str:
-        return _lstm(words, written(self.activation), written(self.recurrent_activation))
+    def text(self, words: Words) -> str:
+        return lstm(words, written(self.activation), written(self.recurrent_activation))
 
 
 class GRU(_Recurrent):
@@ -385,6 +268,6 @@ class GRU(_Recurrent):
     def bias_shape(self) -> tuple[int, ...]:
         return (2, 3 * self.units) if self.reset_after else (3 * self.units,)
 
-    def text(self, words: _Words) -> str:
-        cell = _gru if self.reset_after else _gru_reset_before
+    def text(self, words: Words) -> str:
+        cell = gru if self.reset_after else gru_reset_before
         return cell(words, written(self.activation), written(self.recurrent_activation))
