@@ -100,11 +100,15 @@ def compile_system(system: System, options: Options | None = None) -> Executable
     validate(system)
     cache, versions = opened(settings.cache), jit.versions()
     key = program_key(system, settings, versions)
+    numbers = {t.name: f"#{k}" for k, t in enumerate(system.tensors)}  # what is kept has no names
     asked = settings.debug or settings.dump  # then there is something to be shown
     stored = cache.get(key) if cache and not asked else None
-    program = _through_stages(system, settings) if stored is None else decode(stored)
-    if cache and stored is None:
-        cache.put(key, encode(program))
+    if stored is not None:
+        program = decode(stored).renamed({number: name for name, number in numbers.items()})
+    else:
+        program = _through_stages(system, settings)
+        if cache:
+            cache.put(key, encode(program.renamed(numbers)))
 
     @functools.cache
     def explained() -> Explanation:

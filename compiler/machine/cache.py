@@ -3,7 +3,7 @@
     directory   ours alone: mode 0700, and refused if others own it or may write to it
     file        MAGIC + sha256(key + payload) + payload, named by its key; put in place by one rename
     key         sha256 of all that the code depends on: the text, this package's own source, llvmlite and LLVM,
-                the processor with its full list of features
+                the processor with its full list of features; the names of tensors are none of it
 
 A file that is damaged, truncated, swapped or foreign is not executed: it counts as absent, is written anew, and one
 warning is logged. Without a home or on a read-only disk everything works, only slower. The least recently used files
@@ -59,23 +59,28 @@ def module_key(text: str, target: Target, versions: str) -> str:
 
 
 def program_key(system: System, settings: Settings, versions: str) -> str:
-    """Key of everything made from a system: found, it saves every stage."""
+    """Key of everything made from a system, whatever its tensors are called: found, it saves every stage."""
     described = _described(system)
     return _key("program", versions, astuple(settings.target), settings.windows, *described)
 
 
 def _described(system: System) -> Iterator[object]:
-    """All that a system is; of equations that are alike the first, and the names of the others."""
-    numbers: dict[Form, int] = {}
+    """All that a system is but names; of equations that are alike the first, and the tensors of the others."""
+    numbers = {t.name: k for k, t in enumerate(system.tensors)}
+    forms: dict[Form, int] = {}
     firsts, equations = list[str](), list[object]()
     for equation in system.equations:
         own, names = form(equation)
-        if own not in numbers:
-            numbers[own] = len(numbers)
-            firsts.append(repr(equation))
-        equations.append((numbers[own], names, equation.origin))
-    yield [(t.name, t.shape, t.dtype, t.role) for t in system.tensors]
-    yield from (firsts, equations, system.updates)
+        if own not in forms:
+            forms[own] = len(forms)
+            firsts.append(repr(own.equation))
+        equations.append((forms[own], [numbers[name] for name in names]))
+    yield [(t.shape, t.dtype, t.role) for t in system.tensors]
+    yield from (
+        firsts,
+        equations,
+        [(numbers[state], numbers[new]) for state, new in system.updates],
+    )
 
 
 @functools.cache  # one warning for one cause

@@ -17,7 +17,8 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import astuple, dataclass
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 
@@ -65,6 +66,17 @@ class Program:
     symbol: str = SYMBOL
     for_team: bool = False
     own: int = 0
+
+    def renamed(self, names: Mapping[str, str]) -> Program:
+        """The same program of tensors with other names; code knows none."""
+        return replace(
+            self,
+            slots=tuple(replace(slot, name=names[slot.name]) for slot in self.slots),
+            states=tuple(names[state] for state in self.states),
+            limits=tuple(
+                Limit(names[limit.input], limit.size, names[limit.tensor]) for limit in self.limits
+            ),
+        )
 
     def memory(self, threads: int) -> int:
         """Bytes that a step works in: what it is given, what it gives, and the arena for all between."""

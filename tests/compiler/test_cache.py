@@ -7,15 +7,23 @@ import os
 from collections.abc import Iterator
 from dataclasses import astuple, fields, replace
 from pathlib import Path
+from random import Random
 
+import numpy as np
 import pytest
 
-from compiler.language.expression import Binder, Element, Index, Number
+import compiler
+from compiler import pipeline
+from compiler.language.expression import Binder, Element, Index, Number, expr
+from compiler.language.form import of_others
 from compiler.language.system import Equation, System, Tensor
 from compiler.machine import cache
 from compiler.machine.program import Limit, Program, decode, encode
 from compiler.options import Options, Settings
+from compiler.pipeline import stages
 from compiler.target import NAMES, Target
+
+from ..systems import random_case
 
 KEY = "0" * 64
 OTHER = "1" * 64
@@ -190,7 +198,8 @@ def _system(size: int) -> System:
 def test_system_and_options_are_in_the_key(tmp_path: Path) -> None:
     """Other shapes, another dtype or another machine is another key; another cache is not."""
     settings = Options(target=NAMES["x86-64"], cache=tmp_path).settle({})
-    other_type = replace(_system(3), tensors=(Tensor("x", (3,), "float64", "input"),))
+    x, y = _system(3).tensors
+    other_type = replace(_system(3), tensors=(replace(x, dtype="float64"), y))
     keys = [
         cache.program_key(_system(3), settings, "1"),
         cache.program_key(_system(4), settings, "1"),
@@ -200,6 +209,71 @@ def test_system_and_options_are_in_the_key(tmp_path: Path) -> None:
     assert len(set(keys)) == 4
     elsewhere: Settings = replace(settings, cache=tmp_path / "other", debug=3)
     assert cache.program_key(_system(3), elsewhere, "1") == keys[0]
+
+
+def _renamed(system: System, seed: int = 0) -> System:
+    """The same system of tensors whose names come in another order."""
+    order = list(range(len(system.tensors)))
+    Random(seed).shuffle(order)
+    names = {t.name: f"t{k:03}" for k, t in zip(order, system.tensors, strict=True)}
+    return System(
+        tuple(replace(t, name=names[t.name]) for t in system.tensors),
+        tuple(of_others(e, names, "elsewhere") for e in system.equations),
+        tuple((names[state], names[new]) for state, new in system.updates),
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_names_do_not_matter(seed: int) -> None:
+    """A system has the same key and the same code whatever its tensors are called."""
+    system = random_case(Random(seed), 300).system
+    other = _renamed(system, seed)
+    settings = Options(cache="off", threads=1).settle()
+    assert cache.program_key(system, settings, "1") == cache.program_key(other, settings, "1")
+    assert stages(system, settings)[0].objects == stages(other, settings)[0].objects
+
+
+def _picked(*names: str) -> System:
+    """``y[i] = E[t[i]]`` of tensors with these names."""
+    i, (table, place, result) = Index("i"), names
+    value = Element(table, (Element(place, (i,)),))
+    equation = Equation(result, (i,), (Binder(i, expr(3)),), value)
+    tensors = (
+        Tensor(table, (5,), "float32", "input"),
+        Tensor(place, (3,), "int32", "input"),
+        Tensor(result, (3,), "float32", "output"),
+    )
+    return System(tensors, (equation,))
+
+
+def test_a_program_is_found_under_other_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was kept of one system serves an equal one, which is told by its own names what is wrong."""
+    options = Options(cache=tmp_path, threads=1)
+    compiler.compile(_picked("E", "t", "y"), options)
+    monkeypatch.setattr(pipeline, "stages", None)  # nothing is compiled any more
+    found = compiler.compile(_picked("y", "E", "t"), options)
+    row = np.arange(5, dtype="float32")
+    assert found({"y": row, "E": np.array([4, 0, 2], "int32")})["t"].tolist() == [4, 0, 2]
+    with pytest.raises(IndexError, match=r"E\[1\] is 5, but it is a subscript of y"):
+        found({"y": row, "E": np.array([4, 5, 2], "int32")})
+
+
+def test_who_is_who_is_in_the_key(tmp_path: Path) -> None:
+    """Tensors of one kind that change places in an equation are another program."""
+    i = Index("i")
+    tensors = (
+        *(Tensor(n, (3,), "float32", "input") for n in "ab"),
+        Tensor("y", (3,), role="output"),
+    )
+
+    def key(first: str, second: str) -> str:
+        value = Element(first, (i,)) - Element(second, (i,))
+        system = System(tensors, (Equation("y", (i,), (Binder(i, expr(3)),), value),))
+        return cache.program_key(system, Options(cache=tmp_path).settle({}), "1")
+
+    assert len({key("a", "b"), key("b", "a"), key("a", "a")}) == 3
 
 
 def test_a_program_survives_its_bytes() -> None:
