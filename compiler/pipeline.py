@@ -50,6 +50,7 @@ from .scheduling.layout import layout
 from .scheduling.loops import Kernel
 from .scheduling.lower import Storage, lower
 from .scheduling.plan import Plan, copies, in_place, plan, with_own_values
+from .scheduling.reach import reach
 from .scheduling.schedule import schedule
 from .scheduling.strands import strands
 from .scheduling.together import joined, of_one_block, together
@@ -79,6 +80,7 @@ STAGES = (
     "fuse",
     "together",
     "groups",
+    "reach",
     "idle",
     "strands",
     "lower",
@@ -220,8 +222,12 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     grouped, own_blocks = groups(near, padded, borders, explanation.notes)
     texts["groups"] = lambda: "\n".join(fusion_lines(grouped))
 
+    # Of rows that lie within blocks nobody misses what conditions leave nothing of.
+    reached = reach(grouped, own_blocks.keys(), explanation.notes)
+    texts["reach"] = lambda: "\n".join(fusion_lines(reached))
+
     # Blocks have conditions of their own: where these hold nowhere, and all is zero, there is nothing to be done.
-    busy = idle(grouped, own_blocks.keys(), explanation.notes)
+    busy = idle(reached, own_blocks.keys(), explanation.notes)
     texts["idle"] = lambda: "\n".join(fusion_lines(busy))
 
     # Which rows are independent of one another is a question to whole kernels, not to each equation.

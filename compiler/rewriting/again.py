@@ -46,7 +46,7 @@ from .order import cycles
 
 __all__ = ["again", "is_large"]
 
-LARGE = 1 << 23  # elements of what is not kept
+LARGE = 1 << 21  # elements of what is not kept
 LARGER = 4  # times, at least, than all that it comes from
 TERMS = 256  # of one element, at most
 PIECE = 1 << 16  # elements of whole rows that are added up at once

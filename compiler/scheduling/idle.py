@@ -18,20 +18,15 @@ Declines where something else leaves the block, and where the comparison depends
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, field, replace
-from fractions import Fraction
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import replace
 from math import ceil, floor
 from typing import Any
 
 from ..language.expression import (
     Call,
-    Constant,
-    Element,
     Expr,
     Index,
-    Number,
-    Reduce,
     children,
 )
 from ..language.form import of_form
@@ -40,11 +35,10 @@ from ..language.notes import Note, note
 from ..language.steps import Guard, Strand, Strands
 from ..language.system import Equation
 from .fuse import Fusion
+from .known import ZERO, Extents, Known, inside, is_literal
 
 __all__ = ["idle"]
 
-ZERO = Number(Fraction(0))
-Extents = Mapping[Index, int]
 Terms = tuple[tuple[Index, int], ...]
 Form = tuple[Terms, int]  # what is not negative where a comparison holds somewhere
 
@@ -85,7 +79,7 @@ def _forms(e: Expr, extents: Extents) -> Iterator[Form]:
     if form is not None:
         yield form
     for child in children(e):
-        yield from _forms(child, _inside(e, extents))
+        yield from _forms(child, inside(e, extents))
 
 
 def _form(e: Expr, extents: Extents) -> Form | None:
@@ -110,19 +104,12 @@ def _form(e: Expr, extents: Extents) -> Form | None:
     return tuple(sorted(terms, key=lambda term: term[0].name)), constant
 
 
-def _inside(e: Expr, extents: Extents) -> Extents:
-    return (
-        {**extents, **{b.index: b.extent for b in e.binders}} if isinstance(e, Reduce) else extents
-    )
-
-
-@dataclass(slots=True)
-class _Block:
+class _Block(Known):
     """A block in which a comparison holds nowhere: which tensors have one value then."""
 
-    form: Form
-    own: Set[str]
-    values: dict[str, Expr] = field(default_factory=dict)
+    def __init__(self, form: Form, own: Set[str]) -> None:
+        super().__init__()
+        self.form, self.own = form, own
 
     def is_zero(self, equations: Sequence[Equation]) -> bool:
         """Does nothing leave the block but sums, and are these all zero?"""
@@ -134,37 +121,9 @@ class _Block:
                     return False
             elif equation.target not in self.own:
                 return False
-            elif targets.count(equation.target) == 1 and _is_literal(value):
+            elif targets.count(equation.target) == 1 and is_literal(value):
                 self.values[equation.target] = value
         return any(e.accumulate for e in equations)
 
-    def value(self, e: Expr, extents: Extents) -> Expr:
-        """The expression as a number, if it is one."""
-        match e:
-            case Element(tensor, _):
-                return self.values.get(tensor, e)
-            case Call("where", (condition, yes, no)):
-                truth = self.truth(condition, extents)
-                return e if truth is None else self.value(yes if truth else no, extents)
-            case Call("*", arguments):
-                return ZERO if ZERO in (self.value(a, extents) for a in arguments) else e
-            case Call("+" | "-" | "neg", arguments):
-                return ZERO if all(self.value(a, extents) == ZERO for a in arguments) else e
-            case Reduce("sum", body, _):
-                return ZERO if self.value(body, _inside(e, extents)) == ZERO else e
-        return e
-
-    def truth(self, e: Expr, extents: Extents) -> bool | None:
-        """Whether a condition holds, if that is known."""
-        match e:
-            case Call("==", (left, right)):
-                left, right = self.value(left, extents), self.value(right, extents)
-                return True if left == right and _is_literal(left) else None
+    def holds(self, e: Expr, extents: Extents) -> bool | None:
         return False if _form(e, extents) == self.form else None
-
-
-def _is_literal(e: Expr) -> bool:
-    match e:
-        case Call("neg", (inner,)):
-            return _is_literal(inner)
-    return isinstance(e, (Number, Constant))

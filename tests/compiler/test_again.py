@@ -16,7 +16,7 @@ from compiler.language.system import Equation, reads
 from compiler.pipeline import stages
 from compiler.rewriting import again as stage
 from compiler.rewriting.again import again
-from compiler.scheduling import group, groups
+from compiler.scheduling import group, groups, reach
 
 from .build import element, equation, reduction
 
@@ -39,6 +39,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group, "ASIDE", 16)
     monkeypatch.setattr(group, "HEIGHT", 8)
     monkeypatch.setattr(group, "LINE", 8)
+    monkeypatch.setattr(reach, "LINE", 4)
+    monkeypatch.setattr(reach, "STEP", 4)
 
 
 def _means(
@@ -48,10 +50,11 @@ def _means(
     between: bool = True,
     is_whole: bool = False,
     length: int = LENGTH,
+    band: int = 0,
 ) -> System:
     """Means weighted by the scores of all pairs of places, a product, and gradients that ask for the weights again.
 
-    ``is_whole``: these ask for a sum over whole rows that nobody else has.
+    ``is_whole``: these ask for a sum over whole rows that nobody else has; ``band``: only so many places before count.
     """
     pairs = {"h": heads, "t": length, "u": length}
     rows, vectors = {"h": heads, "t": length}, {"h": heads, "d": depth}
@@ -65,6 +68,8 @@ def _means(
     before, none = Call("<=", (Index("u"), Index("t"))), -Constant("inf")
     if is_causal:
         score = Call("where", (before, score, none))
+    if band:
+        score = Call("where", (Call("<", (Index("t"), Index("u") + band)), score, none))
     shifted: Expr = Call("exp", (z - m,))
     weight, slope = shifted / n, p * (g - r)
     if is_causal:  # then gradients ask for the scores by themselves, too
@@ -113,6 +118,14 @@ def test_what_waits_is_computed_again_and_never_stored(is_causal: bool, is_whole
     plan = stages(system, SETTINGS)[1]("plan")
     assert all(f"{name}: own" in plan for name in ("z", "p", "p.again", "f"))
     assert int(plan.split("arena of ")[1].split()[0]) < 4 * 4 * LENGTH * LENGTH
+    _agree(system)
+
+
+def test_rows_are_as_long_as_what_is_left_of_them() -> None:
+    """Of a band, rows begin and end where comparisons say, and all is as it was."""
+    system = _means(is_causal=True, length=2 * LENGTH, band=20)
+    notes = [n for n in stages(system, SETTINGS)[1].notes if n.stage == "reach"]
+    assert next(n.equation for n in notes if "declined" not in n.message) == "z"
     _agree(system)
 
 

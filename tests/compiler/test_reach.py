@@ -1,0 +1,118 @@
+"""Stage reach: rows end where comparisons leave nothing of them, if nobody misses what lies beyond."""
+
+from __future__ import annotations
+
+import pytest
+
+from compiler.language.expression import Call, Constant, Element, Expr, Index, expr
+from compiler.language.notes import Note
+from compiler.language.steps import Strand, Strands
+from compiler.scheduling import reach as stage
+from compiler.scheduling.fuse import Fusion
+from compiler.scheduling.reach import reach
+
+from .build import binders, element, equation, reduction
+
+BLOCKS, ROWS, COLUMNS = 6, 4, 24
+A, T, S, R = (Index(name) for name in "atsr")
+ROW = A * ROWS + T
+NONE = -Constant("inf")
+BEFORE, NEAR = Call("<=", (S, ROW)), Call("<", (ROW, S + 6))
+D, Z, P = element("d", ROW, "s"), element("z", "t", "s"), element("p", "t", "s")
+M, N = element("m", ROW), element("n", ROW)
+ALONG = element("z", "t", "r")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines of four, and a range for each block."""
+    monkeypatch.setattr(stage, "LINE", 4)
+    monkeypatch.setattr(stage, "STEP", 4)
+
+
+def _place(target: Element, value: Expr, add: bool = False) -> Fusion:
+    """A value for all pairs of a block."""
+    own = equation(target, value, add=add, t=ROWS, s=COLUMNS)
+    return Fusion(binders(t=ROWS, s=COLUMNS), (own,))
+
+
+def _along(target: Element, kind: str, body: Expr) -> Fusion:
+    """What comes of each row."""
+    own = equation(target, reduction(kind, body, r=COLUMNS), t=ROWS)
+    return Fusion(binders(t=ROWS), (own,))
+
+
+def _scores(condition: Expr = BEFORE, other: object = NONE) -> Fusion:
+    return _place(Z, Call("where", (condition, D, expr(other))))
+
+
+MOST = _along(M, "max", ALONG)
+SUM = _along(N, "sum", Call("exp", (ALONG - M,)))
+WEIGHTS = _place(P, Call("where", (Call("==", (Z, NONE)), expr(0), Call("exp", (Z - M,)) / N)))
+MIXED = _along(element("y", ROW), "sum", element("p", "t", "r") * element("v", "r"))
+
+
+def _rows(*kernels: Fusion) -> list[int]:
+    """How far the rows of each range of blocks reach in all kernels."""
+    notes: list[Note] = []
+    (part,) = reach((Strands(BLOCKS, (Strand(A, 0, BLOCKS, kernels),)),), {"z", "p"}, notes)
+    assert len(notes) == (len(part.steps) > 1) or "declined" in notes[0].message
+    found = []
+    for strand in part.steps:
+        columns = {
+            b.extent
+            for kernel in strand.steps
+            for b in (*kernel.indices, *getattr(kernel.equations[0].value, "binders", ()))
+            if b.index in (S, R)
+        }
+        assert len(columns) == 1
+        found += columns
+    return found
+
+
+def test_rows_reach_as_far_as_a_comparison_may_hold() -> None:
+    """A maximum, a sum of exponentials, weights and what they weigh are as long as the last row of a range."""
+    found = _rows(_scores(), MOST, SUM, WEIGHTS, MIXED)
+    assert found == [4, 8, 12, 16, 20, 24]
+
+
+def test_rows_begin_where_a_comparison_may_hold() -> None:
+    """Of a band both ends are left away; what is read and written moves with its first column."""
+    band = Call("where", (NEAR, Call("where", (BEFORE, D, NONE)), NONE))
+    found = _rows(_place(Z, band), MOST, SUM)
+    assert found == [4, 8, 12, 12, 12, 12]
+    (part,) = reach((Strand(A, 5, 6, (_scores(NEAR), MOST)),), {"z"})
+    scores, most = part.steps
+    assert scores.equations[0].subscripts == (T, S + 12)
+    assert most.equations[0].value == reduction("max", element("z", "t", R + 12), r=12)
+
+
+def test_something_of_a_row_is_always_left() -> None:
+    """Where nothing is left of a row its maximum says so, and its sum is none."""
+    assert _rows(_scores(Call("<=", (S, ROW - 8))), MOST, SUM) == [4, 4, 4, 8, 12, 16]
+
+
+@pytest.mark.parametrize(
+    "kernels",
+    [
+        (_scores(other=0), MOST),
+        (_scores(), _along(N, "sum", Call("exp", (ALONG,)) + 1)),
+        (_scores(), SUM),
+        (_scores(), _along(M, "max", element("x", "t", "r") + ALONG * 0), SUM),
+        (_scores(), _along(element("m", ROW - 1), "max", ALONG), SUM),
+        (_scores(), _along(N, "min", ALONG)),
+        (_scores(), _along(N, "argmax", ALONG)),
+        (_scores(), MOST, _place(element("x", "t", "s"), Z)),
+        (_scores(), MOST, _place(element("g", "s"), Z, add=True)),
+        (_scores(), _along(N, "sum", element("z", "t", R + 1) * 0)),
+        (_scores(Call("<=", (element("k", "s"), ROW))), MOST),
+        (_scores(Call("<=", (S * S, ROW))), MOST),
+        (_scores(Call("<=", (S, Index("o"))),), MOST),
+    ],
+    ids=["another value", "more than nothing", "no maximum", "another maximum", "of another row",
+         "a minimum", "a place", "leaves the block", "is added", "moved", "data", "a square",
+         "of what is not known"],
+)  # fmt: skip
+def test_declines_when_what_lies_beyond_is_missed(kernels: tuple[Fusion, ...]) -> None:
+    """All rows are whole."""
+    assert len(_rows(*kernels)) == 1
