@@ -9,7 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 import networkx as nx
@@ -108,16 +108,20 @@ class Source:
     text: str
     tree: ast.Module
 
-    @property
+    @cached_property
     def imports(self) -> list[Import]:
         return list(_imports(self.tree, self, late=False))
 
 
+def sources(*folders: str) -> list[Source]:
+    """The Python files below some folders of the repository, folder by folder, sorted by path."""
+    return [source for folder in folders for source in _sources(folder)]
+
+
 @cache
-def sources(*folders: str) -> tuple[Source, ...]:
-    """The Python files below some folders of the repository, sorted by path."""
+def _sources(folder: str) -> tuple[Source, ...]:
     found = []
-    for path in sorted(p for folder in folders for p in (ROOT / folder).rglob("*.py")):
+    for path in sorted((ROOT / folder).rglob("*.py")):
         relative = path.relative_to(ROOT)
         module = ".".join(relative.with_suffix("").parts).removesuffix(".__init__")
         text = path.read_text(encoding="utf-8")
