@@ -5,9 +5,10 @@ import importlib
 import numpy as np
 import pytest
 
-import compiler
 import graphnn as gn
+from compiler.language.validate import validate
 from compiler.options import Options
+from compiler.pipeline import stages
 from compiler.scheduling.schedule import schedule
 from graphnn.functions import mean
 from graphnn.gradients import compute_gradients
@@ -27,9 +28,9 @@ def sizes_of_stages(*units: int) -> np.ndarray:
     loss = mean(y**2)
     updates = SGD(0.1).apply_gradients(compute_gradients(loss)).new_values
     lowered = lower([loss], updates, training=True)
-    executable = compiler.compile(lowered.system, Options(cache="off", threads=1))
-    stages = ("hoist", "schedule", "emit")
-    return np.array([executable.explain(stage).count("\n") for stage in stages])
+    validate(lowered.system)
+    _, explain = stages(lowered.system, Options(cache="off", threads=1).settle())
+    return np.array([explain(stage).count("\n") for stage in ("hoist", "schedule", "emit")])
 
 
 def test_code_grows_linearly_with_distinct_layers():

@@ -7,8 +7,9 @@ from functools import cached_property
 import numpy as np
 import pytest
 
-import compiler
 import graphnn as gn
+from compiler.options import Options
+from compiler.pipeline import stages
 from graphnn.function import bind_sizes
 from graphnn.graph.graph import Graph
 from graphnn.graph.lower import lower
@@ -208,8 +209,7 @@ def test_gradients_are_recurrences_that_run_backward(kind, options):
     """Two loops, forward and back; products with the input before and after, weights' gradients after."""
     trial = Trial(kind, (2, 9, 3, 8), **options)
     system = lowered(trial.gradients, trial.inputs, trial.arrays)
-    executable = compiler.compile(system)
-    lines = executable.explain("order").splitlines()
+    lines = stages(system, Options().settle())[1]("order").splitlines()
     loops = [line for line in lines if line.startswith("for ")]
     assert ["reversed" in line for line in loops] == [False, True]
     inside = "\n".join(line for line in lines if line.startswith(" "))
@@ -239,15 +239,16 @@ def test_nothing_grows_with_the_sequence(kind, options):
     counts, code, memory = {}, {}, {}
     for steps in (16, 1024, 2048):
         trial = Trial(kind, (2, steps, 8, 8), dtype="float32", **options)
-        executable = compiler.compile(lowered(trial.gradients, trial.inputs, trial.arrays))
+        system = lowered(trial.gradients, trial.inputs, trial.arrays)
+        program, explain = stages(system, Options().settle())
         equations = str(Graph(trial.gradients)).splitlines()
-        written = [line.split("[")[0] for line in executable.explain("order").splitlines()]
+        written = [line.split("[")[0] for line in explain("order").splitlines()]
         parts = sum(".parts" in target for target in written)
-        kernels = executable.explain("schedule").count("def kernel") - parts
+        kernels = explain("schedule").count("def kernel") - parts
         boxes = gn.draw(trial.loss, graph="gradient").picture.boxes
         counts[steps] = (len(equations), kernels, len(boxes))
-        code[steps] = len(executable.explain("emit").splitlines())
-        memory[steps] = executable.program.arena
+        code[steps] = len(explain("emit").splitlines())
+        memory[steps] = program.arena
     assert counts[16] == counts[1024] == counts[2048]
     assert code[1024] < 2 * code[16]
     assert code[2048] < 1.2 * code[1024]
