@@ -28,7 +28,7 @@ where rows of the operand may lie so that a cache can keep but a few of them. Th
 it reads itself: its arithmetic goes on while memory comes from afar. Every tile asks for some of what the next panel
 will be filled from. The results of a block of the sum wait for the next one (see `waiting`), those of a group of
 columns together, so that a block of rows is read for all of them while it is near. An operand that is read across its
-rows (a weight gradient's) has a panel for each block of rows, with all terms.
+rows (a weight gradient's) has a panel for each block of rows, with all terms: tile by tile, as it will be read.
 
 A window has few rows in its innermost loop. Where its columns are too many to stay near, the loops around (lines,
 samples) go inside: their rows are all done with one panel before the next one is filled.
@@ -71,6 +71,7 @@ SHARED = 8  # blocks, or a multiple of it: as many as some threads share without
 AGAIN = 6  # vectors of columns, at least, for which a panel is read across
 WAITING = 1 << 19  # bytes of sums that may wait for the next block of terms
 LINE = 16  # elements between two rows of a panel that is read across
+SPARE = 2  # terms between two tiles of one: these lie in other places of a cache, and the last may be moved back
 Levels = Sequence[Sequence[Range]]
 Body = tuple[Statement, ...]
 
@@ -109,6 +110,7 @@ class _Blocks:
     ) -> None:
         self.product, self.columns, self.rows, self.once = product, columns, rows, once
         self.around: tuple[Range, ...] = ()  # loops over more rows, inside that over the columns
+        self.tile: Range | None = None  # where each tile has a part of a panel for itself
         self.panels: list[Panel] = []
         self.bytes = 8 if product.inner.accumulators[0].register.type == "double" else 4
         self.terms = math.prod(r.extent for r in product.ranges)
@@ -119,7 +121,7 @@ class _Blocks:
         rows, tiles = self.rows, self.rows.turns
         terms = min(self.terms, BLOCK) if self.waits else self.terms
         count = math.ceil(tiles * rows.span * terms * self.bytes / NEAR)
-        room = ACROSS // (self.terms * self.bytes) - LINE
+        room = ACROSS // ((self.terms + SPARE) * self.bytes) - LINE
         if count > 1 and self.turned and room >= ROWS:
             count = max(count, math.ceil(tiles / (room // rows.span)))
         if rows.extent >= SHARED * ROWS:
@@ -169,7 +171,14 @@ class _Blocks:
 
     def over(self, rows: Range, *body: Statement) -> Statement:
         """All loops over rows."""
-        return nest([[r] for r in self.around], (Loop(rows, body),))[0]
+        return nest([[r] for r in self.around], (self.in_tiles(rows, body),))[0]
+
+    def in_tiles(self, rows: Range, body: Body) -> Loop:
+        """A loop over rows, in which the first one of a tile has a name where a panel across asks for it."""
+        if self.tile is None:
+            return Loop(rows, body)
+        tile = replace(self.tile, block=rows.block, skip=rows.skip)
+        return Loop(tile, (Loop(replace(rows, block=(tile.index, tile.step), skip=0), body),))
 
     def statements(self) -> tuple[Statement, ...]:
         rows = self.rows
@@ -181,18 +190,26 @@ class _Blocks:
 
     def across(self, rows: Range) -> tuple[Load, tuple[Statement, ...]]:
         """What is read across its rows from a panel for the block, and the loops that fill it."""
-        load, lanes = self.product.across, self.columns[0].width
-        length = self.terms * (self.height + LINE)
-        near = self.block is not None and length * self.bytes <= ACROSS
-        inside = self.last >= rows.span  # else its last tile begins before the block
-        if not (self.turned and near and inside):
+        load, lanes, terms = self.product.across, self.columns[0].width, self.terms + SPARE
+        if self.block is None or terms * (self.height + LINE) * self.bytes > ACROSS:
             return load, ()
-        address = self.offset(rows) + self.place(self.product.ranges, self.height + LINE)
-        panel = self.panel(f"{load.tensor}.across", load.type, length)
-        count = math.gcd(self.height // lanes, 4) if self.height % lanes == 0 else 1
-        side = replace(rows, rows=count, width=lanes, overlap=False)
-        copy: Statement = Loop(side, (Store(panel, address, load),))
-        for r in reversed(self.product.ranges):
+        if not self.turned or self.last < rows.span:  # then its last tile begins before the block
+            return load, ()
+        ranges, name = self.product.ranges, f"{load.tensor}.across"
+        width = min(lanes, rows.span & -rows.span)
+        if width < 4 or self.around:
+            address = self.offset(rows) + self.place(ranges, self.height + LINE)
+            count = math.gcd(self.height // lanes, 4) if self.height % lanes == 0 else 1
+            side = replace(rows, rows=count, width=lanes, overlap=False)
+        else:
+            self.tile = Range(f"{rows.index}.tile", rows.start, rows.stop, step=rows.span)
+            before, tile = _at(self.block), _at(self.tile)
+            address = (tile + before.scaled(-1)).scaled(terms) + tile.scaled(-1) + _at(rows)
+            address += self.place(ranges, rows.span)
+            side = replace(rows, rows=rows.span // width, width=width)
+        panel = self.panel(name, load.type, terms * (self.height + LINE))
+        copy: Statement = self.in_tiles(side, (Store(panel, address, load),))
+        for r in reversed(ranges):
             copy = Loop(r, (copy,))
         return replace(load, tensor=panel, address=address), (copy,)
 
@@ -206,7 +223,7 @@ class _Blocks:
         value = Apply("*", (across, along), along.type)
         fold = replace(inner, accumulators=(replace(sum_, value=value),))
         if not copy:
-            return Loop(column, (Loop(rows, self.whole(fold)),))
+            return Loop(column, (self.over(rows, *self.whole(fold)),))
         group = self.group(column) if self.waits else None
         fold = replace(fold, asked=self.asked(rows, block, column, group))
         filling = self.filling(along, (across, product.along), fold)
@@ -245,7 +262,8 @@ class _Blocks:
             first = replace(rows, stop=rows.start + rows.span, overlap=False)
             return Loop(first, filling), Loop(replace(rows, start=first.stop), body)
         first = replace(rows, block=(self.block.index, rows.span))
-        return Loop(first, filling), Loop(replace(rows, skip=rows.span), body)
+        rest = replace(rows, skip=rows.span)
+        return self.in_tiles(first, filling), self.in_tiles(rest, body)
 
     def filling(self, along: Load, operands: tuple[Load, Load], fold: Fold) -> Fold:
         """The fold of a tile that reads its columns where they lie, and leaves them in their panel."""

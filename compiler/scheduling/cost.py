@@ -145,7 +145,8 @@ def _counts(ranges: Sequence[Range], around: Sequence[Range]) -> tuple[float, fl
         if range_.block is not None:
             index, length = range_.block
             count /= next(r.turns for r in (*around, *ranges) if r.index == index)
-            count = count if range_.step else min(count, length) - range_.skip
+            step = range_.step or 1
+            count = min(count, length / step) - range_.skip / step
         elements *= count
         turns *= count if range_.step else math.ceil(count / range_.width)
     return turns, elements

@@ -126,12 +126,25 @@ def test_work_is_counted_once_where_a_tile_fills_a_panel(sizes: tuple[int, int, 
     executable = compiler.compile(matrix_product(*sizes), Options(cache="off", threads=1))
     (row,) = executable.profile(1).rows
     assert 0.99 < row.operations / (2 * math.prod(sizes)) < 1.05
+    executable = compiler.compile(_across(*sizes), Options(cache="off", threads=1))
+    (row,) = executable.profile(1).rows
+    assert 0.99 < row.operations / (2 * math.prod(sizes)) < 1.05
 
 
 def test_blocks_copy_what_is_read_across_its_rows() -> None:
-    """A weight gradient's operand lies together for the rows of a block."""
+    """A weight gradient's operand lies together for the rows of a block: tile by tile, 8 rows of each term."""
     text = _text(_across(512, 512, 512), "schedule")
-    assert "A.across[i - i.block + 80*k] = A[512*k + i]" in text
+    place = "A.across[513*i.tile - 514*i.block + i + 8*k]"
+    assert "for i in range(i.tile, min(i.tile + 8, 512), 8 lanes):\n" in text
+    assert f"{place} = A[512*k + i]" in text
+    assert text.count(f"({place} * B") == 2
+
+
+def test_tiles_of_an_odd_number_of_rows_lie_side_by_side() -> None:
+    """No vectors would copy them tile by tile."""
+    text = _text(_across(3003, 100, 200), "schedule")
+    assert "i.tile" not in text
+    assert re.search(r"A.across\[i - i.block \+ \d+\*k\] = A\[3003\*k \+ i\]", text)
 
 
 @pytest.mark.parametrize(("terms", "is_copied"), [(1024, True), (3000, True), (9000, False)])
