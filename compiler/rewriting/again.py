@@ -51,7 +51,8 @@ LARGER = 4  # times, at least, than all that it comes from
 TERMS = 256  # of one element, at most
 PIECE = 1 << 16  # elements of whole rows that are added up at once
 ROWS = 24  # of these, at least: fewer would read the rest too often
-# Rows and columns that are added up at once where both are cut: whole units of `groups`, so that these sums join them.
+# Rows and columns that are added up at once where both are cut; units of `group` are parts of them, so that these sums
+# join others there.
 HEIGHT, WIDTH = 64, 256
 
 

@@ -22,6 +22,7 @@ from .build import element, equation, reduction
 
 LENGTH, DEPTH = 48, 3
 SETTINGS = Options(cache="off", threads=1).settle()
+AT_ONCE, UNIT = (stage.HEIGHT, stage.WIDTH), (group.HEIGHT, group.LINE)
 
 
 @pytest.fixture(autouse=True)
@@ -119,6 +120,11 @@ def test_what_waits_is_computed_again_and_never_stored(is_causal: bool, is_whole
     assert all(f"{name}: own" in plan for name in ("z", "p", "p.again", "f"))
     assert int(plan.split("arena of ")[1].split()[0]) < 4 * 4 * LENGTH * LENGTH
     _agree(system)
+
+
+def test_limits_fit_together() -> None:
+    """What is added up at once is some whole units of groups, in rows and in columns."""
+    assert all(size % unit == 0 for size, unit in zip(AT_ONCE, UNIT, strict=True))
 
 
 def test_rows_are_as_long_as_what_is_left_of_them() -> None:
