@@ -7,6 +7,7 @@ together lose nothing (T. Dekker 1971); powers of two from their bits. `vectorma
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from .assembler import Value, element_type
 
@@ -18,6 +19,7 @@ __all__ = [
     "floor",
     "format_of",
     "inverse",
+    "inverse_of_large",
     "power_of_two",
     "product_of",
     "quotient",
@@ -104,6 +106,22 @@ def inverse(x: Value) -> Value:
     for _ in range(format_of(x).fraction_bits // 16 + 1):
         result = (-x).times_plus(result, 1).times_plus(result, result)
     return result
+
+
+def inverse_of_large(x: Value) -> Value:
+    """1 / x of numbers from 2**-64 to 2**65, of infinity, which it is 0 of, and of NaN; as well, and without division.
+
+    The bits of x are nearly its logarithm: taken from those of one twice, they are nearly those of the inverse. That
+    errs by 1/19 at most.
+    """
+    if not x.assembler.target.has_fma:
+        return x.of(1) / x
+    form = format_of(x)
+    twice = (2 * form.bias << form.fraction_bits) - round(0.10104 * 2**form.fraction_bits)
+    result = (x.bits().of(twice) - x.bits()).as_float()
+    for _ in range(form.fraction_bits // 16 + 2):
+        result = (-x).times_plus(result, 1).times_plus(result, result)
+    return x.of(0).where(x.compare("oeq", inf), result)
 
 
 def quotient(a: Value, b: Value) -> Value:

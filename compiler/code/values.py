@@ -21,6 +21,7 @@ from .vectorphilox import uniform
 
 __all__ = ["Values"]
 
+_LEAST = 2.0**-64  # added to a root, and no more than its inverse: then their sum has an inverse
 _SQUARE = 4  # lanes that lie side by side, at least, to be loaded together
 
 
@@ -67,6 +68,11 @@ class Values:
             case Apply("**", (_, Literal(exponent, "i64")), _):
                 base = self.operand(node.inner[0], lane, wide)
                 return apply(self.a, "power", type_, (base, str(int(exponent))))
+            case Apply(
+                "/", (_, Apply("+", (Apply("sqrt"), Literal(least)))), "float" | "double"
+            ) if _LEAST <= least <= 1 / _LEAST:
+                numbers = [self.operand(n, lane, wide) for n in node.inner]
+                return apply(self.a, "over_root", type_, numbers)
             case Apply("convert" | "wrap" as function, (argument,)):
                 inner = self.operand(node.inner[0], lane, wide)
                 return convert(self.a, function, inner, argument.type, type_)

@@ -5,7 +5,8 @@
 LLVM has no vector library behind its intrinsics, and no optimizer runs after us, so each function is expanded where
 it is used: an argument reduction that is exact, a polynomial from `polynomials`, and a careful way back. NaN comes
 out wherever it goes in, subnormal numbers are as good as others, special values are those of C99's annex F. Greatest
-errors in ULP: float exp log sin cos 1, log1p expm1 1.5, tanh sigmoid erf pow 2; double exp log 1, all others 2.
+errors in ULP: float exp log sin cos 1, log1p expm1 over_root 1.5, tanh sigmoid erf pow 2; double exp log 1, over_root
+1.5, all others 2.
 Every bound holds without fused multiply-add too; results are then other bits.
 
 Sources: the reductions are W. Cody and W. Waite's (1980), M. Payne and R. Hanek's (1983) for huge angles; the logarithm
@@ -28,6 +29,7 @@ from .floats import (
     floor,
     format_of,
     inverse,
+    inverse_of_large,
     power_of_two,
     product_of,
     quotient,
@@ -71,8 +73,8 @@ def _range_of(x: Value) -> _Range:
 def call(assembler: Assembler, function: str, type_: str, operands: Sequence[str]) -> str:
     """``function`` of operands of one type, as instructions at the end of the assembler's code.
 
-    Knows every name in `expression.FUNCTIONS` but ``where``, and ``pow``. ``sin`` and ``cos`` may end in another
-    block than they began in.
+    Knows every name in `expression.FUNCTIONS` but ``where``, and ``pow`` and ``over_root``. ``sin`` and ``cos`` may
+    end in another block than they began in.
     """
     values = [Value(assembler, type_, operand) for operand in operands]
     if function in ("max", "min"):
@@ -194,6 +196,12 @@ def _sigmoid(x: Value) -> Value:
     rough = inverse(total)
     result = (-lost * rough).times_plus(rough, rough)
     return (p.times_plus(result, result) * power).where(x.compare("olt", 0), result)
+
+
+def _over_root(x: Value, divisor: Value) -> Value:
+    """``x / divisor`` where that is a root to which a number from 2**-64 to 2**64 is added, and so neither small
+    nor very large."""
+    return x * inverse_of_large(divisor)
 
 
 def _tanh(x: Value) -> Value:
@@ -362,6 +370,7 @@ _FUNCTIONS: dict[str, Callable[..., Value]] = {
     "floor": floor,
     "log": _log,
     "log1p": _log1p,
+    "over_root": _over_root,
     "pow": _pow,
     "round": round_to_even,
     "sigmoid": _sigmoid,

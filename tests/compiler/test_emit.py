@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -182,6 +183,18 @@ def test_rows_are_asked_for_one_in_each_part_of_a_sum() -> None:
     assert f"{vectors} rows of" in _stage(parts, "schedule")
     assert _stage(parts, "assembly").count("prefetch") == vectors
     assert _stage(whole, "assembly").count("prefetch") == rows * vectors
+
+
+@pytest.mark.parametrize(("more", "is_divided"), [(Fraction(1, 10**8), False), (Fraction(0), True)])
+def test_quotients_by_a_root_and_more_are_products(more: Fraction, is_divided: bool) -> None:
+    """Such a divisor is neither small nor very large, so that its inverse has all digits; a root alone may be zero."""
+    x, v = element("x", "i"), element("v", "i")
+    system = System(
+        (tensor("x", 64), tensor("v", 64), tensor("y", 64, role="output")),
+        (equation(element("y", "i"), x / (Call("sqrt", (v * v,)) + more), i=64),),
+    )
+    assert ("vdivps" in _stage(system, "assembly")) == is_divided
+    assert_compiled_is_interpreted(system)
 
 
 def test_equal_kernels_are_written_once() -> None:

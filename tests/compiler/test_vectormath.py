@@ -165,11 +165,11 @@ def test_subnormal_numbers_are_not_flushed(name: str) -> None:
 
 
 @pytest.mark.parametrize("type_", ["float", "double"])
-@pytest.mark.parametrize("name", [*ALL, "pow"])
+@pytest.mark.parametrize("name", [*ALL, "over_root", "pow"])
 def test_width_does_not_matter(name: str, type_: str) -> None:
     """One lane, three or sixteen: the same bits, so tails and threads cannot show."""
     x = np.random.default_rng(0).normal(0, 1e5, 48) * np.repeat([1e-5, 1.0], 24)
-    operands = (abs(x), x / 1e5) if name == "pow" else (x,)
+    operands = (abs(x), x / 1e5) if name == "pow" else (x, abs(x)) if name == "over_root" else (x,)
     results = {
         native(name, type_, "host", width, len(operands))(*operands).tobytes()
         for width in (1, 2, 3, 8, 16)
@@ -244,6 +244,21 @@ def test_power_error_is_within_its_bound(type_: str, dtype: type, machine: str) 
         for a, b, c in zip(x, y, got, strict=True):
             exact = mpf(float(a)) ** mpf(float(b))
             assert abs(mpf(float(c)) - exact) <= 2 * mpf(float(np.spacing(c))), (a, b)
+
+
+@pytest.mark.parametrize("machine", RUNNABLE)
+@pytest.mark.parametrize(("type_", "dtype"), [("float", np.float32), ("double", np.float64)])
+def test_quotients_by_roots_and_more(type_: str, dtype: type, machine: str) -> None:
+    """From 2**-64 to 2**65 they err by at most 1.5 ULP; by infinity they are 0, by NaN NaN."""
+    random = np.random.default_rng(3)
+    x, divisors = random.normal(size=4000), 2 ** random.uniform(-64, 65, 4000)
+    divisors[:8] = 2.0**-64, 2.0**65, INF, INF, NAN, 1, 1.5, 2
+    x[2:5] = -3, INF, 1
+    x, divisors = x.astype(dtype), divisors.astype(dtype)
+    with np.errstate(all="ignore"):
+        exact = x.astype(np.longdouble) / divisors
+    got = native("over_root", type_, machine, 0, 2)(x, divisors)
+    assert errors(got, exact).max() <= 1.5
 
 
 @pytest.mark.parametrize("name", ["max", "min"])
