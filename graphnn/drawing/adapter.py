@@ -27,6 +27,7 @@ def picture(graph: Graph, title: str = "", loss: Node | None = None) -> Picture:
     boxes += [_box(graph, a, loss) for a in graph.applications]
     arrows = [arrow for a in graph.applications for arrow in _arrows(graph, a)]
     pairs = [(_id(graph, a.differentiates), _id(graph, a)) for a in _gradients(graph)]
+    pairs += _updated(graph)
     return Picture(tuple(boxes), tuple(arrows), title, tuple(pairs))
 
 
@@ -40,26 +41,40 @@ def _gradients(graph: Graph) -> list[Application]:
     return [a for a in graph.applications if a.differentiates in shown]
 
 
+def _updated(graph: Graph) -> list[tuple[str, str]]:
+    """Gradients with what makes updates of them, unless it reads those of several boxes."""
+    found = []
+    for application in graph.applications:
+        operands = (n for n in application.operands.values() if isinstance(n, Result))
+        gradients = {n.application: None for n in operands if n.application.role == "gradient"}
+        if application.role == "update" and len(gradients) == 1:
+            found.append((_id(graph, next(iter(gradients))), _id(graph, application)))
+    return found
+
+
 def _id(graph: Graph, application: Application | None) -> str:
     """The name of its first result: names of applications are not unique, a layer may have several."""
     assert application is not None
     return next(graph.symbols[r] for r in application.results.values() if r in graph.symbols)
 
 
-def _readers(graph: Graph) -> dict[Node, set[tuple[str, ...]]]:
-    """The layers of the applications that read a node on the way forward."""
-    found: dict[Node, set[tuple[str, ...]]] = {}
+def _readers(graph: Graph) -> dict[Node, list[Application]]:
+    """The applications that read a node."""
+    found: dict[Node, list[Application]] = {}
     for application in graph.applications:
-        if application.role == "forward":
-            for node in application.operands.values():
-                found.setdefault(node, set()).add(application.scope)
+        for node in dict.fromkeys(application.operands.values()):
+            found.setdefault(node, []).append(application)
     return found
 
 
-def _leaf(graph: Graph, node: Node, readers: Mapping[Node, set[tuple[str, ...]]]) -> Box:
+def _leaf(graph: Graph, node: Node, readers: Mapping[Node, list[Application]]) -> Box:
     kind = next(word for cls, word in _LEAVES if isinstance(node, cls))
+    reading = readers.get(node, ())
+    if kind == "parameter" and reading and all(a.role == "update" for a in reading):
+        kind = "state"
     # a weight of a model that was called on nodes is drawn within that model, whoever else reads it
-    own = [h for h in readers.get(node, ()) if node.scope and h[-len(node.scope) :] == node.scope]
+    scopes = dict.fromkeys(a.scope for a in reading if a.role == "forward")
+    own = [h for h in scopes if node.scope and h[-len(node.scope) :] == node.scope]
     place = own[0] if len(own) == 1 else node.scope
     return Box(graph.symbols[node], node.name, node.type, (), kind, place, repr(node))
 

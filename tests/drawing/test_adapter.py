@@ -29,7 +29,7 @@ def test_every_arrow_joins_two_boxes(pictures, graph):
     ids = {box.id for box in picture.boxes}
     assert all({arrow.source, arrow.target} <= ids for arrow in picture.arrows)
     for box in picture.boxes:
-        assert bool(box.formulas) == (box.kind not in ("input", "parameter")), box.title
+        assert bool(box.formulas) == (box.kind not in ("input", "parameter", "state")), box.title
 
 
 def test_arrows_name_indices_and_sizes(pictures):
@@ -69,6 +69,32 @@ def test_a_step_of_training_shows_its_updates(pictures):
     updates = [f for box in boxes if box.kind == "update" for f in box.formulas]
     assert sum(formula.startswith(r"w^{\mathrm{new}}") for formula in updates) == 4
     assert any(box.kind == "gradient" for box in boxes)
+
+
+def test_updates_stand_beside_their_gradients(pictures):
+    """With the states that only they read; weights stay where they are used."""
+    picture = pictures["train"]
+    kinds, readers = picture.by_id, {}
+    for arrow in picture.arrows:
+        readers.setdefault(arrow.source, set()).add(kinds[arrow.target].kind)
+    states = {box.title for box in picture.boxes if box.kind == "state"}
+    assert {"conv.kernel.m", "conv.kernel.v", "scores.bias.m", "scores.bias.v"} < states
+    assert all(readers[b.id] == {"update"} for b in picture.boxes if b.kind == "state")
+    assert named(picture, "conv.kernel").kind == "parameter"
+    beside = [b for a, b in picture.pairs if a == named(picture, "d_conv").id]
+    assert [kinds[b].kind for b in beside] == ["update", "update"]
+
+
+def test_what_reads_all_gradients_stands_beside_none():
+    """The norm of all would otherwise draw all layers to one line."""
+    x = gn.Input((None, 6))
+    model = gn.Model(x, layers.Dense(2)(layers.Dense(3, name="h")(x)))
+    model.compile(gn.optimizers.SGD(global_clipnorm=1.0), "mse")
+    picture = gn.draw(model, graph="train").picture
+    of = {}
+    for gradient, update in picture.pairs:
+        of.setdefault(update, []).append(gradient)
+    assert all(len(gradients) == 1 for gradients in of.values())
 
 
 def test_a_weight_with_a_penalty_stays_in_its_model():
