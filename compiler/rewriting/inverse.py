@@ -28,7 +28,9 @@ from ..language.expression import (
     free_indices,
     rebuild,
     substitute,
+    walk,
 )
+from ..language.form import of_form
 from ..language.match import Definitions, Sizes, inner_sizes
 from ..language.notes import Note, note
 from ..language.system import Equation, System, copying
@@ -43,18 +45,29 @@ ONE = Number(Fraction(1))
 
 def inverse(system: System, notes: list[Note] | None = None) -> System:
     """The system with products in the place of quotients."""
-    if not any("/" in calls(equation.value) for equation in system.equations):
+    if not any(map(_has_quotients, system.equations)):
         return system
     writer = _Writer(system, notes)
     changed = [
         equation.valued(writer.multiplied(equation.value, equation.sizes))
-        if "/" in calls(equation.value)
+        if _has_quotients(equation)
         else equation
         for equation in system.equations
     ]
     equations = [e for own in changed for e in (own, writer.equations.get(own.target)) if e]
     tensors = (*system.tensors, *writer.added.tensors)
     return System(tensors, tuple(equations), system.updates)
+
+
+@of_form
+def _has_quotients(equation: Equation) -> bool:
+    """Is anything divided by an element or by the root of a number?"""
+    divisors = (
+        part.arguments[1]
+        for part in walk(equation.value)
+        if isinstance(part, Call) and part.function == "/"
+    )
+    return any(isinstance(e, Element) or "sqrt" in calls(e) for e in divisors)
 
 
 class _Writer:

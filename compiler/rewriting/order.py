@@ -75,12 +75,30 @@ def order(system: System) -> tuple[Step, ...]:
 @found_once("_cycles")
 def cycles(system: System) -> list[list[Equation]]:
     """Sets of equations that read one another."""
-    after = _dependences(system.equations, ())
+    own = _unsettled(system.equations)
+    after = _dependences(own, ())
     return [
-        [system.equations[node] for node in part]
+        [own[node] for node in part]
         for part in sorted(components(after))
         if len(part) > 1 or part[0] in after[part[0]]
     ]
+
+
+def _unsettled(own: Sequence[Equation]) -> list[Equation]:
+    """Equations without those that read, through however many others, nothing that is defined by itself."""
+    defined = {equation.target for equation in own}
+    waiting, readers = dict.fromkeys(defined, 0), dict[str, list[str]]()
+    for equation in own:
+        for name in defined.intersection(names_read(equation)):
+            waiting[equation.target] += 1
+            readers.setdefault(name, []).append(equation.target)
+    settled = [name for name, count in waiting.items() if not count]
+    for name in settled:  # which grows
+        for reader in readers.get(name, ()):
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                settled.append(reader)
+    return [equation for equation in own if waiting[equation.target]]
 
 
 def uncarried(own: Sequence[Equation], carried: Sequence[Axes] = ()) -> list[int]:

@@ -144,6 +144,7 @@ class Group:
     own: dict[str, tuple[int, ...]] = field(default_factory=dict)
     before: list[Any] = field(default_factory=list)
     after: list[Any] = field(default_factory=list)
+    unseen: Sequence[Any] = ()  # and after these what nobody has asked yet
 
     @property
     def touched(self) -> Set[str]:

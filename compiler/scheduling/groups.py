@@ -97,8 +97,8 @@ class _Finder:
             name = group.members[0].fusion.equations[0].target
             note(notes, "groups", name, f"{len(group.members)} kernels in {blocks} blocks")
             yield group.strands()
-            rest = group.after
-            left = self.most(rest)
+            rest = [*group.after, *group.unseen]
+            left -= self.most(group.before) + self.most([work.fusion for work in group.members])
 
     def work(self, fusion: Fusion) -> Work:
         if id(fusion) not in self.works:
@@ -137,7 +137,7 @@ class _Finder:
         for group in starts(first, self.shapes, self.sizes, self.alike):
             self.grow(group, parts[1:])
             while self.gather(group):  # then more may follow
-                rest, group.after = group.after, []
+                rest, group.after = [*group.after, *group.unseen], []
                 self.grow(group, rest)
             saved = group.saved(self.users)
             if group.handed > HANDED and saved > most:
@@ -157,7 +157,7 @@ class _Finder:
         """Take in what may follow, in order; the rest is done before the group or after it."""
         passed: set[str] = set()  # what is defined after the group
         awaited: set[str] = set()  # what is read after it
-        count = 0
+        count, group.unseen = 0, ()
         for k, part in enumerate(parts):
             written, needed = self.touched(part)
             free = passed.isdisjoint(written) and passed.isdisjoint(needed)
@@ -167,7 +167,7 @@ class _Finder:
                 continue
             count += 1
             if count > AHEAD:
-                group.after += parts[k:]
+                group.unseen = parts[k:]
                 return
             apart = needed.isdisjoint(group.defined) and written.isdisjoint(group.touched)
             if free and apart:

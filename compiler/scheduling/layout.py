@@ -21,7 +21,7 @@ from math import prod
 from typing import Any
 
 from ..language.expression import Element, reduces, walk
-from ..language.form import names_read
+from ..language.form import names_read, of_form
 from ..language.steps import Recurrence
 from ..language.system import Equation, System, reads
 
@@ -78,9 +78,9 @@ def apart(equations: Iterable[Equation], tensor: str) -> Axes:
     """The axes of a tensor along which each place belongs to a product of its own: all that it is of, and it, move."""
     found: dict[int, None] = {}
     for equation in equations:
-        touched = _of_product(equation)
-        if not touched:
+        if not _is_product(equation):
             continue
+        touched = _touched(equation)
         for index in equation.extents:
             if all(index in element.subscripts for element in touched):
                 own = (e.subscripts for e in touched if e.tensor == tensor)
@@ -88,10 +88,13 @@ def apart(equations: Iterable[Equation], tensor: str) -> Axes:
     return tuple(found)
 
 
-def _of_product(equation: Equation) -> tuple[Element, ...]:
-    """What an equation touches, if it is a product."""
-    touched = (Element(equation.target, equation.subscripts), *reads(equation))
-    return touched if reduces(equation.value) and len(touched) >= PRODUCT else ()
+@of_form
+def _is_product(equation: Equation) -> bool:
+    return reduces(equation.value) and len(_touched(equation)) >= PRODUCT
+
+
+def _touched(equation: Equation) -> tuple[Element, ...]:
+    return (Element(equation.target, equation.subscripts), *reads(equation))
 
 
 def _carried_first(steps: Sequence[Any], system: System, free: set[str]) -> dict[str, Axes]:
@@ -100,7 +103,7 @@ def _carried_first(steps: Sequence[Any], system: System, free: set[str]) -> dict
     for loop, equation in _turns(steps, None):
         if loop is None:
             continue
-        for element in (Element(equation.target, equation.subscripts), *reads(equation)):
+        for element in _touched(equation):
             moving = [k for k, s in enumerate(element.subscripts) if loop.index in walk(s)]
             own = axes[element.tensor]
             if element.tensor in free and len(moving) == 1 and own == tuple(range(len(own))):
@@ -114,7 +117,9 @@ def _with_their_rows(
     """The axes, and those of tensors that all products touch beside the same rows of another one that is turned."""
     orders: dict[str, dict[Axes | None, None]] = {}
     for _, equation in _turns(steps, None):
-        touched = _of_product(equation)
+        if not _is_product(equation):
+            continue
+        touched = _touched(equation)
         turned = [e for e in touched if (0,) < axes[e.tensor][:1] < (len(e.subscripts) - 1,)]
         for element in touched:
             rows = element.subscripts[:-1]
@@ -135,7 +140,7 @@ def _of_one_turn(steps: Sequence[Any], free: set[str]) -> dict[str, Axes]:
             for name in (equation.target, *names_read(equation)):
                 found.setdefault(name, {})[id(loop), None] = None
             continue
-        for element in (Element(equation.target, equation.subscripts), *reads(equation)):
+        for element in _touched(equation):
             moving = [k for k, s in enumerate(element.subscripts) if loop.index in walk(s)]
             here = moving and element.subscripts[moving[0]] == loop.index
             axis = moving[0] if here and len(moving) == 1 else None
