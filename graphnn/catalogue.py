@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from .errors import GraphnnError
-from .graph.operation import Operation, op
+from .graph.operation import Operation, op, unread
 
 __all__ = ["CATALOGUE", "Entry", "define", "with_attributes"]
 
@@ -69,7 +69,7 @@ def define(
     """Record and return an operation; ``samples``: operand shapes, ``variants``: attributes."""
     if name in CATALOGUE:
         raise GraphnnError(f"the catalogue has an operation {name} already")
-    operation = op(text, name, outputs, dtype, **attributes)
+    operation = unread(text, name, outputs, dtype, **attributes)
     CATALOGUE[name] = Entry(
         operation, tuple(samples), tuple(variants), dict(domains or {}), group, source
     )

@@ -10,10 +10,10 @@ ever written for it.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 
 import numpy as np
 
@@ -36,7 +36,7 @@ from .dtypes import dtypes_of
 from .node import Constant, Node, dtype_name
 from .surroundings import current_scope, unique_name
 
-__all__ = ["Operation", "op", "resolve_cached"]
+__all__ = ["Operation", "op", "resolve_cached", "unread"]
 
 _Shapes = tuple[tuple[str, tuple[Expr, ...]], ...]
 
@@ -46,9 +46,14 @@ class Operation:
     """A named formula with the values of its attributes; call it on nodes."""
 
     name: str
-    formula: Formula
+    given: Formula | Callable[[], Formula]
     attributes: Mapping[str, Fraction]
     dtype: str | None = None
+
+    @cached_property
+    def formula(self) -> Formula:
+        """Read when it is asked for: most of the catalogue never is."""
+        return self.given() if callable(self.given) else self.given
 
     def __call__(self, *positional: object, **named: object) -> Result | tuple[Result, ...]:
         """The node (or nodes) of the outputs for these operands, in order of first appearance or by
@@ -157,11 +162,23 @@ def op(
     >>> drop.formula.operands
     ('seed', 'step', 'x')
     """
+    operation = unread(text, name or "op", outputs, dtype, **attributes)
+    formula = operation.formula  # what is wrong with it is said now
+    return operation if name else replace(operation, name=formula.outputs[0])
+
+
+def unread(
+    text: str,
+    name: str,
+    outputs: Sequence[str] | None = None,
+    dtype: str | np.dtype | type | None = None,
+    **attributes: int | float | Fraction,
+) -> Operation:
+    """The same, but the formula is read when somebody asks for it."""
     numbers = {k: _number(k, v) for k, v in attributes.items()}
-    formula = _parse(text, tuple(numbers.items()), None if outputs is None else tuple(outputs))
-    label = name or formula.outputs[0]
-    wanted = None if dtype is None else dtype_name(dtype, label)
-    return Operation(label, formula, numbers, wanted)
+    wanted = None if outputs is None else tuple(outputs)
+    read = partial(_parse, text, tuple(numbers.items()), wanted)
+    return Operation(name, read, numbers, None if dtype is None else dtype_name(dtype, name))
 
 
 @lru_cache(maxsize=4096)
