@@ -32,6 +32,10 @@ def replace_file(path: str | os.PathLike[str], parts: Iterable[Buffer]) -> None:
     target = Path(os.path.realpath(path))
     _remove_abandoned(target)
     mode = _mode(target)
+    if not target.parent.exists():
+        raise FileNotFoundError(
+            f"{target} cannot be written: there is no directory {target.parent}"
+        )
     new = target.with_name(f".{target.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}.new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:

@@ -12,12 +12,12 @@ from compiler.language.integers import normalize
 from compiler.language.system import Equation, System, Tensor
 from compiler.language.text import expression_text
 
-from ..errors import GraphnnError
+from ..errors import GraphnnError, NotationError, ShapeError
 from .application import Application, Result
 from .equations import needed_equations
 from .graph import Graph
 from .node import Constant, Input, Node, Parameter
-from .operation import resolve_cached
+from .operation import refusal, resolve_cached
 
 __all__ = ["Lowered", "lower", "lower_graph"]
 
@@ -83,7 +83,11 @@ class _Lowering:
     def application(self, application: Application) -> None:
         operands = application.operands.items()
         shapes = tuple((k, self.dims[self.graph.chosen(node)]) for k, node in operands)
-        resolved = resolve_cached(application.formula, shapes)
+        try:
+            resolved = resolve_cached(application.formula, shapes)
+        except (ShapeError, NotationError) as error:  # of sizes that have only now been given
+            types = {k: (n, self.dims[self.graph.chosen(n)]) for k, n in operands}
+            raise refusal(application.name, error, types) from None
         self.equations += self.graph.equations(application, resolved)
         for target in dict.fromkeys(e.target for e in resolved.equations):
             node = application.results.get(target)

@@ -42,6 +42,7 @@ __all__ = [
     "index_names",
     "is_integer",
     "require_node",
+    "typed",
 ]
 
 BATCH = Symbol("N")
@@ -83,7 +84,7 @@ class Node:
     @property
     def type(self) -> str:
         """``f32[N, 784]``"""
-        return f"{DTYPES[self.dtype].short}[{', '.join(map(expression_text, self.dims))}]"
+        return typed(self.dtype, self.dims)
 
     @property
     def inputs(self) -> tuple[Node, ...]:
@@ -248,6 +249,11 @@ def dtype_name(dtype: object, name: str) -> str:
     if not isinstance(known, str) or known not in DTYPES:
         raise DtypeError(f"{name}: dtype {dtype!r} is not one of {', '.join(DTYPES)}")
     return known
+
+
+def typed(dtype: str, dims: Sequence[Expr]) -> str:
+    """``f32[N, 784]``"""
+    return f"{DTYPES[dtype].short}[{', '.join(map(expression_text, dims))}]"
 
 
 def is_integer(value: object) -> bool:

@@ -33,7 +33,7 @@ from ..notation import (
 )
 from .application import Application, Result
 from .dtypes import dtypes_of
-from .node import Constant, Node, dtype_name
+from .node import Constant, Node, dtype_name, typed
 from .surroundings import current_scope, unique_name
 
 __all__ = ["Operation", "op", "resolve_cached", "unread"]
@@ -115,10 +115,8 @@ class Operation:
             wanted = tuple((dtypes or {}).items())
             formula, resolved, found = _settled(self.formula, shapes, given, self.dtype, wanted)
         except (ShapeError, DtypeError, NotationError) as error:
-            types = ", ".join(f"{k} = {node.name}: {node.type}" for k, node in operands.items())
-            types = types or "none"
-            kind = DtypeError if isinstance(error, DtypeError) else ShapeError
-            raise kind(f"{name}: {error}\n  operands: {types}") from None
+            types = {k: (node, node.dims) for k, node in operands.items()}
+            raise refusal(name, error, types) from None
         place = current_scope() if scope is None else scope
         return Application(
             self,
@@ -179,6 +177,15 @@ def unread(
     wanted = None if outputs is None else tuple(outputs)
     read = partial(_parse, text, tuple(numbers.items()), wanted)
     return Operation(name, read, numbers, None if dtype is None else dtype_name(dtype, name))
+
+
+def refusal(
+    name: str, error: GraphnnError, operands: Mapping[str, tuple[Node, tuple[Expr, ...]]]
+) -> GraphnnError:
+    """The error of a formula with the node that it was for, and its operands in their sizes."""
+    types = ", ".join(f"{k} = {n.name}: {typed(n.dtype, d)}" for k, (n, d) in operands.items())
+    kind = DtypeError if isinstance(error, DtypeError) else ShapeError
+    return kind(f"{name}: {error}\n  operands: {types or 'none'}")
 
 
 @lru_cache(maxsize=4096)

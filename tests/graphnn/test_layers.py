@@ -229,6 +229,16 @@ def test_layers_refuse_what_does_not_fit(build, message):
         build()
 
 
+def test_sizes_that_come_with_the_data_are_refused_alike():
+    """Open when the graph was built, they are too small for a window: layer, index, formula, and the sizes given."""
+    image = gn.Input((None, None, None, 1), "image")
+    run = gn.function(image, Conv2D(2, 3, name="edges")(image))
+    assert run(np.ones((1, 3, 5, 1))).shape == (1, 1, 3, 2)
+    message = r"edges: no place for index h(?s:.*)operands: x = image: f32\[4, 2, 5, 1\]"
+    with pytest.raises(gn.ShapeError, match=message):
+        run(np.ones((4, 2, 5, 1)))
+
+
 def test_a_built_layer_refuses_another_size():
     """The index, both sizes, the formula and the operands are named."""
     layer = Dense(4, name="reader")
