@@ -69,12 +69,40 @@ def windows(equation: Equation, tensors: Mapping[str, Tensor]) -> Windows | None
 def _windows(
     equation: Equation, sum_: Reduce, data: Element, other: Element, tensors: Mapping[str, Tensor]
 ) -> Windows | None:
+    """The same where it is known which operand are the data."""
     free = equation.extents
     bound = {b.index: int(b.size.value) for b in sum_.binders if isinstance(b.size, Number)}
     plain = [s for s in other.subscripts if isinstance(s, Index)]
     fixed = [s for s in other.subscripts if isinstance(s, Number)]
-    if len(plain) + len(fixed) != len(other.subscripts) or len(bound) != len(sum_.binders):
+    axes = _axes(data, free, bound)
+    if axes is None or len(plain) + len(fixed) != len(other.subscripts):
         return None
+    found, beside = axes
+    steps = {w.step in free for w in found}
+    moving = [i for w in found for i in (w.place, w.step)]
+    own = [i for i in beside if i not in plain]
+    shared = [i for i in beside if i in plain]
+    filters = [i for i in plain if i not in beside and i not in moving]
+    every = [*moving, *own, *shared, *filters]
+    is_each = len(set(every)) == len(every) and set(every) == {*free, *bound}
+    roles = all(i in free for i in (*own, *filters)) and all(i in bound for i in shared)
+    apart = all((i in plain) == (i in bound) for i in moving)
+    if len(steps) != 1 or len(bound) != len(sum_.binders) or not (is_each and roles and apart):
+        return None
+    (to_window,) = steps
+    rows, channels = (shared, own) if to_window else (own, shared)
+    shape = tensors[other.tensor].shape
+    extents = {**free, **bound}
+    if to_window and any(shape[other.subscripts.index(w.place)] != extents[w.place] for w in found):
+        return None  # what lies behind the last place would count too
+    roles_of_others = tuple(rows), tuple(channels), tuple(filters)
+    return Windows(sum_, data, other, tuple(found), *roles_of_others, extents, to_window)
+
+
+def _axes(
+    data: Element, free: Mapping[Index, int], bound: Mapping[Index, int]
+) -> tuple[list[Window], list[Index]] | None:
+    """The windows of the data, and the indices of all other axes but fixed ones."""
     found: list[Window] = []
     beside: list[Index] = []
     for axis, subscript in enumerate(data.subscripts):
@@ -85,39 +113,7 @@ def _windows(
             beside.append(subscript)
         elif not isinstance(subscript, Number):
             return None
-    steps = {w.step in free for w in found}
-    moving = [i for w in found for i in (w.place, w.step)]
-    own = [i for i in beside if i not in plain]
-    shared = [i for i in beside if i in plain]
-    filters = [i for i in plain if i not in beside and i not in moving]
-    every = [*moving, *own, *shared, *filters]
-    roles = all(i in free for i in (*own, *filters)) and all(i in bound for i in shared)
-    apart = all((i in plain) == (i in bound) for i in moving)
-    if (
-        len(steps) != 1
-        or not roles
-        or not apart
-        or len(set(every)) != len(every)
-        or set(every) != {*free, *bound}
-    ):
-        return None
-    (to_window,) = steps
-    rows, channels = (shared, own) if to_window else (own, shared)
-    shape = tensors[other.tensor].shape
-    extents = {**free, **bound}
-    if to_window and any(shape[other.subscripts.index(w.place)] != extents[w.place] for w in found):
-        return None  # what lies behind the last place would count too
-    return Windows(
-        sum_,
-        data,
-        other,
-        tuple(found),
-        tuple(rows),
-        tuple(channels),
-        tuple(filters),
-        extents,
-        to_window,
-    )
+    return found, beside
 
 
 def _window(

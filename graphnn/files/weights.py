@@ -28,7 +28,7 @@ from .replace import replace_file
 if TYPE_CHECKING:
     from ..model import Model
 
-__all__ = ["PRIVATE", "load_weights", "names_within", "save_weights", "unique", "weight_names"]
+__all__ = ["PRIVATE", "load_weights", "save_weights", "unique", "weight_names"]
 
 _LONGEST_HEADER = 10_000
 _HEADER = re.compile(  # what numpy writes, and no more: a header is not evaluated
@@ -66,7 +66,7 @@ def weight_names(layers: Sequence[Layer], weights: Sequence[Parameter]) -> dict[
     """The weights by their names in files."""
     owners = {id(p): layer for layer in layers for p in layer.weights}
     names = _layer_names(layers)
-    within = {layer: names_within(layer) for layer in dict.fromkeys(owners.values())}
+    within = {layer: _names_within(layer) for layer in dict.fromkeys(owners.values())}
     found: dict[str, Parameter] = {}
     for weight in weights:
         name = weight.name
@@ -76,7 +76,7 @@ def weight_names(layers: Sequence[Layer], weights: Sequence[Parameter]) -> dict[
     return found
 
 
-def names_within(layer: Layer) -> dict[Parameter, str]:
+def _names_within(layer: Layer) -> dict[Parameter, str]:
     """The names of a layer's weights in it; those of a model are what they are in a file of its own."""
     if layer.layers:
         return {p: name for name, p in weight_names(layer.layers, layer.weights).items()}

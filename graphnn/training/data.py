@@ -15,7 +15,6 @@ __all__ = [
     "Samples",
     "arrays_of",
     "check_numbers",
-    "class_weights",
     "first_array",
     "fitting",
     "truth_input",
@@ -127,7 +126,7 @@ def weights_of(
     if classes is not None:
         if len(outputs) > 1 or not isinstance(classes, Mapping):
             raise GraphnnError("class_weight is a dict {class: weight}, for a model of one output")
-        by_class = class_weights(truths[0], classes, outputs[0])
+        by_class = _class_weights(truths[0], classes, outputs[0])
         given = found[0]
         if given is not None and given.ndim < by_class.ndim:
             given = given.reshape(given.shape + (1,) * (by_class.ndim - given.ndim))
@@ -135,7 +134,7 @@ def weights_of(
     return [None if w is None else _narrow(w) for w in found]
 
 
-def class_weights(labels: np.ndarray, weights: Mapping[int, float], output: Node) -> np.ndarray:
+def _class_weights(labels: np.ndarray, weights: Mapping[int, float], output: Node) -> np.ndarray:
     """The weight of each label's class, 1 where none is given; labels are numbers or one-hot rows."""
     if labels.ndim == output.ndim and labels.shape[-1] > 1:
         labels = labels.argmax(-1)

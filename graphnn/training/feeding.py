@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..model import Model
 
 __all__ = [
-    "batch_size_of",
     "feed_of",
     "predictions",
     "samples_of",
@@ -43,7 +42,7 @@ def feed_of(
     """The batches, found to fit if they are in memory."""
     if y is not None:
         _check_limit(limit, arrays=True)
-        size = batch_size_of(batch_size)
+        size = _batch_size(batch_size)
         return ArrayFeed(*samples_of(model, x, y, sample_weight, class_weight, size), size)
     model.compiled()
     if isinstance(x, (np.ndarray, Mapping)) or hasattr(x, "__array__"):
@@ -95,7 +94,7 @@ def predictions(
     arrays = is_arrays(x)
     _check_limit(limit, arrays)
     if arrays:
-        size = batch_size_of(batch_size)
+        size = _batch_size(batch_size)
         known = _known(model, x, size)
         if known is not None:
             return known
@@ -159,7 +158,7 @@ def start_of(model: Model, feed: Feed, resume: bool, initial_epoch: int = 0) -> 
     return model.position
 
 
-def batch_size_of(given: int | None) -> int:
+def _batch_size(given: int | None) -> int:
     return 32 if given is None else positive(given, "batch_size")
 
 
@@ -181,5 +180,5 @@ def split_feed(feed: Feed, share: float, size: int | None = None) -> tuple[Feed,
     if not isinstance(feed, ArrayFeed):
         raise GraphnnError("validation_split takes the last of arrays, not of an iterable")
     first, last = feed.samples.split(share)
-    size = feed.size if size is None else batch_size_of(size)
+    size = feed.size if size is None else _batch_size(size)
     return replace(feed, samples=first), replace(feed, samples=last, size=size)

@@ -99,6 +99,7 @@ def test_evaluate_and_predict_write_nothing():
     kept = [p.value.copy() for p in [*model.weights, *states, model.optimizer.iterations]]
     loss, accuracy = model.evaluate(X, LABELS, batch_size=9, verbose=0)
     p = model.predict(X, batch_size=7)
+    assert np.allclose(model.predict_on_batch(X), p, atol=1e-6)
     now = [p.value for p in [*model.weights, *states, model.optimizer.iterations]]
     assert all(np.array_equal(a, b) for a, b in zip(kept, now, strict=True))
     assert p.shape == (50, 3)
