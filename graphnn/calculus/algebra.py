@@ -44,9 +44,8 @@ __all__ = [
     "Term",
     "collect",
     "divided",
-    "expand",
     "expression",
-    "factored",
+    "is_sum",
     "multiply",
     "normal",
     "power",
@@ -273,34 +272,9 @@ def divided(t: Term, by: Term) -> Term:
     return rest._replace(conditions=tuple(c for c in t.conditions if c not in by.conditions))
 
 
-def expand(total: Iterable[Term]) -> Sum:
-    """Whole positive powers of sums multiplied out."""
-    result: list[Term] = []
-    for t in total:
-        parts: list[Term] = [t._replace(factors=())]
-        for base, q in t.factors:
-            whole = q.denominator == 1 and 0 < q <= 4
-            inner = expand(terms(base)) if whole and _is_sum(base) else ()
-            if len(inner) > 1:
-                for _ in range(int(q)):
-                    parts = [multiply(p, i) for p in parts for i in inner]
-            else:
-                parts = [multiply(p, Term(Fraction(1), ((base, q),))) for p in parts]
-        result += parts
-    return collect(result)
-
-
-def _is_sum(e: Expr) -> bool:
+def is_sum(e: Expr) -> bool:
+    """Is it one, or a difference?"""
     return isinstance(e, Call) and e.function in ("+", "-")
-
-
-def factored(total: Sum) -> Sum:
-    """Over one denominator, with all that the terms share in front: ``1/(1+x) - x/(1+x)**2`` is ``1/(1+x)**2``."""
-    if len(total) < 2:
-        return total
-    outside = shared(total, denominators=True)
-    inside = expand([divided(t, outside) for t in total])
-    return product([(outside,), inside])
 
 
 # ---- sum -> expression
@@ -342,7 +316,7 @@ def _product(t: Term) -> Expr:
     factors = list(t.factors)
     sign = t.coefficient < 0
     for k, (base, q) in enumerate(factors):
-        if sign and q == 1 and _is_sum(base):
+        if sign and q == 1 and is_sum(base):
             factors[k], sign = (_added(_scaled(terms(base), Fraction(-1))), q), False
     c = abs(t.coefficient)
     decimal = c.denominator % 5 == 0 and 10 ** len(str(c.denominator)) % c.denominator == 0

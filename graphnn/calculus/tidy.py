@@ -31,15 +31,14 @@ from .algebra import (
     Sum,
     Term,
     collect,
-    expand,
     expression,
-    factored,
     multiply,
     power,
     product,
     terms,
 )
 from .binding import bind, opened
+from .expansion import expand, factored
 from .laws import Scope, simplify, summation
 from .measure import Divisor, cost, divisors
 from .scalar import defined

@@ -6,7 +6,8 @@ import pytest
 
 from compiler.language.expression import Expr
 from compiler.language.text import expression_text
-from graphnn.calculus.algebra import expand, expression, factored, normal, product, terms
+from graphnn.calculus.algebra import expression, normal, product, terms
+from graphnn.calculus.expansion import expand, factored
 from graphnn.calculus.measure import cost, divisors
 from graphnn.notation import parse
 
