@@ -208,6 +208,17 @@ def _into(one: Equation, target: str) -> Equation:
     return Equation(target, one.subscripts, one.indices, one.value)
 
 
+@pytest.mark.parametrize(
+    ("batch", "size", "channels", "tile"),
+    [(64, 14, (16, 32), "5x5"), (64, 28, (16, 32), "4x4"), (7, 23, (33, 65), "4x4")],
+)
+def test_tiles_are_those_that_leave_least(
+    batch: int, size: int, channels: tuple[int, int], tile: str
+) -> None:
+    """14 places are three tiles of 5; where more tiles reach over the end, or few are a block, they are smaller."""
+    assert f"{tile} places" in _notes(_system("places", batch, (size, size), *channels))
+
+
 # --- where it declines -------------------------------------------------------------------------------------------
 
 
