@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from .catalogue import define, with_attributes
-from .errors import GraphnnError
+from .errors import GraphnnError, unknown
 from .graph.application import Result
 from .graph.node import Node
 from .graph.operation import Operation
@@ -77,8 +77,8 @@ def get(activation: str | Callable[[Node], object] | None) -> Activation | None:
         return None
     if isinstance(activation, str):
         if activation not in _BY_NAME:
-            known = ", ".join(_BY_NAME)
-            raise GraphnnError(f"unknown activation {activation!r}; known are {known}")
+            own = "any formula is one, too: gn.op('y[...] = x[...]*sigmoid(x[...])')"
+            raise unknown("activation", activation, _BY_NAME, own)
         activation = _BY_NAME[activation]
     if not callable(activation):
         raise GraphnnError(f"an activation is a name or a function of a node, got {activation!r}")

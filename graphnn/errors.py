@@ -6,6 +6,9 @@ Low levels raise the short cause; the public call adds the context once with ``a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 from compiler.errors import CompilerError, GraphnnError
 
 __all__ = [
@@ -15,6 +18,7 @@ __all__ = [
     "GraphnnError",
     "NotationError",
     "ShapeError",
+    "unknown",
 ]
 
 
@@ -43,3 +47,16 @@ class DtypeError(GraphnnError, TypeError):
 
 class FormatError(GraphnnError):
     """A file that is damaged, unfinished, hostile or of an unknown kind; nothing of it was used."""
+
+
+def unknown(kind: str, given: str, names: Iterable[str], otherwise: str = "") -> GraphnnError:
+    """For a name that is none: the nearest, all (but those that differ in capitals only), and what else there is.
+
+    >>> print(unknown("loss", "msse", ["mse", "MSE", "mae"]))
+    unknown loss 'msse', perhaps mse is meant; known are mae, mse
+    """
+    known = sorted(name for name in names if name.islower())
+    near = get_close_matches(given.lower(), known, n=1)
+    guess = f", perhaps {near[0]} is meant" if near else ""
+    more = f"; {otherwise}" if otherwise else ""
+    return GraphnnError(f"unknown {kind} {given!r}{guess}; known are {', '.join(known)}{more}")

@@ -18,7 +18,7 @@ from functools import partial
 import numpy as np
 
 from . import random
-from .errors import GraphnnError
+from .errors import GraphnnError, unknown
 
 __all__ = [
     "Constant",
@@ -222,8 +222,7 @@ def get(initializer: str | Initializer) -> Initializer:
     """
     if isinstance(initializer, str):
         if initializer not in _BY_NAME:
-            known = ", ".join(sorted(name for name in _BY_NAME if name.islower()))
-            raise GraphnnError(f"unknown initializer {initializer!r}; known are {known}")
+            raise unknown("initializer", initializer, _BY_NAME)
         return _BY_NAME[initializer]()
     if not callable(initializer):
         raise GraphnnError(

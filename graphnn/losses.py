@@ -14,12 +14,12 @@ Keras's class names make such a function with its options set:
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from .catalogue import Domain, define, with_attributes
-from .errors import DtypeError, GraphnnError, ShapeError
+from .errors import DtypeError, GraphnnError, ShapeError, unknown
 from .graph.application import Result
 from .graph.node import Node, require_node
 from .graph.operation import Operation, op
@@ -39,7 +39,6 @@ __all__ = [
     "categorical_crossentropy",
     "configured",
     "get",
-    "known",
     "labels_of",
     "matching",
     "mean_absolute_error",
@@ -342,7 +341,8 @@ def get(loss: str | Loss) -> Loss:
     """
     if isinstance(loss, str):
         if loss not in _BY_NAME:
-            raise GraphnnError(f"unknown loss {loss!r}; known are {known(_BY_NAME)}")
+            own = "any function (y_true, y_pred) -> node is one, too"
+            raise unknown("loss", loss, _BY_NAME, own)
         return _BY_NAME[loss]
     if not callable(loss):
         raise GraphnnError(f"a loss is a name or a function (y_true, y_pred) -> node, got {loss!r}")
@@ -362,8 +362,3 @@ def by_operands(measure: Callable[..., Any]) -> Callable[..., Any]:
 
     named.__name__ = measure.name
     return named
-
-
-def known(names: Iterable[str]) -> str:
-    """A list for messages, without those that differ in capitals only."""
-    return ", ".join(sorted(name for name in names if name.islower()))

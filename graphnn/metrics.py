@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from .catalogue import define, with_attributes
-from .errors import GraphnnError
+from .errors import GraphnnError, unknown
 from .graph.application import Result
 from .graph.node import Node
 from .graph.operation import Operation
@@ -25,7 +25,6 @@ from .losses import (
     binary_crossentropy,
     by_operands,
     categorical_crossentropy,
-    known,
     labels_of,
     matching,
     mean_absolute_error,
@@ -273,7 +272,8 @@ def get(metric: str | Metric) -> tuple[str, Metric]:
     """
     if isinstance(metric, str):
         if metric not in _BY_NAME:
-            raise GraphnnError(f"unknown metric {metric!r}; known are {known(_BY_NAME)}")
+            own = "any function (y_true, y_pred) -> node is one, too"
+            raise unknown("metric", metric, _BY_NAME, own)
         return metric, _BY_NAME[metric]
     if not callable(metric):
         raise GraphnnError(

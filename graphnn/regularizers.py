@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from .catalogue import define, with_attributes
-from .errors import GraphnnError
+from .errors import GraphnnError, unknown
 from .graph.operation import Operation
 
 __all__ = ["L1", "L1L2", "L2", "get", "l1", "l1_l2", "l2"]
@@ -87,7 +87,7 @@ def get(regularizer: str | Operation | None) -> Operation | None:
         return None
     if isinstance(regularizer, str):
         if regularizer not in _BY_NAME:
-            raise GraphnnError(f"unknown regularizer {regularizer!r}; known are l1, l2, l1_l2")
+            raise unknown("regularizer", regularizer, _BY_NAME)
         return _BY_NAME[regularizer]
     if not isinstance(regularizer, Operation):
         raise GraphnnError(

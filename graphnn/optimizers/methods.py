@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 from ..catalogue import with_attributes
-from ..errors import GraphnnError
+from ..errors import GraphnnError, unknown
 from ..graph.operation import Operation
 from ..graph.surroundings import unique_name
 from . import rules
@@ -160,7 +160,8 @@ def get(optimizer: str | Optimizer) -> Optimizer:
     """
     if isinstance(optimizer, str):
         if optimizer.lower() not in _BY_NAME:
-            raise GraphnnError(f"unknown optimizer {optimizer!r}; known are {', '.join(_BY_NAME)}")
+            own = "gn.Optimizer takes the formula of another"
+            raise unknown("optimizer", optimizer, _BY_NAME, own)
         return _BY_NAME[optimizer.lower()]()
     if not isinstance(optimizer, Optimizer):
         raise GraphnnError(f"an optimizer is a name or a gn.optimizers object, got {optimizer!r}")

@@ -207,7 +207,10 @@ REFUSALS = [
     (lambda: Dense(3, name="d")(gn.Input((None, None))), "d: axis -1 of .* must have a fixed size"),
     (lambda: Dense(0, name="d"), "d: units must be a whole number above 0, got 0"),
     (lambda: Dense(2.5, name="d"), "d: units"),
-    (lambda: Dense(3, activation="rely"), "unknown activation 'rely'; known are"),
+    (
+        lambda: Dense(3, activation="rely"),
+        "unknown activation 'rely', perhaps relu is meant; known are .*any formula",
+    ),
     (lambda: Conv2D(3, 9, name="c")(gn.Input(IMAGE)), "c: no place for index h.*needs 9 positions"),
     (lambda: Conv2D(3, 3, name="c")(gn.Input((None, 6, 6))), "c: expected images"),
     (lambda: Conv2D(3, (3, 3, 3), name="c"), "c: kernel_size must be one number or two"),

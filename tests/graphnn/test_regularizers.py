@@ -90,7 +90,7 @@ def test_a_regularizer_of_ones_own_is_a_formula():
 @pytest.mark.parametrize(
     ("given", "error"),
     [
-        ("l3", "unknown regularizer 'l3'; known are l1, l2, l1_l2"),
+        ("l3", "unknown regularizer 'l3'; known are l1, l1_l2, l2"),
         (0.01, "a regularizer is a name or a formula"),
         (gn.op("y[...] = w[...]**2"), "one number of one operand"),
         (gn.op("y = sum[...](w[...]*v[...])"), "one number of one operand"),
