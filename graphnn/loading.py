@@ -5,7 +5,6 @@ What is pickled, sent to another process, or copied by ``copy.deepcopy`` goes th
 
 from __future__ import annotations
 
-import copyreg
 import os
 from collections.abc import Callable, Sequence
 
@@ -18,7 +17,6 @@ from .files.saved import Measure, Saved
 from .graph.node import Node
 from .model import Model
 from .random import Source
-from .sequential import Sequential
 from .training.loop import Position
 
 __all__ = ["NestedModel", "load_model", "model_of"]
@@ -67,8 +65,7 @@ def _reduced(model: Model) -> tuple[Callable[[bytes], Model], tuple[bytes]]:
     return model_of, (b"".join(packed_model(model)),)
 
 
-for _kind in (Model, Sequential, NestedModel):  # a copy, or a pickled model, is what its file is
-    copyreg.pickle(_kind, _reduced)
+setattr(Model, "__reduce__", _reduced)  # noqa: B010  # a copy, or a pickled model, is what its file is
 
 
 def _built(saved: Saved) -> Model:

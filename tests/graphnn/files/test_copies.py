@@ -38,6 +38,18 @@ def test_a_copy_goes_on_by_itself(copied):
     assert np.array_equal(model.predict(X), other.predict(X))
 
 
+def test_models_of_ones_own_class_are_copied():
+    """As the plain models that their files are."""
+
+    class Own(gn.Model):
+        def __init__(self):
+            x = gn.Input((None, 4), "x")
+            super().__init__(x, Dense(2)(x), name="own")
+
+    model = Own()
+    assert np.array_equal(copy.deepcopy(model).predict(X), model.predict(X))
+
+
 def test_models_need_not_be_compiled_to_be_copied():
     """The copy is not compiled either; models within models are copied with them."""
     inner = classifier(compiled=False)
