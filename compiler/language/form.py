@@ -106,17 +106,20 @@ def of_form(fact: Callable[[Equation], T]) -> Callable[[Equation], T]:
     return found
 
 
-def names_of_form(find: Callable[[Equation], Iterable[str]]) -> Callable[[Equation], list[str]]:
+def names_of_form(
+    find: Callable[[Equation], Iterable[str]],
+) -> Callable[[Equation], tuple[str, ...]]:
     """Which of the tensors of an equation: found once for each form, in each its own ones."""
     numbers = of_form(lambda equation: [int(number) for number in find(equation)])
 
-    def found(equation: Equation) -> list[str]:
+    def found(equation: Equation) -> tuple[str, ...]:
         _, names = form(equation)
-        return [names[number] for number in numbers(equation)]
+        return tuple([names[number] for number in numbers(equation)])
 
     return found
 
 
+@found_once("_names_read")
 @names_of_form
 def names_read(equation: Equation) -> Iterable[str]:
     """Every tensor that an equation reads, once each, those in the subscripts of its target included."""

@@ -52,7 +52,7 @@ def fresh_name(hint: str, taken: Container[str]) -> str:
 class _Known:
     """What is found once of an equation and kept with it; what follows from its form is made when it is asked for."""
 
-    __slots__ = ("_extents", "_form", "_reads", "_sizes")
+    __slots__ = ("_extents", "_form", "_names_read", "_reads", "_sizes")
 
     def __getattr__(self, name: str) -> Any:
         if name == "_form":  # nobody has asked for it

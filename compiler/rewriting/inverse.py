@@ -62,12 +62,11 @@ def inverse(system: System, notes: list[Note] | None = None) -> System:
 @of_form
 def _has_quotients(equation: Equation) -> bool:
     """Is anything divided by an element or by the root of a number?"""
-    divisors = (
-        part.arguments[1]
-        for part in walk(equation.value)
-        if isinstance(part, Call) and part.function == "/"
-    )
-    return any(isinstance(e, Element) or "sqrt" in calls(e) for e in divisors)
+    for part in walk(equation.value):
+        match part:
+            case Call("/", (_, Element() | Call("sqrt", (Number(),)))):
+                return True
+    return False
 
 
 class _Writer:

@@ -115,7 +115,9 @@ def _with_their_rows(
     steps: Sequence[Any], free: set[str], axes: Mapping[str, Axes]
 ) -> dict[str, Axes]:
     """The axes, and those of tensors that all products touch beside the same rows of another one that is turned."""
-    orders: dict[str, dict[Axes | None, None]] = {}
+    found, orders = dict(axes), dict[str, dict[Axes | None, None]]()
+    if not any(own[:1] > (0,) for own in axes.values()):
+        return found
     for _, equation in _turns(steps, None):
         if not _is_product(equation):
             continue
@@ -125,7 +127,6 @@ def _with_their_rows(
             rows = element.subscripts[:-1]
             beside = (axes[e.tensor] for e in turned if e.subscripts[:-1] == rows)
             orders.setdefault(element.tensor, {})[next(beside, None)] = None
-    found = dict(axes)
     for name, (order, *others) in orders.items():
         if order and not others and name in free and axes[name][:1] == (0,):
             found[name] = order

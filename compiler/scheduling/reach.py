@@ -41,6 +41,7 @@ from ..language.expression import (
     substitute,
     walk,
 )
+from ..language.form import of_form
 from ..language.integers import polynomial
 from ..language.notes import Note, note
 from ..language.steps import Strand, Strands
@@ -137,7 +138,7 @@ def _bounds(kernel: Fusion, around: Mapping[Index, Span]) -> Iterator[_Bound]:
     extents = kernel.equations[0].extents
     found: dict[Index, dict[Expr, None]] = {}
     for equation in kernel.equations:
-        for difference in filter(None, map(_difference, walk(equation.value))):
+        for difference in _differences(equation):
             if _least_and_most(difference, {**around, **_spans(extents)}) is None:
                 continue
             terms = dict(polynomial(difference).terms)
@@ -150,6 +151,12 @@ def _bounds(kernel: Fusion, around: Mapping[Index, Span]) -> Iterator[_Bound]:
 
 def _spans(extents: Extents) -> dict[Index, Span]:
     return {index: (0, size) for index, size in extents.items()}
+
+
+@of_form
+def _differences(equation: Equation) -> list[Expr]:
+    """What is not negative where its comparisons hold."""
+    return list(filter(None, map(_difference, walk(equation.value))))
 
 
 def _difference(e: Expr) -> Expr | None:

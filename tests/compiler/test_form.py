@@ -64,7 +64,7 @@ def test_an_equation_of_other_tensors_is_written_down_when_somebody_asks(
     other = of_others(_product("y", "a", "b"), {"a": "c", "y": "z"}, "there")
     with monkeypatch.context() as patch:
         patch.setattr(forms, "renamed", None)
-        assert (other.target, names_read(other)) == ("z", ["c", "b"])
+        assert (other.target, names_read(other)) == ("z", ("c", "b"))
         assert list(other.extents.values()) == [4]
     assert str(other) == "z[i:4] = c[i]*b[i]"
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import graphnn as gn
+from compiler.language.form import Form
 from compiler.language.validate import validate
 from compiler.options import Options
 from compiler.pipeline import stages
@@ -89,6 +90,22 @@ def test_equal_layers_are_asked_once(monkeypatch):
     counts.update(dict.fromkeys(ASKED, 0))
     sizes_of_stages(*[24] * 16)
     assert all(0 < counts[name] <= few[name] for name in ASKED), (few, counts)
+
+
+def test_equal_layers_are_written_down_when_they_are_printed(monkeypatch):
+    """Of eight more equal layers stages look at names alone, but for the text that is asked for."""
+    written, find = [], Form.find
+    monkeypatch.setattr(
+        Form, "find", lambda own, name, names: written.append(name) or find(own, name, names)
+    )
+
+    def counted(layers):
+        written.clear()
+        lines = sizes_of_stages(*[24] * layers)[0]
+        return written.count("value"), lines
+
+    (few, short), (many, long) = counted(8), counted(16)
+    assert 0 < many - few <= long - short
 
 
 def test_equal_layers_share_their_code():
