@@ -283,8 +283,7 @@ class Group:
         return most
 
     def touched_in_unit(self) -> int:
-        """Elements touched in one unit, without what all share; of large tensors, all that are in the same unit
-        of the levels around."""
+        """Elements of one unit without what all share; of large tensors, of all units that are in one around."""
         levels = self.levels[-1:] if self.is_large else self.levels
         cut = set[str]().union(*(level.axes for level in levels))
         return sum(map(self.most.__getitem__, cut))
@@ -298,8 +297,7 @@ class Group:
 
     def is_worth(self) -> bool:
         """Does each member read little more than once, or do much with it?"""
-        units = [self.units(k) for k in range(len(self.levels))]
-        blocks = prod(level.units // n for level, n in zip(self.levels, units, strict=True))
+        units, blocks = [self.units(k) for k in range(len(self.levels))], self.blocks
         for work in self.large:
             cost = 0
             for place, touched in work.volumes(self.shapes, self.lengths(work, units)):
@@ -324,6 +322,11 @@ class Group:
 
     def count(self, k: int) -> int:
         return self.levels[k].units // self.units(k)
+
+    @property
+    def blocks(self) -> int:
+        """Of all levels."""
+        return prod(map(self.count, range(len(self.levels))))
 
     def last_units(self, k: int) -> int:
         """How many units the last block of a level has."""

@@ -509,3 +509,35 @@ def test_zeros_come_before_what_fills_in(eager: None, monkeypatch: pytest.Monkey
     text = _text(system)
     assert "together" in text and text.index("] = 0") < text.index("together")
     _agree(system)
+
+
+def test_of_groups_that_save_as_much_one_has_large_blocks() -> None:
+    """Blocks of single rows save as much, but their products have no tiles."""
+    heads, length, depth = 4, 1024, 32
+    pairs, rows = {"h": heads, "t": length, "u": length}, {"h": heads, "t": length}
+    q, k, v = element("q", "t", "h", "d"), element("k", "h", "d", "u"), element("v", "u", "h", "d")
+    z, p, m = element("z", "h", "t", "u"), element("p", "h", "t", "u"), element("m", "h", "t")
+    system = System(
+        (
+            tensor("q", length, heads, depth),
+            tensor("k", heads, depth, length),
+            tensor("v", length, heads, depth),
+            *(tensor(name, heads, length, length, role="local") for name in "zp"),
+            tensor("m", heads, length, role="local"),
+            tensor("y", length, heads, depth, role="output"),
+        ),
+        (
+            equation(z, reduction("sum", q * k, d=depth), **pairs),
+            equation(m, reduction("max", z, u=length), **rows),
+            equation(p, Call("exp", (z - m,)), **pairs),
+            equation(
+                element("y", "t", "h", "d"),
+                reduction("sum", p * v, u=length),
+                t=length,
+                h=heads,
+                d=depth,
+            ),
+        ),
+    )
+    text = _text(system)
+    assert "p[h, t, u]" in text and "t:1," not in text
