@@ -98,9 +98,8 @@ def _choices(work: Work, sizes: Mapping[str, int]) -> Iterator[tuple[bool, tuple
         taken = [cut.row for cut in inner]
         for shared in (i for i in several if i not in taken):
             around = [_Cut(i, _AROUND) for i in several if i not in (shared, *taken)]
-            if around or inner:
-                few = FEW if len(inner) < 2 else FEWER
-                yield True, (*around, _Cut(shared, _SHARED, few), *inner)
+            few = FEW if len(inner) < 2 else FEWER
+            yield True, (*around, _Cut(shared, _SHARED, few), *inner)
 
 
 def is_far(size: int) -> bool:
