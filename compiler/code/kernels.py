@@ -100,7 +100,6 @@ class _Writer:
         self.values = Values(self.a, self.lanes, self.nodes, memory)
         self.panels = {panel.name for panel in kernel.panels}
         self.defined: set[str] = set()  # registers
-        self.around: list[Asked] = []  # what a sum of sums asks for
         self.later: list[Asked] = []  # what is asked for in the innermost loop of the next fold
 
     def run(self, body: Sequence[Statement]) -> None:
@@ -145,18 +144,10 @@ class _Writer:
             self.values.value(node, lane)
 
     def ask(self, fold: Fold, following: Sequence[Statement]) -> None:
-        """Let what some statements touch come near: while a fold runs, or before it where it has more loops.
-
-        What a sum of sums asks for comes while each of these runs.
-        """
-        innermost = _innermost(fold)
-        if math.prod(r.turns for r in innermost.ranges) < _AHEAD:
+        """Let what some statements touch come near: while a fold runs, or before it where it has more loops."""
+        if math.prod(r.turns for r in fold.ranges) < _AHEAD:
             return
-        later = touched(fold.asked, following, self.values, self.nodes, self.panels)
-        if innermost is not fold:
-            self.around += later
-            return
-        self.later, self.around = [*self.around, *later], []
+        self.later = touched(fold.asked, following, self.values, self.nodes, self.panels)
         *outer, inner = (not (r.is_single or r.unrolled) for r in fold.ranges)
         if any(outer) or not inner or any(isinstance(s, Fold) for s in fold.body):
             ask_at_once(self.a, self.later)
@@ -372,14 +363,6 @@ class _Writer:
     def _resized(self, instruction: str, given: str, wanted: str, value: str) -> str:
         """An integer with more or fewer bits."""
         return value if given == wanted else self.a.op(f"{instruction} {given} {value} to {wanted}")
-
-
-def _innermost(fold: Fold) -> Fold:
-    """What a sum is a sum of, if it is one of sums."""
-    match fold.body:
-        case (Fold() as inner,):
-            return _innermost(inner)
-    return fold
 
 
 def _grouped(slots: Sequence[Slot], values: Sequence[str]) -> list[list[str]]:

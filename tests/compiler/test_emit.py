@@ -167,14 +167,6 @@ def test_what_a_sum_is_added_to_is_asked_for_before(terms: int, is_asked: bool) 
     assert "prefetch" not in _hottest(assembly)
 
 
-def test_a_sum_of_sums_asks_for_rows_too() -> None:
-    """A long sum is added up from shorter ones: what follows it comes while each of these runs."""
-    long = matrix_product(32, 512, 512)
-    assert "v1.part" in _stage(long, "schedule")
-    assert _stage(long, "assembly").count("prefetch") == 2
-    assert "prefetch" not in _hottest(_stage(long, "assembly"))
-
-
 def test_rows_are_asked_for_one_in_each_part_of_a_sum() -> None:
     """Many at once would hold up what the sum itself reads; of a sum that leaves no equal parts all come before it."""
     parts, whole = (matrix_product(64, terms, 64) for terms in (64, 61))
