@@ -21,7 +21,18 @@ from . import (
     optimizers,
     regularizers,
 )
-from .activations import leaky_relu, linear, relu, sigmoid, softmax, tanh
+from .activations import (
+    elu,
+    gelu,
+    leaky_relu,
+    linear,
+    relu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    tanh,
+)
 from .errors import CompilerError, DtypeError, FormatError, GraphnnError, NotationError, ShapeError
 from .function import Function, evaluate, explain, function
 from .functions import (
@@ -112,11 +123,13 @@ __all__ = [
     "derivation",
     "divide",
     "draw",
+    "elu",
     "erf",
     "evaluate",
     "exp",
     "explain",
     "function",
+    "gelu",
     "initializers",
     "layers",
     "leaky_relu",
@@ -143,8 +156,10 @@ __all__ = [
     "reshape",
     "set_seed",
     "sigmoid",
+    "silu",
     "sin",
     "softmax",
+    "softplus",
     "sparse_categorical_crossentropy",
     "sqrt",
     "square",

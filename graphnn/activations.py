@@ -14,7 +14,20 @@ from .graph.application import Result
 from .graph.node import Node
 from .graph.operation import Operation
 
-__all__ = ["Activation", "get", "leaky_relu", "linear", "relu", "sigmoid", "softmax", "tanh"]
+__all__ = [
+    "Activation",
+    "elu",
+    "gelu",
+    "get",
+    "leaky_relu",
+    "linear",
+    "relu",
+    "sigmoid",
+    "silu",
+    "softmax",
+    "softplus",
+    "tanh",
+]
 
 Activation = Callable[[Node], Node]
 _SAMPLES = [{"x": (3, 5)}]
@@ -32,6 +45,29 @@ softmax = define(
     "y[..., i] = exp(x[..., i])/sum[j](exp(x[..., j]))",
     samples=[{"x": (3, 5)}, {"x": (2, 3, 4)}],
     group="activation",
+)
+softplus = define("softplus", "y[...] = log(1 + exp(x[...]))", samples=_SAMPLES, group="activation")
+silu = define(
+    "silu",
+    "y[...] = x[...]/(1 + exp(-x[...]))",
+    samples=_SAMPLES,
+    group="activation",
+    source="Elfwing, Uchibe, Doya: Sigmoid-Weighted Linear Units, 2017",
+)
+gelu = define(
+    "gelu",
+    "y[...] = x[...]*(1 + erf(x[...]/sqrt(2)))/2",
+    samples=_SAMPLES,
+    group="activation",
+    source="Hendrycks, Gimpel: Gaussian Error Linear Units, 2016",
+)
+_elu = define(
+    "elu",
+    "y[...] = where(x[...] > 0, x[...], alpha*(exp(x[...]) - 1))",
+    samples=_SAMPLES,
+    alpha=1,
+    group="activation",
+    source="Clevert, Unterthiner, Hochreiter: Fast and Accurate Deep Network Learning by ELUs, 2015",
 )
 linear = define("linear", "y[...] = x[...]", samples=_SAMPLES, group="activation")
 _leaky_relu = define(
@@ -57,12 +93,24 @@ def leaky_relu(x: Node, negative_slope: float = 0.01) -> Node:
     return result
 
 
+def elu(x: Node, alpha: float = 1) -> Node:
+    """``y[...] = where(x[...] > 0, x[...], alpha*(exp(x[...]) - 1))``."""
+    result = with_attributes(_elu, alpha=alpha)(x)
+    assert isinstance(result, Result)
+    return result
+
+
 _BY_NAME: dict[str, Operation | Activation] = {
+    "elu": elu,
+    "gelu": gelu,
     "leaky_relu": leaky_relu,
     "linear": linear,
     "relu": relu,
     "sigmoid": sigmoid,
+    "silu": silu,
     "softmax": softmax,
+    "softplus": softplus,
+    "swish": silu,
     "tanh": tanh,
 }
 

@@ -1,5 +1,7 @@
 """Losses, metrics and activations: their values, right also at the extremes, and what they refuse."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -42,6 +44,11 @@ def test_the_guides_softmax_example():
         (gn.softmax, softmax),
         (gn.leaky_relu, lambda x: np.where(x > 0, x, 0.01 * x)),
         (lambda x: gn.leaky_relu(x, negative_slope=0.2), lambda x: np.where(x > 0, x, 0.2 * x)),
+        (gn.elu, lambda x: np.where(x > 0, x, np.expm1(x))),
+        (lambda x: gn.elu(x, alpha=0.3), lambda x: np.where(x > 0, x, 0.3 * np.expm1(x))),
+        (gn.silu, lambda x: x * sigmoid(x)),
+        (gn.softplus, lambda x: np.logaddexp(0, x)),
+        (gn.gelu, lambda x: x * (1 + np.vectorize(math.erf)(x / math.sqrt(2))) / 2),
         (gn.linear, lambda x: x),
     ],
 )
