@@ -46,6 +46,7 @@ from .scheduling.distribute import distribute, distributed_lines, is_for_team
 from .scheduling.fuse import Fusion, fuse, fusion_lines
 from .scheduling.groups import groups
 from .scheduling.idle import idle
+from .scheduling.joined import joined, of_one_block
 from .scheduling.layout import layout
 from .scheduling.loops import Kernel
 from .scheduling.lower import Storage, lower
@@ -53,7 +54,7 @@ from .scheduling.plan import Plan, copies, in_place, plan, with_own_values
 from .scheduling.reach import reach
 from .scheduling.schedule import schedule
 from .scheduling.strands import strands
-from .scheduling.together import joined, of_one_block, together
+from .scheduling.together import together
 from .uncollected import uncollected
 
 __all__ = ["STAGES", "compile_system", "stages"]

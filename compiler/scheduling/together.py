@@ -9,8 +9,9 @@ After:    together for n:32:
               for o:64:              y[n, o] = max[t](M[n, t, o])
 
 Each kernel reads what another one defines only at the same values of some indices, and nobody else reads that. Those
-indices become loops around all of them, which the threads share; each has memory for one block only. After they have
-been scheduled, each on its own, the kernels become one, in which these tensors are panels.
+indices become loops around all of them, which the threads share; each has memory for one block only. In the end they
+are one kernel (see `joined`). What others read as well, or in other blocks, is left to `groups`, whose kernels remain
+what they are.
 
 Declines where the tensors are small as they are, or beside what else the kernels read and write; where a block of them
 would still be too large to stay near; and for a sum of products that would be left with too few rows for what it reads.
@@ -24,7 +25,6 @@ from fractions import Fraction
 from math import inf, prod
 from typing import Any, NamedTuple
 
-from ..language.dtypes import dtype_of
 from ..language.expression import (
     Binder,
     Expr,
@@ -42,11 +42,8 @@ from ..language.notes import Note, note
 from ..language.steps import Together
 from ..language.system import Equation, System, reads
 from .fuse import Fusion, fusions
-from .layout import Layout, apart
-from .loops import Kernel, Loop, Panel, Range
-from .lower import Storage
 
-__all__ = ["joined", "of_one_block", "together"]
+__all__ = ["together"]
 
 
 class _Limits(NamedTuple):
@@ -362,39 +359,3 @@ def _read(part: Any) -> dict[str, None]:
 
 def _extents(fusion: Fusion) -> Mapping[Index, int]:
     return fusion.equations[0].extents
-
-
-# --- after scheduling --------------------------------------------------------------------------------------------
-
-
-def of_one_block(parts: Sequence[Any], lies: Mapping[str, Layout]) -> dict[str, Layout]:
-    """How tensors lie, those that are handed on within a block with room for one block."""
-    found = dict(lies)
-    for part in parts:
-        if isinstance(part, Together):
-            for name, axes in part.axes.items():
-                own = [e for fusion in fusions([part]) for e in fusion.equations]
-                again = (*found[name].again, *axes)
-                found[name] = replace(found[name], again=again, apart=apart(own, name))
-            found = of_one_block(part.steps, found)
-    return found
-
-
-def joined(parts: Sequence[Any], storages: Mapping[str, Storage]) -> tuple[Any, ...]:
-    """The program with one kernel for all that are done together."""
-    return tuple(_joined(p, storages) if isinstance(p, Together) else p for p in parts)
-
-
-def _joined(part: Together, storages: Mapping[str, Storage]) -> Kernel:
-    panels = {}
-    for name in part.axes:
-        storage = storages[name]
-        panels[name] = Panel(name, dtype_of(storage.tensor.dtype).computed_as, storage.size)
-    kernels = [p for (p,) in (joined([step], storages) for step in part.steps)]
-    for panel in (p for kernel in kernels for p in kernel.panels):
-        before = panels.get(panel.name, panel)
-        panels[panel.name] = replace(panel, length=max(panel.length, before.length))
-    body = tuple(s for kernel in kernels for s in kernel.body)
-    for index, size in reversed(part.extents):
-        body = (Loop(Range(index.name, 0, size), body),)
-    return Kernel(kernels[0].name, (), body, tuple(panels.values()))
