@@ -194,6 +194,8 @@ def _levels(kernel: Kernel) -> list[list[Range]]:
 
 def _adds_on(loop: Loop) -> bool:
     """Does a turn read what the turn before has written?"""
+    if loop.range.turns == 1:
+        return False
     own = {loop.range.index}  # and what runs inside its turns
     for statement in statements(loop.body):
         if isinstance(statement, Loop) and (block := statement.range.block) and block[0] in own:

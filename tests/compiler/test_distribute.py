@@ -93,6 +93,12 @@ def test_a_product_is_shared() -> None:
     assert line.startswith("kernel_0: ") and int(line.split()[1]) >= 8
 
 
+@pytest.mark.parametrize("columns", [768, 784])
+def test_a_product_with_a_column_left_over_is_shared(columns: int) -> None:
+    """Sums that wait keep no group of columns from the others, also not the one that is narrower."""
+    assert any("turns" in line for line in _plan(matrix_product(128, 512, columns)))
+
+
 def test_declines_when_the_work_is_small() -> None:
     """A small program is the same function as without threads."""
     program, explanation = stages(matrix_product(32, 32, 32), _settings())
