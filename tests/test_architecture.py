@@ -20,7 +20,7 @@ PACKAGES = ("compiler", "graphnn")
 
 # Both packages from the ground up: a module imports from its own row and the rows above it.
 COMPILER = (
-    ("errors", "options", "target", "uncollected"),
+    ("caches", "errors", "options", "target", "uncollected"),
     ("language",),
     ("reference", "rewriting"),
     ("scheduling",),

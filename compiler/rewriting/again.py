@@ -25,6 +25,7 @@ from functools import reduce
 from math import prod
 from operator import or_
 
+from ..caches import HEIGHT, LINE, is_far
 from ..language.expression import (
     Binder,
     Element,
@@ -46,14 +47,11 @@ from .order import cycles
 
 __all__ = ["again", "is_large"]
 
-LARGE = 1 << 21  # elements of what is not kept
 LARGER = 4  # times, at least, than all that it comes from
 TERMS = 256  # of one element, at most
 PIECE = 1 << 16  # elements of whole rows that are added up at once
 ROWS = 24  # of these, at least: fewer would read the rest too often
-# Rows and columns that are added up at once where both are cut; units of `group` are parts of them, so that these sums
-# join others there.
-HEIGHT, WIDTH = 64, 256
+UNITS = 2  # of rows, and of columns, that are added up at once where blocks are cut both ways
 
 
 def again(system: System, notes: list[Note] | None = None) -> System:
@@ -66,7 +64,7 @@ def again(system: System, notes: list[Note] | None = None) -> System:
 
 def is_large(tensor: Tensor) -> bool:
     """Is it no matter of a cache?"""
-    return tensor.dtype.startswith("float") and prod(tensor.shape) >= LARGE
+    return tensor.dtype.startswith("float") and is_far(prod(tensor.shape))
 
 
 class _Writer:
@@ -165,7 +163,7 @@ class _Writer:
         return all(
             self.moving(e, equation, rows) is not None
             and not needed >> k & 1
-            and _step(prod(b.extent for b in e.binders), WIDTH)
+            and _step(prod(b.extent for b in e.binders), UNITS * LINE)
             for k, equation in late.items()
             for e in walk(equation.value)
             if isinstance(e, Reduce) and _is_across(e, rows)
@@ -227,7 +225,7 @@ class _Writer:
         count, is_across = e.binders[0].extent, row not in large.subscripts[:-1]
         if is_across and not self.is_cut:
             return None
-        most = WIDTH if is_across else HEIGHT
+        most = UNITS * (LINE if is_across else HEIGHT)
         if not self.is_cut:
             most = max(1, PIECE // self.known[large.tensor].shape[-1])
         least = _step(count, most)

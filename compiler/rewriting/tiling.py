@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 
+from ..caches import PASSING
 from .windows import LENGTH, Windows
 
 __all__ = ["Tiling", "tiling"]
 
 OUTPUTS = (4, 5, 2)  # places of a tile along each axis, the usual one first
-NEAR = 160_000  # elements between the equations of one block
 WINDOW = 1 << 18  # elements of a window's points, which each block reads: more do not stay near
 LARGE = 1 << 25  # elements between the equations, in one block, that there is memory for
 LEAST = 1 << 22  # products that are worth it
@@ -83,7 +83,7 @@ def _tiling(product: Windows, outputs: int) -> Tiling:
     window = points * channels * wide
     sides = axes * ceil(channels / LANES) * LANES + (axes if product.to_window else 2) * wide
     between = points * sides
-    sizes = _sizes(counts, len(product.rows), max(1, NEAR // between))
+    sizes = _sizes(counts, len(product.rows), max(1, PASSING // between))
     if window > WINDOW and prod(counts) * between <= LARGE:
         sizes = counts
     tiles = prod(ceil(n / size) * size for n, size in zip(counts, sizes, strict=True))

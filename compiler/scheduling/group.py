@@ -18,37 +18,27 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import combinations, compress
+from itertools import compress
 from math import ceil, prod
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
+from ..caches import LINE, NEAR, is_far
 from ..language.expression import Index, fresh_index
 from ..language.steps import Strand, Strands
+from .cuts import AROUND, FEWEST, IN_ORDER, SHARED, Kind, choices
 from .fuse import AlikeFusions, Fusion, fusion_form
 from .regions import Work
 from .strands import moved, only
 
-__all__ = ["Group", "is_far", "starts"]
+__all__ = ["Group", "starts"]
 
 COUNT = 16  # blocks that threads share, where there are as many rows
-FEWEST = 8  # of them
-FEW = 4  # of them, in large tensors
-FEWER = 2  # of them, where lines are cut
-NEAR = 1 << 18  # elements of a block, which a core keeps near
-NEAR_LARGE = 5 << 17  # where what does not stay near would go through memory
+NEAR_LARGE = 5 * NEAR // 2  # elements of a block whose tensors would go through memory else
 SMALL = 1 << 15  # elements that all blocks may read
 ASIDE = 64  # times as large is a tensor beside which another one is small, too
 OFTEN = 128  # operations with an element that pay for reading it once more
 OFTEN_LARGE = 24  # where large tensors would go through memory else,
 CACHED = 1 << 20  # and a cache has what is read again
-HEIGHT, LINE = 32, 128  # rows, and elements of these, in a unit where lines are cut
-LARGE = 1 << 20  # elements of a tensor that is worth levels around
-FAR = 1 << 21  # elements of a tensor that no cache has when it is read again
-
-_Kind = Literal["around", "shared", "in order"]
-_AROUND: _Kind = "around"
-_SHARED: _Kind = "shared"
-_IN_ORDER: _Kind = "in order"
 
 
 def starts(
@@ -58,7 +48,7 @@ def starts(
     alike: AlikeFusions,
 ) -> Iterator[Group]:
     """A kernel as a group of its own, in all ways that it may be cut."""
-    for is_large, cuts in _choices(work, sizes):
+    for is_large, cuts in choices(work, sizes):
         levels = [_Level(work.extents[c.row] // c.length, c.kind, c.fewest) for c in cuts]
         group = Group(shapes, levels, is_large, sizes, alike)
         is_enough = all(level.units >= level.fewest for level in levels)
@@ -66,53 +56,12 @@ def starts(
             yield group
 
 
-class _Cut(NamedTuple):
-    """An index that is cut into so many units at least, of so many values at least."""
-
-    row: Index
-    kind: _Kind
-    fewest: int = 2
-    length: int = 1
-
-
-def _choices(work: Work, sizes: Mapping[str, int]) -> Iterator[tuple[bool, tuple[_Cut, ...]]]:
-    """Indices whose blocks threads may share, alone and with others; is it for a large tensor?
-
-    Vectors are left whole, but for large tensors of which threads have rows of their own in many blocks.
-    """
-    extents, every = work.extents, list(work.extents)
-    if 0 in extents.values():
-        return
-    outer, last = every[: max(1, len(every) - 1)], every[-1:]
-    many = [i for i in outer if extents[i] >= FEWEST][:3]
-    yield from ((False, (_Cut(i, _SHARED, FEWEST),)) for i in many)
-    pairs = combinations(many, 2)
-    yield from ((False, (_Cut(i, _SHARED, FEWEST), _Cut(j, _IN_ORDER))) for i, j in pairs)
-    if work.most(sizes) <= LARGE:
-        return
-    several = [i for i in outer if extents[i] > 1]
-    whole = ((), *((_Cut(i, _IN_ORDER),) for i in several))
-    lines = [_Cut(i, _IN_ORDER, length=LINE) for i in last]
-    apart = ((_Cut(i, _IN_ORDER, length=HEIGHT), *lines) for i in several)
-    for inner in (*whole, *apart):
-        taken = [cut.row for cut in inner]
-        for shared in (i for i in several if i not in taken):
-            around = [_Cut(i, _AROUND) for i in several if i not in (shared, *taken)]
-            few = FEW if len(inner) < 2 else FEWER
-            yield True, (*around, _Cut(shared, _SHARED, few), *inner)
-
-
-def is_far(size: int) -> bool:
-    """Does no cache have a tensor of this size when it is read again?"""
-    return size > FAR
-
-
 @dataclass(slots=True)
 class _Level:
     """How a group is cut along one axis of each tensor, and one index of each member."""
 
     units: int
-    kind: _Kind
+    kind: Kind
     fewest: int  # units
     more: int = 0  # units that some member has besides those that all have
     rows: dict[Work, Index] = field(default_factory=dict)
@@ -232,7 +181,7 @@ class Group:
         for work in self.of(lost):
             for p in work.places:
                 is_apart = p.tensor not in axes and p.tensor in self.defined
-                if is_apart and not (level.kind == _IN_ORDER and p.is_added):
+                if is_apart and not (level.kind == IN_ORDER and p.is_added):
                     return None
         extents = [work.extents[rows[work]] for work in ([last] if is_same else self.members)]
         more = max(ceil(extent % units / (extent // units)) for extent in extents)
@@ -255,7 +204,7 @@ class Group:
     def least(self) -> int:
         """Elements of the smallest block that is worth it."""
         last = self.levels[-1]
-        units = min(FEWEST, last.units // self.fewest_blocks) if last.kind == _SHARED else 1
+        units = min(FEWEST, last.units // self.fewest_blocks) if last.kind == SHARED else 1
         return max(1, units) * self.volume
 
     def saved(self, users: Mapping[str, set[int]]) -> int:
@@ -311,11 +260,11 @@ class Group:
 
     def units(self, k: int) -> int:
         """How many units a block of a level has."""
-        is_whole = sum(level.kind == _IN_ORDER for level in self.levels) < 2
+        is_whole = sum(level.kind == IN_ORDER for level in self.levels) < 2
         units, near = self.levels[k].units, max(1, (self.near if is_whole else NEAR) // self.volume)
         if k + 1 < len(self.levels):
             return 1
-        if self.levels[k].kind == _SHARED:
+        if self.levels[k].kind == SHARED:
             near = max(1, min(units // self.fewest_blocks, near))
         return _divisor(units, min(units, near))
 
@@ -389,7 +338,7 @@ class Group:
             if k + 1 < len(self.levels):
                 own = [self.cut_at(k + 1, own, {**taken, index: None})]
             strands.append(Strand(index, start, stop, tuple(own)))
-        return Strands(count, tuple(strands), nested=level.kind == _AROUND)
+        return Strands(count, tuple(strands), nested=level.kind == AROUND)
 
 
 @lru_cache

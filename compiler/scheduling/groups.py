@@ -33,16 +33,18 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
+from ..caches import NEAR, is_far
 from ..language.form import names_read
 from ..language.notes import Note, note
 from ..language.system import System
+from .cuts import LARGE
 from .fuse import AlikeFusions, Fusion, fusion_form, fusions
-from .group import LARGE, Group, is_far, starts
+from .group import Group, starts
 from .regions import Work, work_of
 
 __all__ = ["groups"]
 
-HANDED = 1 << 18  # elements handed from one kernel to another: fewer stay near anyway
+HANDED = NEAR  # elements handed from one kernel to another: fewer stay near anyway
 MUCH = 4  # times as large is what a kernel writes that has nothing from those before
 AHEAD = 24  # kernels passed by in search of the next one
 Borders = Mapping[str, tuple[tuple[int, int], ...]]

@@ -20,6 +20,7 @@ from dataclasses import replace
 from math import prod
 from typing import Any, NamedTuple
 
+from ..caches import NEAR
 from ..language.expression import (
     Binder,
     Element,
@@ -40,7 +41,6 @@ __all__ = ["moved", "only", "strands"]
 
 ROWS = 8  # of a strand at least
 COUNTS = (16, 8, 4, 2)  # strands: powers of two, as numbers of threads mostly are
-NEAR = 1 << 18  # elements that a core keeps near: what all strands may read in a turn
 
 
 class _Rows(NamedTuple):

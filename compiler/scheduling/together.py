@@ -25,6 +25,7 @@ from fractions import Fraction
 from math import inf, prod
 from typing import Any, NamedTuple
 
+from ..caches import NEAR, PASSING
 from ..language.expression import (
     Binder,
     Expr,
@@ -60,8 +61,7 @@ class _Limits(NamedTuple):
     little: float
 
 
-FAR, NEAR, ROWS = 1 << 19, 160_000, 6
-BLOCKS = _Limits(FAR, NEAR, NEAR, ROWS, 16)
+BLOCKS = _Limits(2 * NEAR, PASSING, PASSING, 6, 16)
 # In a block: to stay in the nearest cache.
 INNER = _Limits(1 << 12, 1 << 12, 1 << 13, inf, inf)
 

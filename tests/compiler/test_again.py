@@ -9,37 +9,37 @@ import numpy as np
 import pytest
 
 import compiler
-from compiler import Options, System, Tensor
+from compiler import Options, System, Tensor, caches
 from compiler.language.expression import Call, Constant, Expr, Index, expr
 from compiler.language.notes import Note
 from compiler.language.system import Equation, reads
 from compiler.pipeline import stages
 from compiler.rewriting import again as stage
 from compiler.rewriting.again import again
-from compiler.scheduling import group, groups, reach
+from compiler.scheduling import cuts, group, groups, reach
 
 from .build import element, equation, reduction
 
 LENGTH, DEPTH = 48, 3
 SETTINGS = Options(cache="off", threads=1).settle()
-AT_ONCE, UNIT = (stage.HEIGHT, stage.WIDTH), (group.HEIGHT, group.LINE)
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever may be computed again is, and goes in blocks."""
-    monkeypatch.setattr(stage, "LARGE", 4 * LENGTH * LENGTH)
+    monkeypatch.setattr(caches, "FAR", 4 * LENGTH * LENGTH)
     monkeypatch.setattr(stage, "PIECE", 8 * LENGTH)
     monkeypatch.setattr(stage, "ROWS", 8)
-    monkeypatch.setattr(stage, "HEIGHT", 8)
-    monkeypatch.setattr(stage, "WIDTH", 16)
     monkeypatch.setattr(groups, "HANDED", 0)
-    monkeypatch.setattr(groups, "LARGE", 0)
-    for name in ("OFTEN", "OFTEN_LARGE", "SMALL", "LARGE", "FAR"):
+    for module in (cuts, groups):
+        monkeypatch.setattr(module, "LARGE", 0)
+    for name in ("OFTEN", "OFTEN_LARGE", "SMALL"):
         monkeypatch.setattr(group, name, 0)
     monkeypatch.setattr(group, "ASIDE", 16)
-    monkeypatch.setattr(group, "HEIGHT", 8)
-    monkeypatch.setattr(group, "LINE", 8)
+    for module in (stage, cuts):
+        monkeypatch.setattr(module, "HEIGHT", 4)
+    for module in (stage, cuts, group):
+        monkeypatch.setattr(module, "LINE", 8)
     monkeypatch.setattr(reach, "LINE", 4)
     monkeypatch.setattr(reach, "STEP", 4)
 
@@ -122,11 +122,6 @@ def test_what_waits_is_computed_again_and_never_stored(is_causal: bool, is_whole
     _agree(system)
 
 
-def test_limits_fit_together() -> None:
-    """What is added up at once is some whole units of groups, in rows and in columns."""
-    assert all(size % unit == 0 for size, unit in zip(AT_ONCE, UNIT, strict=True))
-
-
 def test_rows_are_as_long_as_what_is_left_of_them() -> None:
     """Of a band, rows begin and end where comparisons say, and all is as it was."""
     system = _means(is_causal=True, length=2 * LENGTH, band=20)
@@ -199,7 +194,7 @@ def test_declines_when_rows_are_long(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_declines_when_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a cache holds is kept."""
-    monkeypatch.setattr(stage, "LARGE", 4 * LENGTH * LENGTH + 1)
+    monkeypatch.setattr(caches, "FAR", 4 * LENGTH * LENGTH + 1)
     system = _means()
     assert again(system) is system
 
@@ -245,7 +240,8 @@ def _chain(random: Random, steps: int = 9) -> System:
 
 def test_random_systems(monkeypatch: pytest.MonkeyPatch) -> None:
     """Computed again, in pieces or not: the interpreter finds the same numbers."""
-    for name, value in {"LARGE": 256, "LARGER": 1, "PIECE": 64, "ROWS": 1}.items():
+    monkeypatch.setattr(caches, "FAR", 256)
+    for name, value in {"LARGER": 1, "PIECE": 64, "ROWS": 1}.items():
         monkeypatch.setattr(stage, name, value)
     changed = cut = 0
     for seed in range(400):

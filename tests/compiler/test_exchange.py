@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 import compiler
-from compiler import System
+from compiler import System, caches
 from compiler.language.expression import Expr
 from compiler.language.notes import Note
 from compiler.language.system import Equation
-from compiler.rewriting import again
 from compiler.rewriting.exchange import exchange
 
 from .build import element, equation, reduction, tensor
@@ -21,7 +20,7 @@ ROWS, COLUMNS, DEPTH = 12, 20, 3
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Everything is large."""
-    monkeypatch.setattr(again, "LARGE", ROWS * COLUMNS)
+    monkeypatch.setattr(caches, "FAR", ROWS * COLUMNS)
 
 
 def _system(
@@ -104,6 +103,6 @@ def test_declines_when_nobody_has_that_sum_or_it_is_no_shorter(system: System) -
 
 def test_declines_when_small(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a cache holds may be read again."""
-    monkeypatch.setattr(again, "LARGE", ROWS * COLUMNS + 1)
+    monkeypatch.setattr(caches, "FAR", ROWS * COLUMNS + 1)
     system = _system()
     assert exchange(system) is system

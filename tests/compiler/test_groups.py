@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 import compiler
-from compiler import Options, System
+from compiler import Options, System, caches
 from compiler.language.expression import Call, Constant, Element, Expr, Index, expr
 from compiler.language.system import Equation
 from compiler.pipeline import stages
-from compiler.scheduling import group, groups, together
+from compiler.scheduling import cuts, group, groups, together
 
 from ..systems import random_case
 from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
@@ -24,19 +24,13 @@ N, H, W = Index("n"), Index("h"), Index("w")
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever may be done together is, however small."""
+    monkeypatch.setattr(caches, "FAR", 0)
     monkeypatch.setattr(groups, "HANDED", 0)
-    limits = {
-        "FEWEST": 2,
-        "FEW": 2,
-        "OFTEN": 0,
-        "OFTEN_LARGE": 0,
-        "COUNT": 3,
-        "SMALL": 0,
-        "LARGE": 0,
-        "FAR": 0,
-        "ASIDE": 16,
-    }
-    for name, value in limits.items():
+    monkeypatch.setattr(cuts, "LARGE", 0)
+    monkeypatch.setattr(cuts, "FEW", 2)
+    for module in (cuts, group):
+        monkeypatch.setattr(module, "FEWEST", 2)
+    for name, value in {"OFTEN": 0, "OFTEN_LARGE": 0, "COUNT": 3, "SMALL": 0, "ASIDE": 16}.items():
         monkeypatch.setattr(group, name, value)
 
 
@@ -188,7 +182,8 @@ def test_rows_of_one_value_of_all_other_indices(
     """Threads share the rows of all these values; the results are those of whole tensors."""
     monkeypatch.setattr(group, "NEAR", 900)
     monkeypatch.setattr(group, "NEAR_LARGE", 900)
-    monkeypatch.setattr(group, "FEWEST", 8)
+    for module in (cuts, group):
+        monkeypatch.setattr(module, "FEWEST", 8)
     system = _weighted_mean(batch, heads, length, is_causal)
     assert " times:" in _text(system)
     _agree(system)

@@ -10,13 +10,13 @@ from compiler import Options, System
 from compiler.language.expression import Call, Expr, Index
 from compiler.options import Settings
 from compiler.pipeline import stages
-from compiler.scheduling.together import FAR, NEAR
+from compiler.scheduling.together import BLOCKS
 
 from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
 
 ROWS = 24
 COLUMNS = 480
-BATCH = 2 * FAR // (ROWS * COLUMNS)
+BATCH = 2 * BLOCKS.far // (ROWS * COLUMNS)
 
 
 def _settings() -> Settings:
@@ -79,8 +79,8 @@ def test_together_is_shared() -> None:
     "system",
     [
         _chain(batch=4),
-        _chain(batch=2, rows=2 * NEAR // COLUMNS),
-        _chain(batch=2 * FAR // COLUMNS, rows=1),
+        _chain(batch=2, rows=2 * BLOCKS.near // COLUMNS),
+        _chain(batch=2 * BLOCKS.far // COLUMNS, rows=1),
         _chain(role="output"),
         _chain(back=1),
     ],
