@@ -33,6 +33,7 @@ from .alike import Alike, read_and_written
 from .cost import cycles
 from .loops import Kernel, Loop, Range, Statement, Store, loads, statements
 from .plan import OWN, Plan
+from .waiting import waited_for
 
 __all__ = [
     "Alone",
@@ -193,15 +194,18 @@ def _levels(kernel: Kernel) -> list[list[Range]]:
 
 
 def _adds_on(loop: Loop) -> bool:
-    """Does a turn read what the turn before has written?"""
+    """Does a turn read what the turn before has written? Not what has waited over loops inside it."""
     if loop.range.turns == 1:
         return False
-    own = {loop.range.index}  # and what runs inside its turns
+    own, inside = {loop.range.index}, set()  # and what runs inside its turns
     for statement in statements(loop.body):
-        if isinstance(statement, Loop) and (block := statement.range.block) and block[0] in own:
-            own.add(statement.range.index)
+        if isinstance(statement, Loop):
+            inside.add(statement.range.index)
+            if (block := statement.range.block) and block[0] in own:
+                own.add(statement.range.index)
         elif isinstance(statement, Store):
-            again = any(load.tensor == statement.tensor for load in loads(statement))
+            read = [load for load in loads(statement) if load.tensor == statement.tensor]
+            again = any(not (blocks := waited_for(load)) or blocks - inside for load in read)
             if again and not any(index in own for index, _ in statement.address.terms):
                 return True
     return False

@@ -28,9 +28,10 @@ from .loops import (
     Store,
     Value,
     loads,
+    walk,
 )
 
-__all__ = ["added", "is_all", "place_in_result"]
+__all__ = ["added", "is_all", "place_in_result", "waited_for"]
 
 
 def place_in_result(
@@ -62,6 +63,20 @@ def added(place: Load, part: Register, blocks: Sequence[Range]) -> Store:
     some = reduce(lambda a, b: Apply("or", (a, b), "i1"), begun)
     before = Load(place.tensor, place.address, place.type, some)
     return Store(place.tensor, place.address, Apply("+", (before, part), part.type))
+
+
+def waited_for(load: Load) -> frozenset[str] | None:
+    """The blocks over which what is read has waited: nothing is read in the first turn of all of them."""
+    found = set()
+    for value in walk(load.condition) if load.condition is not None else ():
+        match value:
+            case Apply(">", (Affine(_, ((index, 1),), ()), Literal())):
+                found.add(index)
+            case Apply("or") | Affine() | Literal():
+                pass
+            case _:
+                return None
+    return frozenset(found) or None
 
 
 def is_all(around: Sequence[Statement], sum_: Register, tensor: str) -> bool:

@@ -99,6 +99,29 @@ def test_a_product_with_a_column_left_over_is_shared(columns: int) -> None:
     assert any("turns" in line for line in _plan(matrix_product(128, 512, columns)))
 
 
+def test_sums_that_wait_for_loops_inside_a_turn_keep_it_from_no_thread() -> None:
+    """``W[i, c, o] = sum[h, w](x[h + i, w, c]*g[h, w, o])`` is shared, and the same for any number of threads."""
+    terms = element("x", Index("h") + Index("i"), "w", "c") * element("g", "h", "w", "o")
+    system = System(
+        (
+            tensor("x", 19, 19, 112),
+            tensor("g", 17, 19, 100),
+            tensor("W", 3, 112, 100, role="output"),
+        ),
+        (
+            equation(
+                element("W", "i", "c", "o"), reduction("sum", terms, h=17, w=17), i=3, c=112, o=100
+            ),
+        ),
+    )
+    explanation = stages(system, _settings())[1]
+    assert "sum.waiting" in explanation("schedule") and "turns" in explanation("distribute")
+    random = np.random.default_rng(5)
+    shapes = {"x": (19, 19, 112), "g": (17, 19, 100)}
+    arrays = {name: random.normal(size=shape).astype("float32") for name, shape in shapes.items()}
+    assert _results(system, arrays, 1) == _results(system, arrays, 3)
+
+
 def test_declines_when_the_work_is_small() -> None:
     """A small program is the same function as without threads."""
     program, explanation = stages(matrix_product(32, 32, 32), _settings())
