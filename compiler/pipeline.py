@@ -243,8 +243,7 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     texts["lower"] = lambda: _text(lowered)
 
     # Tiles are chosen for each kernel on its own, once for those that are alike.
-    once = frozenset(new for _, new in padded.updates)
-    own = Alike(lambda kernel, own: schedule(kernel, target, own), once)
+    own = Alike(lambda kernel, own: schedule(kernel, target, own), padded.new_values)
     scheduled = joined(_each(lowered, own), storages)
 
     # Whether a state may be overwritten depends on how kernels run through it; what may not is copied at the end.

@@ -133,6 +133,16 @@ class System(_Found):
         """Names of the tensors with one of these roles, in order."""
         return tuple(t.name for t in self.tensors if t.role in roles)
 
+    @property
+    def new_values(self) -> frozenset[str]:
+        """What states become when the step is done."""
+        return frozenset(new for _, new in self.updates)
+
+    @property
+    def temporaries(self) -> frozenset[str]:
+        """What nobody asks for when the step is done."""
+        return frozenset(self.names("local")) - self.new_values
+
     @found_once("_definitions")
     def definitions(self) -> Mapping[str, Sequence[Equation]]:
         """The equations that define each tensor, in order."""

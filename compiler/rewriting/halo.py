@@ -29,7 +29,7 @@ from ..language.form import form, of_alike
 from ..language.integers import bounds, simplify_integer
 from ..language.system import Equation, System, Tensor, copying, fresh_name
 
-__all__ = ["Borders", "halo"]
+__all__ = ["Borders", "halo", "has_border"]
 
 Borders = tuple[tuple[int, int], ...]
 _WORTH = 3  # reads per element that pay for a copy
@@ -44,10 +44,15 @@ class _Read:
     times: int
 
 
+def has_border(borders: Borders) -> bool:
+    """Lies anything around the tensor?"""
+    return any(side for axis in borders for side in axis)
+
+
 def halo(system: System) -> tuple[System, dict[str, Borders]]:
     """The system, with copies where they pay, and the borders of every tensor."""
     tensors = system.by_name
-    fixed = {new for _, new in system.updates}
+    fixed = system.new_values
     found: dict[str, list[_Read]] = {}
     beyond = of_alike(lambda equation: _beyond(equation, tensors), system)
     for equation in system.equations:

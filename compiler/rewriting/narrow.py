@@ -31,7 +31,7 @@ def narrow(system: System, notes: list[Note] | None = None) -> System:
     asked: dict[str, list[tuple[Element, Equation]]] = {}
     for equation in system.equations:
         written.setdefault(equation.target, []).append(equation)
-    states = {new for _, new in system.updates}
+    states = system.new_values
     integers = {t.name for t in system.tensors if t.dtype in ("int32", "int64")}
     for equation in system.equations:
         if not integers.isdisjoint(names_read(equation)):

@@ -98,7 +98,7 @@ def winograd(system: System, policy: str, notes: list[Note] | None = None) -> Sy
     if policy == "direct":
         return system
     cyclic = {e.target for cycle in cycles(system) for e in cycle}
-    states = {new for _, new in system.updates}
+    states = system.new_values
     tensors = system.by_name
     has_windows = of_alike(lambda equation: windows(equation, tensors) is not None, system)
 

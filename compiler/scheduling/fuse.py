@@ -14,7 +14,7 @@ coincide.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from math import gcd
 from typing import Any, NamedTuple
@@ -38,7 +38,16 @@ from ..language.steps import Recurrence, Window, step_lines
 from ..language.system import Equation, System, reads
 from ..rewriting.chosen import among_the_same
 
-__all__ = ["AlikeFusions", "Fusion", "fuse", "fusion_form", "fusion_lines", "fusions"]
+__all__ = [
+    "AlikeFusions",
+    "Fusion",
+    "defined_by",
+    "fuse",
+    "fusion_form",
+    "fusion_lines",
+    "fusions",
+    "read_by",
+]
 
 MOST_TENSORS = 16  # that a kernel may touch: pointers to more of them do not fit into registers
 
@@ -111,8 +120,7 @@ def _names_of_alike(find: Callable[[Fusion], Iterable[str]]) -> Callable[[Fusion
 def fuse(steps: Sequence[Any], system: System) -> tuple[Any, ...]:
     """The program with its equations grouped into kernels."""
     parts = _group(steps, _Joining())
-    local = set(system.names("local")) - {new for _, new in system.updates}
-    return _keep(parts, local & _inside(parts))
+    return _keep(parts, system.temporaries & _inside(parts))
 
 
 def fusions(parts: Sequence[Any]) -> Iterator[Fusion]:
@@ -122,6 +130,22 @@ def fusions(parts: Sequence[Any]) -> Iterator[Fusion]:
             yield part
         else:
             yield from fusions(part.steps)
+
+
+def defined_by(part: Any) -> dict[str, None]:
+    """What the kernels of a part define, in order."""
+    return {e.target: None for fusion in fusions([part]) for e in fusion.equations}
+
+
+def read_by(part: Any) -> dict[str, None]:
+    """What the kernels of a part read, but for what stays in their registers."""
+    return {
+        name: None
+        for fusion in fusions([part])
+        for e in fusion.equations
+        for name in names_read(e)
+        if name not in fusion.kept
+    }
 
 
 def fusion_lines(parts: Sequence[Any]) -> Iterator[str]:
@@ -344,7 +368,7 @@ def _read_elsewhere(fusion: Fusion) -> Iterator[str]:
             yield element.tensor
 
 
-def _keep(parts: Sequence[Any], inside: set[str]) -> tuple[Any, ...]:
+def _keep(parts: Sequence[Any], inside: Set[str]) -> tuple[Any, ...]:
     return tuple(
         replace(p, kept=tuple(e.target for e in p.equations if e.target in inside))
         if isinstance(p, Fusion)

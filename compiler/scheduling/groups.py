@@ -24,7 +24,8 @@ no member needs is done after the group.
 Declines where a block would not stay near, where little is handed over or read by several, and where a kernel would
 read again and again what all blocks share, without doing much with it.
 
-What nobody outside a group touches is as large as one block, and each thread has its own.
+What nobody outside a group touches is as large as one block, and each thread has its own. Unlike kernels that are done
+`together`, members stay kernels of their own: they may read a block at other places, and others what they define.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ from math import prod
 from typing import Any
 
 from ..caches import NEAR, is_far
-from ..language.form import names_read
 from ..language.notes import Note, note
 from ..language.system import System
+from ..rewriting.halo import Borders, has_border
 from .cuts import LARGE
-from .fuse import AlikeFusions, Fusion, fusion_form, fusions
+from .fuse import AlikeFusions, Fusion, defined_by, fusion_form, fusions, read_by
 from .group import Group, starts
 from .regions import Work, work_of
 
@@ -47,11 +48,13 @@ __all__ = ["groups"]
 HANDED = NEAR  # elements handed from one kernel to another: fewer stay near anyway
 MUCH = 4  # times as large is what a kernel writes that has nothing from those before
 AHEAD = 24  # kernels passed by in search of the next one
-Borders = Mapping[str, tuple[tuple[int, int], ...]]
 
 
 def groups(
-    parts: Sequence[Any], system: System, borders: Borders, notes: list[Note] | None = None
+    parts: Sequence[Any],
+    system: System,
+    borders: Mapping[str, Borders],
+    notes: list[Note] | None = None,
 ) -> tuple[tuple[Any, ...], dict[str, tuple[int, ...]]]:
     """The program with its kernels in groups where that keeps rows near, and the shapes of what lies in one block."""
     finder = _Finder(system, parts, borders)
@@ -61,16 +64,14 @@ def groups(
 class _Finder:
     """What is known of the kernels of a program."""
 
-    def __init__(self, system: System, parts: Sequence[Any], borders: Borders) -> None:
+    def __init__(
+        self, system: System, parts: Sequence[Any], borders: Mapping[str, Borders]
+    ) -> None:
         self.shapes = {t.name: t.shape for t in system.tensors}
         self.sizes = {name: prod(shape) for name, shape in self.shapes.items()}
-        self.states = {new for _, new in system.updates}  # their places are asked of single kernels
+        self.states = system.new_values  # their places are asked of single kernels
         self.is_far = any(map(is_far, self.sizes.values()))
-        self.free = {
-            n
-            for n in system.names("local")
-            if not any(side for axis in borders[n] for side in axis)
-        }
+        self.free = {n for n in system.names("local") if not has_border(borders[n])}
         self.own: dict[str, tuple[int, ...]] = {}
         self.works: dict[int, Work] = {}
         self.known: dict[Hashable, tuple[Work, tuple[str, ...]]] = {}
@@ -120,10 +121,9 @@ class _Finder:
     def touched(self, part: Any) -> tuple[set[str], set[str]]:
         """What a part writes, and what must be there before."""
         if id(part) not in self.names:
-            equations = [e for fusion in fusions([part]) for e in fusion.equations]
-            needed = {name for e in equations for name in names_read(e)}
-            needed |= {e.target for e in equations if e.accumulate}
-            self.names[id(part)] = ({e.target for e in equations}, needed)
+            equations = (e for fusion in fusions([part]) for e in fusion.equations)
+            added = {e.target for e in equations if e.accumulate}
+            self.names[id(part)] = set(defined_by(part)), {*read_by(part), *added}
         return self.names[id(part)]
 
     def most(self, parts: Sequence[Any]) -> int:

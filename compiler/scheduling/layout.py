@@ -15,7 +15,7 @@ whose order is his.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -63,7 +63,7 @@ class Layout:
 
 def layout(steps: Sequence[Any], system: System) -> dict[str, Layout]:
     """How each tensor lies."""
-    free = set(system.names("local")) - {new for _, new in system.updates}
+    free = system.temporaries
     axes = _with_their_rows(steps, free, _carried_first(steps, system, free))
     again = _of_one_turn(steps, free)
     found = {}
@@ -97,7 +97,7 @@ def _touched(equation: Equation) -> tuple[Element, ...]:
     return (Element(equation.target, equation.subscripts), *reads(equation))
 
 
-def _carried_first(steps: Sequence[Any], system: System, free: set[str]) -> dict[str, Axes]:
+def _carried_first(steps: Sequence[Any], system: System, free: Set[str]) -> dict[str, Axes]:
     """The axes of each tensor, along which a recurrence runs before all others."""
     axes = {t.name: tuple(range(len(t.shape))) for t in system.tensors}
     for loop, equation in _turns(steps, None):
@@ -112,7 +112,7 @@ def _carried_first(steps: Sequence[Any], system: System, free: set[str]) -> dict
 
 
 def _with_their_rows(
-    steps: Sequence[Any], free: set[str], axes: Mapping[str, Axes]
+    steps: Sequence[Any], free: Set[str], axes: Mapping[str, Axes]
 ) -> dict[str, Axes]:
     """The axes, and those of tensors that all products touch beside the same rows of another one that is turned."""
     found, orders = dict(axes), dict[str, dict[Axes | None, None]]()
@@ -133,7 +133,7 @@ def _with_their_rows(
     return found
 
 
-def _of_one_turn(steps: Sequence[Any], free: set[str]) -> dict[str, Axes]:
+def _of_one_turn(steps: Sequence[Any], free: Set[str]) -> dict[str, Axes]:
     """The carried axis of each tensor of which every turn writes a part that no other turn reads."""
     found: dict[str, dict[tuple[int, int | None], None]] = {}  # in which loops, along which axis
     for loop, equation in _turns(steps, None):

@@ -38,11 +38,11 @@ from ..language.expression import (
     substitute,
     walk,
 )
-from ..language.form import names_read
 from ..language.notes import Note, note
 from ..language.steps import Together
 from ..language.system import Equation, System, reads
-from .fuse import Fusion, fusions
+from ..rewriting.halo import Borders, has_border
+from .fuse import Fusion, defined_by, read_by
 
 __all__ = ["together"]
 
@@ -65,13 +65,15 @@ BLOCKS = _Limits(2 * NEAR, PASSING, PASSING, 6, 16)
 # In a block: to stay in the nearest cache.
 INNER = _Limits(1 << 12, 1 << 12, 1 << 13, inf, inf)
 
-Borders = Mapping[str, tuple[tuple[int, int], ...]]
 Members = tuple[int, ...]
 Loops = list[dict[int, Index]]  # of each loop: the index of each member
 
 
 def together(
-    parts: Sequence[Any], system: System, borders: Borders, notes: list[Note] | None = None
+    parts: Sequence[Any],
+    system: System,
+    borders: Mapping[str, Borders],
+    notes: list[Note] | None = None,
 ) -> tuple[Any, ...]:
     """The program with such kernels as one part."""
     sizes = {t.name: prod(t.shape) for t in system.tensors}
@@ -85,14 +87,14 @@ class _Groups:
         self,
         parts: Sequence[Any],
         system: System,
-        borders: Borders,
+        borders: Mapping[str, Borders],
         sizes: Mapping[str, int],
         limits: _Limits,
     ) -> None:
         self.parts, self.system, self.borders = parts, system, borders
         self.sizes, self.limits = sizes, limits
-        self.written = [_written(part) for part in parts]
-        self.read = [_read(part) for part in parts]
+        self.written = [defined_by(part) for part in parts]
+        self.read = [read_by(part) for part in parts]
         self.handed = self._handed(system, borders)
         if sum(self.sizes[n] for n in self.handed) < limits.far:
             self.handed = {}
@@ -102,9 +104,9 @@ class _Groups:
         for name in sorted(self.handed, key=lambda n: -sizes[n]):
             self.unite(*self.handed[name])
 
-    def _handed(self, system: System, borders: Borders) -> dict[str, tuple[int, int]]:
+    def _handed(self, system: System, borders: Mapping[str, Borders]) -> dict[str, tuple[int, int]]:
         """Tensors that one kernel defines and one later one reads, with the two."""
-        free = set(system.names("local")) - {new for _, new in system.updates}
+        temporaries = system.temporaries
         ends: dict[str, tuple[list[int], list[int]]] = {}
         for k, (written, read) in enumerate(zip(self.written, self.read, strict=True)):
             for own, side in ((written, 0), (read, 1)):
@@ -113,12 +115,12 @@ class _Groups:
         return {
             t.name: (writers[0], readers[0])
             for t in system.tensors
-            if t.name in free and t.name in ends and t.dtype.startswith("float")
+            if t.name in temporaries and t.name in ends and t.dtype.startswith("float")
             for writers, readers in [ends[t.name]]
             if len(writers) == len(readers) == 1 and writers < readers
             if all(isinstance(self.parts[k], Fusion) for k in (*writers, *readers))
             if not any(e.accumulate for e in self.parts[writers[0]].equations)
-            if not any(side for axis in borders[t.name] for side in axis)
+            if not has_border(borders[t.name])
         }
 
     def _after(self) -> list[list[int]]:
@@ -344,17 +346,6 @@ def _places(fusion: Fusion, name: str) -> list[tuple[Expr, ...]]:
     """Where a kernel defines or reads a tensor."""
     written = [e.subscripts for e in fusion.equations if e.target == name]
     return written + [r.subscripts for e in fusion.equations for r in reads(e) if r.tensor == name]
-
-
-def _written(part: Any) -> dict[str, None]:
-    return {e.target: None for fusion in fusions([part]) for e in fusion.equations}
-
-
-def _read(part: Any) -> dict[str, None]:
-    """What a part reads of what others define."""
-    found = (name for f in fusions([part]) for e in f.equations for name in names_read(e))
-    own = part.kept if isinstance(part, Fusion) else ()
-    return {name: None for name in found if name not in own}
 
 
 def _extents(fusion: Fusion) -> Mapping[Index, int]:
