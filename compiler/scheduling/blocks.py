@@ -247,7 +247,8 @@ class _Blocks:
         """Where a sum waits for more terms."""
         product, type_ = self.product, self.product.result.type
         read = {product.across.tensor, product.along.tensor, *self.once}
-        place = place_in_result(product.around, type_, read, column.index, rows.index)
+        names = column.index, rows.index
+        place = place_in_result(product.around, product.after, type_, read, *names)
         if place is not None:
             return place
         panel = self.panel("sum.waiting", type_, self.height * group.step)

@@ -21,7 +21,7 @@ from typing import Any
 from ..language.dtypes import BYTES, dtype_of
 from ..language.system import Equation, System, Tensor, copying, fresh_name
 from .alike import anonymous, of_all_alike
-from .loops import Kernel, Loop, statements
+from .loops import Kernel, Loop, Statement, Store, loads, statements
 from .lower import Storage
 
 __all__ = [
@@ -210,7 +210,27 @@ def _overlaps(kernel: Kernel) -> bool:
 def _same_element(kernel: Kernel, state: str, new: str) -> bool:
     """Does the kernel read of the old value only the element that it replaces?"""
     nameless, names = anonymous(kernel)  # whose elements are known if it is like another one
-    new, loads = names[new], nameless.kernel.loads
+    new, read = names[new], nameless.kernel.loads
     addresses = {s.address for s in nameless.kernel.stores if s.tensor == new}
-    addresses |= {load.address for load in loads if load.tensor == names.get(state)}
-    return len(addresses) == 1 and not any(load.tensor == new for load in loads)
+    addresses |= {load.address for load in read if load.tensor == names.get(state)}
+    if len(addresses) > 1 or any(load.tensor == new for load in read):
+        return False
+    return _reads_first(nameless.kernel.body, names.get(state), new)
+
+
+def _reads_first(body: Sequence[Statement], state: str | None, new: str) -> bool:
+    """Is the old value of each element read before the new one is written?
+
+    Of loops side by side that write the new value each has elements of its own.
+    """
+    is_written = False
+    for statement in body:
+        inner = list(statements((statement,)))
+        writes = any(isinstance(s, Store) and s.tensor == new for s in inner)
+        reads = any(load.tensor == state for s in inner for load in loads(s))
+        if is_written and reads and not writes:
+            return False
+        if isinstance(statement, Loop) and not _reads_first(statement.body, state, new):
+            return False
+        is_written |= writes
+    return True

@@ -35,12 +35,20 @@ __all__ = ["added", "is_all", "place_in_result", "waited_for"]
 
 
 def place_in_result(
-    around: Sequence[Statement], type_: str, used: Container[str], column: str, row: str
+    around: Sequence[Statement],
+    after: Sequence[Statement],
+    type_: str,
+    used: Container[str],
+    column: str,
+    row: str,
 ) -> Load | None:
-    """What is stored for every sum in a place of its own, in a tensor that is neither read there nor ``used``."""
+    """What is stored for every sum in a place of its own, in a tensor that is neither read there nor ``used``.
+
+    It is stored ``after`` the sum has been taken from there: what was stored before would be in its place.
+    """
     stored = [s.tensor for s in around if isinstance(s, Store)]
     read = {load.tensor for s in around for load in loads(s)}
-    for statement in around:
+    for statement in after:
         match statement:
             case Store(tensor, Affine(_, _, ()) as address, value, False, None) if (
                 tensor not in read

@@ -76,6 +76,29 @@ def test_sums_wait_in_a_panel_where_the_result_is_no_place_for_them() -> None:
     assert "sum.waiting" in _text(_shifted("W"), "schedule")
 
 
+def test_sums_do_not_wait_where_something_else_is_stored_first() -> None:
+    """What is done before a sum would be found in the place of the sum."""
+    product = reduction("sum", element("A", "i", "k") * element("B", "k", "j"), k=600)
+    first, last = element("D", "i", "j"), element("C", "i", "j")
+    system = System(
+        (
+            tensor("A", 300, 600),
+            tensor("B", 600, 320),
+            tensor("x", 300, 320),
+            tensor("D", 300, 320, role="output"),
+            tensor("C", 300, 320, role="output"),
+        ),
+        (
+            equation(first, element("x", "i", "j") * 2, i=300, j=320),
+            equation(last, product + first, i=300, j=320),
+        ),
+    )
+    assert "C[320*i + j] if (k.block > 0)" in _text(system, "schedule")
+    arrays, found = _whole(system)
+    np.testing.assert_array_equal(found["D"], 2 * arrays["x"])
+    np.testing.assert_array_equal(found["C"], arrays["A"] @ arrays["B"] + 2 * arrays["x"])
+
+
 def test_threads_do_not_share_blocks_of_terms() -> None:
     """Each adds to what the one before has left; there are but two groups of columns to be shared."""
     system = matrix_product(200, 2048, 64)

@@ -87,6 +87,27 @@ def test_plan_declines_in_place_when_neighbours_are_read() -> None:
     assert np.array_equal(executable(arrays)["w"], compiler.evaluate(system, arrays)["w"])
 
 
+def test_plan_declines_in_place_when_the_old_value_is_read_later() -> None:
+    """What has been and what is now, side by side: the old value is there as long as somebody asks for it."""
+    x, w, now = (element(name, "i") for name in ("x", "w", "w.new"))
+    system = System(
+        (
+            tensor("w", 40, role="parameter"),
+            tensor("x", 40),
+            tensor("w.new", 40, role="local"),
+            tensor("y", 40, role="output"),
+        ),
+        (equation(now, x * 2, i=40), equation(element("y", "i"), now - w, i=40)),
+        (("w", "w.new"),),
+    )
+    executable = compiler.compile(system)
+    assert executable.explain("schedule").count("def ") == 2
+    arrays = {"w": np.arange(40, dtype="float32"), "x": np.ones(40, "float32")}
+    result = executable(arrays)
+    assert np.array_equal(result["y"], 2 - arrays["w"])
+    assert np.array_equal(result["w"], np.full(40, 2, "float32"))
+
+
 def test_plan_swaps_states() -> None:
     """Each state takes the old value of the other."""
     a, b = (tensor(n, 3, role="parameter") for n in "ab")
