@@ -42,7 +42,8 @@ from ..language.expression import (
     walk,
 )
 from ..language.notes import Note, note
-from ..language.system import Equation, System, Tensor, fresh_name, reads
+from ..language.system import Equation, System, Tensor, reads
+from .additions import Additions
 from .order import cycles
 
 __all__ = ["again", "is_large"]
@@ -72,7 +73,8 @@ class _Writer:
 
     def __init__(self, system: System, large: set[str], notes: list[Note] | None) -> None:
         self.given, self.notes = system, notes
-        self.known = dict(system.by_name)
+        self.added = Additions(system)
+        self.known = self.added.known
         inside = {id(e) for cycle in cycles(system) for e in cycle}
         self.inside = {k for k, e in enumerate(system.equations) if id(e) in inside}
         alone = {n: e for n, (e, *more) in system.definitions().items() if not more}
@@ -176,7 +178,7 @@ class _Writer:
         equation = self.sources[name]
         given = dict.fromkeys(e.tensor for e in reads(equation))
         before = [e for tensor in given if tensor in self.sources for e in self.again(tensor)]
-        self.made[name] = self.tensor(name, ".again", self.known[name].shape)
+        self.made[name] = self.added.tensor(name, "again", self.known[name].shape)
         value = renamed(equation.value, self.made)
         return [*before, replace(equation, target=self.made[name], value=value)]
 
@@ -234,20 +236,13 @@ class _Writer:
         used = free_indices(e)
         results = tuple(b for b in equation.indices if b.index in used)
         block = fresh_index("b", dict.fromkeys((*equation.sizes, row)))
-        target = self.tensor(
-            equation.target, ".sum", tuple(equation.extents[b.index] for b in results)
-        )
+        shape = [equation.extents[b.index] for b in results]
+        target = self.added.tensor(equation.target, "sum", shape)
         body = substitute(e.body, {row: block * least + row})
         value = Reduce("sum", body, (Binder(row, expr(least)),))
         indices = (Binder(block, expr(count // least)), *results)
         places = tuple(b.index for b in results)
         return Equation(target, places, indices, value, accumulate=True, origin=equation.origin)
-
-    def tensor(self, name: str, suffix: str, shape: tuple[int, ...]) -> str:
-        """A new tensor."""
-        new = fresh_name(name + suffix, self.known)
-        self.known[new] = Tensor(new, shape, self.known[name].dtype)
-        return new
 
 
 def _before(system: System) -> list[int]:

@@ -20,9 +20,7 @@ WINDOW = 1 << 18  # elements of a window's points, which each block reads: more 
 LARGE = 1 << 25  # elements between the equations, in one block, that there is memory for
 LEAST = 1 << 22  # products that are worth it
 GAIN = 1.35  # by how much less must be done: the count is rough, and direct sums round better
-CLEAR = (
-    1.05  # by how much less another tile must leave to do than those before it, which are preferred
-)
+CLEAR = 1.05  # by how much less another tile must leave to do than those before it
 START = 5_000_000  # products that could be done while some more kernels begin and end
 LANES = 16  # channels or filters that are computed in lockstep
 READ = 2  # products that take as long as an element of a window's points, read for each block

@@ -83,12 +83,19 @@ def test_together_is_shared() -> None:
         _chain(batch=2 * BLOCKS.far // COLUMNS, rows=1),
         _chain(role="output"),
         _chain(back=1),
+        _chain(inner=16 * COLUMNS),
     ],
-    ids=["small", "large blocks", "few rows", "seen by the caller", "another row"],
+    ids=["small", "large blocks", "few rows", "seen by the caller", "another row", "little"],
 )
 def test_together_declines_when(system: System) -> None:
-    """What is small, what would not stay near, what has few rows, what is needed elsewhere or lies elsewhere."""
+    """What is small, what would not stay near, what has few rows, what is needed elsewhere or lies elsewhere;
+    and what is little beside that which it comes from."""
     assert "together" not in _text(system, "together")
+
+
+def test_together_goes_by_what_is_read_beside() -> None:
+    """A little less of it, and blocks are worth it."""
+    assert "together for n" in _text(_chain(inner=15 * COLUMNS), "together")
 
 
 @pytest.mark.parametrize("batch", [BATCH - 5, BATCH + 3])
