@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from threading import Lock, local
-from time import monotonic
 from weakref import WeakKeyDictionary
 
 __all__ = ["lock"]
 
-_PATIENCE = 10.0  # seconds that whoever forks waits
+# How often whoever forks asks, and how many seconds it waits each time. A single long wait would be over as soon as a
+# process that was stopped goes on, with all the others who were stopped as well still in the middle.
+_PATIENCE = 100
+_WAIT = 0.1
 
 _locks: WeakKeyDictionary[Lock, Callable[[], None] | None] = WeakKeyDictionary()
 
@@ -45,11 +47,13 @@ def _all() -> list[tuple[Lock, Callable[[], None] | None]]:
 
 def _before() -> None:
     """Wait for the threads that are at what must be done as a whole, and for those that begin meanwhile."""
-    until = monotonic() + _PATIENCE
+    left = _PATIENCE
     while some := [each for each, tidy in _all() if tidy and each not in _held.locks]:
         for each in some:
-            if not each.acquire(timeout=max(0.0, until - monotonic())):
-                return
+            while not each.acquire(timeout=_WAIT):
+                left -= 1
+                if not left:
+                    return
             _held.locks.add(each)
 
 
