@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import pairwise, permutations
 from random import Random
 
 import numpy as np
@@ -116,6 +116,51 @@ def test_plan_swaps_states() -> None:
     result = compiler.compile(system)({"a": one, "b": two})
     assert np.array_equal(result["a"], two)
     assert np.array_equal(result["b"], one)
+
+
+@pytest.mark.parametrize("size", [3, 8, 200])
+@pytest.mark.parametrize("states", list(permutations("pq")))
+@pytest.mark.parametrize("turn", [1, -1])
+def test_plan_overwrites_no_state_that_is_read_later(
+    size: int, states: tuple[str, str], turn: int
+) -> None:
+    """Of equations that share a kernel each reads the old values, whichever of them comes first."""
+    p, q, x = (element(name, "i") for name in "pqx")
+    system = System(
+        (
+            tensor("x", size),
+            *(tensor(name, size, role="parameter") for name in states),
+            tensor("a", size, role="local"),
+            tensor("b", size, role="output"),
+        ),
+        (
+            equation(element("a", "i"), q * q - x, i=size),
+            equation(element("b", "i"), x * p + 1, i=size),
+        )[::turn],
+        (("p", "a"), ("q", "b")),
+    )
+    arrays = {name: np.linspace(k, k + 2, size, dtype="float32") for k, name in enumerate("xpq")}
+    found, wanted = compiler.compile(system)(arrays), compiler.evaluate(system, arrays)
+    assert all(np.allclose(found[name], wanted[name], rtol=1e-6) for name in wanted)
+
+
+@pytest.mark.parametrize("size", [200, 512, 1000])
+def test_plan_updates_in_place_what_is_cut(size: int) -> None:
+    """A rest, or the first rows of a block, are other elements: nobody reads there what has been replaced."""
+    w, rate = element("w", "i", "o"), element("r")
+    gradient = reduction("sum", element("x", "n", "i") * element("g", "n", "o"), n=64)
+    system = System(
+        (
+            tensor("x", 64, size),
+            tensor("g", 64, size),
+            tensor("r"),
+            tensor("w", size, size, role="parameter"),
+            tensor("w.new", size, size, role="local"),
+        ),
+        (equation(element("w.new", "i", "o"), w - rate * gradient, i=size, o=size),),
+        (("w", "w.new"),),
+    )
+    assert compiler.compile(system).explain("plan").count("w.new: w + 0") == 1
 
 
 def test_plan_keeps_borders_zero() -> None:

@@ -269,15 +269,13 @@ def test_a_process_that_was_stopped_has_not_waited(monkeypatch: pytest.MonkeyPat
     """However long a single wait of whoever forks seemed to last, another one follows before it goes on without."""
 
     class Guard:
-        answers = [False, False, True]
-
         def acquire(self, timeout: float) -> bool:
-            return self.answers.pop(0)
+            return answers.pop(0)
 
         def release(self) -> None:
             released.append(True)
 
-    released: list[bool] = []
+    answers, released = [False, False, True], list[bool]()
     guard = Guard()
     monkeypatch.setattr(locks, "_all", lambda: [(guard, lambda: None)])
     locks._before()
