@@ -4,7 +4,8 @@
     (y,) = call([x, W])                  arrays with the shapes and dtypes of their tensors
 
 Small arrays are copied to where the code expects them and from where it leaves them, which is sooner done than to find
-out where they are. Large inputs are read where they lie, large outputs written to where they stay.
+out where they are. Large inputs are read where they lie, large outputs written to where they stay. Where threads share
+a step fewer arrays are small: what one thread has copied the others must fetch from its cache.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from .program import Limit
 __all__ = ["Call"]
 
 _SMALL = 1 << 16  # bytes
+_SMALL_SHARED = 1 << 14  # where threads share the step
 
 
 class Call:
@@ -32,13 +34,15 @@ class Call:
         step: Callable[[], int],
         lock: Lock,
         limits: Sequence[Limit],
+        is_shared: bool,
     ) -> None:
+        small = _SMALL_SHARED if is_shared else _SMALL
         self._memory, self._step, self._lock = memory, step, lock
         self._inputs = inputs
         roles = {name: memory.tensor(name).role for name in (*dict(inputs), *results)}
 
         def is_large(name: str, role: str) -> bool:
-            return roles[name] == role and memory.buffers[name].nbytes > _SMALL
+            return roles[name] == role and memory.buffers[name].nbytes > small
 
         self._lent = [(name, k) for name, k in inputs if is_large(name, "input")]
         self._copied = [pair for pair in inputs if pair not in self._lent]

@@ -3,7 +3,7 @@
 A step that threads share lasts as long as the slowest of them, and where other processes want the processors too, one
 of them is away as a rule. The results are the same to the bit however many threads there are, so that this may be
 decided anew for each call: `Choice` takes the time, of a step alone too, and goes on alone for a while where that is
-faster.
+faster. A team that sleeps is not woken for a short step, unless another one has just been.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from math import exp, inf
 from time import perf_counter
 
+from ..code.barrier import PATIENCE
 from ..options import processors
 from .jit import Library
 from .loop import Bound, Loop, Move
@@ -25,6 +26,7 @@ _MEMORY = 0.25  # seconds over which the time of a step is averaged
 _DISTURBED = 2.0  # times the shortest such average, or longer than alone: worth a trial alone
 _WARM = 3  # calls that count for nothing: memory is touched for the first time, threads wake
 _ENOUGH = 0.05  # seconds of steps together before they are judged
+_SHORT = 1e-4  # seconds of a step together, at least, that are worth waking a team for
 _PAUSES = (0.25, 2.0)  # seconds to stay alone where that is faster: at first, and at most
 
 
@@ -40,6 +42,10 @@ class Choice:
         self._best = inf  # seconds of a step together, on average when that was shortest
         self._alone = inf  # seconds of a step alone, in the last trial
         self._until, self._pause = 0.0, _PAUSES[0]
+        self._shortest, self._ended = (
+            inf,
+            0.0,
+        )  # step together; and when the last one was over, alone or not
         self._is_trial = False
         self._begin()
 
@@ -50,11 +56,13 @@ class Choice:
 
     def is_alone(self, now: float) -> bool:
         """What should the next call be?"""
-        return self._is_trial or now < self._until
+        is_asleep = now - self._ended > 1e-9 * PATIENCE
+        is_short = min(self._shortest, self._alone) < _SHORT
+        return self._is_trial or now < self._until or (is_asleep and is_short)
 
     def note(self, was_alone: bool, now: float, elapsed: float, steps: int) -> None:
         """So many steps took so many seconds."""
-        steps = max(steps, 1)
+        steps, self._ended = max(steps, 1), now
         if was_alone:
             if self._is_trial:
                 self._judge(elapsed / steps, now)
@@ -62,6 +70,7 @@ class Choice:
         self._calls += 1
         if self._calls <= _WARM:
             return
+        self._shortest = min(self._shortest, elapsed)
         kept = exp(-elapsed / _MEMORY)
         self._seconds, self._steps = kept * self._seconds + elapsed, kept * self._steps + steps
         self._passed += elapsed

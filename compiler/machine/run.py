@@ -82,7 +82,8 @@ class Executable:
 
     def call(self, inputs: Sequence[tuple[str, int]], results: Sequence[str]) -> Call:
         """The same for arrays in these places of a list, known to have the shapes and dtypes of their tensors."""
-        return Call(self._memory, inputs, results, self._step, self._lock, self.program.limits)
+        limits, is_shared = self.program.limits, self.threads > 1
+        return Call(self._memory, inputs, results, self._step, self._lock, limits, is_shared)
 
     def step(self) -> None:
         """Run once on the buffers as they stand; states are updated in place."""

@@ -49,7 +49,7 @@ __all__ = [
 WORTH = 6_000.0  # cycles, about two microseconds
 PIECE = 20_000.0  # cycles, about: to take a piece from another thread costs some hundreds
 MOST_PIECES = 32  # of one kernel
-WORTH_WAKING = 100_000.0  # cycles of all that is shared, about thirty microseconds
+WORTH_WAKING = 80_000.0  # cycles of all that is shared, about twenty-five microseconds
 _LEAST_GAIN = 1.2  # by how much better balanced an inner loop must be to be preferred
 
 

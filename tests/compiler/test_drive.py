@@ -68,6 +68,25 @@ def test_steps_that_have_become_longer_are_still_shared() -> None:
     assert sum(_turns(Choice(), times)) <= 5
 
 
+def _alone_between(pause: float, alone: float, shared: float) -> list[bool]:
+    """Which calls were made alone, with pauses of so many seconds between them."""
+    choice, now, found = Choice(), 0.0, []
+    for _ in range(100):
+        now += pause
+        found.append(choice.is_alone(now))
+        elapsed = alone if found[-1] else shared
+        now += elapsed
+        choice.note(found[-1], now, elapsed, 1)
+    return found
+
+
+def test_nobody_is_woken_for_a_short_step() -> None:
+    """After a pause it is done alone, the next one soon after it is not; long ones always are shared."""
+    assert all(_alone_between(0.01, 0.00006, 0.00004)[4:])
+    assert not any(_alone_between(0.00005, 0.00006, 0.00004))
+    assert not any(_alone_between(0.01, 0.0006, 0.0004))
+
+
 def test_threads_without_processors_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """They would only take turns: however many are allowed, a step has one for each processor."""
     monkeypatch.setattr(drive, "processors", lambda: 2)
