@@ -54,10 +54,10 @@ class Choice:
         self._calls, self._passed = 0, 0.0
         self._seconds = self._steps = 0.0  # of late: what is long past weighs less
 
-    def is_alone(self, now: float) -> bool:
-        """What should the next call be?"""
+    def is_alone(self, now: float, steps: int = 1) -> bool:
+        """What should the next call be, of so many steps?"""
         is_asleep = now - self._ended > 1e-9 * PATIENCE
-        is_short = min(self._shortest, self._alone) < _SHORT
+        is_short = steps * min(self._shortest, self._alone) < _SHORT
         return self._is_trial or now < self._until or (is_asleep and is_short)
 
     def note(self, was_alone: bool, now: float, elapsed: float, steps: int) -> None:
@@ -70,7 +70,7 @@ class Choice:
         self._calls += 1
         if self._calls <= _WARM:
             return
-        self._shortest = min(self._shortest, elapsed)
+        self._shortest = min(self._shortest, elapsed / steps)
         kept = exp(-elapsed / _MEMORY)
         self._seconds, self._steps = kept * self._seconds + elapsed, kept * self._steps + steps
         self._passed += elapsed
@@ -122,7 +122,8 @@ class Drive:
             self._alone(self._address)
         else:
             start = perf_counter()
-            alone = self._choice.is_alone(start) or not together(self._job)
+            steps = self.loop.stop - self.loop.first
+            alone = self._choice.is_alone(start, steps) or not together(self._job)
             if alone:
                 self._alone(self._address)
             now, steps = perf_counter(), self.loop.next - self.loop.first

@@ -68,15 +68,15 @@ def test_steps_that_have_become_longer_are_still_shared() -> None:
     assert sum(_turns(Choice(), times)) <= 5
 
 
-def _alone_between(pause: float, alone: float, shared: float) -> list[bool]:
-    """Which calls were made alone, with pauses of so many seconds between them."""
+def _alone_between(pause: float, alone: float, shared: float, steps: int = 1) -> list[bool]:
+    """Which calls of so many steps were made alone, with pauses of so many seconds between them."""
     choice, now, found = Choice(), 0.0, []
     for _ in range(100):
         now += pause
-        found.append(choice.is_alone(now))
-        elapsed = alone if found[-1] else shared
+        found.append(choice.is_alone(now, steps))
+        elapsed = steps * (alone if found[-1] else shared)
         now += elapsed
-        choice.note(found[-1], now, elapsed, 1)
+        choice.note(found[-1], now, elapsed, steps)
     return found
 
 
@@ -85,6 +85,7 @@ def test_nobody_is_woken_for_a_short_step() -> None:
     assert all(_alone_between(0.01, 0.00006, 0.00004)[4:])
     assert not any(_alone_between(0.00005, 0.00006, 0.00004))
     assert not any(_alone_between(0.01, 0.0006, 0.0004))
+    assert not any(_alone_between(0.01, 0.00006, 0.00004, steps=10))
 
 
 def test_threads_without_processors_are_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

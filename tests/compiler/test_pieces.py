@@ -86,7 +86,7 @@ def test_work_that_is_over_is_not_done_again() -> None:
 def test_works_without_a_meeting(works: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """All meet where the numbers of works run out; more threads than processors change no bit."""
     monkeypatch.setattr(emit, "MOST_WORKS", works)
-    monkeypatch.setattr(drive.Choice, "is_alone", lambda choice, now: False)
+    monkeypatch.setattr(drive.Choice, "is_alone", lambda choice, now, steps: False)
     system = _products(5)
     random = np.random.default_rng(3)
     arrays = {n: random.normal(size=(128, 128)).astype("f4") for n in ("A", *"BCDEF")}
