@@ -29,7 +29,7 @@ def part(x: Node, key: object) -> Node:
     (<Result part: f32[N, 8]>, <Result part_1: f32[N, 12, 3]>)
     """
     items = _items(x, key if isinstance(key, tuple) else (key,))
-    if all(item == slice(None) for item in items):
+    if all(isinstance(item, slice) and _is_whole(item) for item in items):
         return x
     left: list[str] = []
     right: list[str] = []
@@ -41,7 +41,8 @@ def part(x: Node, key: object) -> Node:
         left += [index] if index else []
         right.append(subscript)
     target = f"y[{', '.join(left)}]" if left else "y"
-    result = op(f"{target} = x[{', '.join(right)}]", "part")(x)
+    source = f"x[{', '.join(right)}]" if right else "x"
+    result = op(f"{target} = {source}", "part")(x)
     assert isinstance(result, Node)
     return result
 
@@ -62,10 +63,15 @@ def _items(x: Node, key: tuple[object, ...]) -> list[object]:
     return [*key[:place], *whole, *key[place + 1 :]]
 
 
+def _is_whole(item: slice) -> bool:
+    """``x[:]``, ``x[0:]``, ``x[::1]``"""
+    return item.start in (None, 0) and item.stop is None and item.step in (None, 1)
+
+
 def _axis(x: Node, axis: int, item: Any, name: str) -> tuple[str, str]:
     """The index on the left side, if one is left, and the subscript on the right."""
     size = x.shape[axis]
-    if item == slice(None):
+    if isinstance(item, slice) and _is_whole(item):
         return name, name
     if is_integer(item) and item in (0, -1):
         return "", "0" if item == 0 else f"dim(x, {axis}) - 1"

@@ -14,6 +14,13 @@ x = gn.Input(SHAPE, "x", "float64")
 words = gn.Input((None, 5, 4), "words", "float64")
 
 
+@pytest.mark.parametrize("key", [None, np.s_[None, ..., None], np.s_[...], ()])
+def test_parts_of_a_number(key):
+    """New axes alone."""
+    number = gn.Input((), "number")
+    assert np.array_equal(gn.evaluate(number[key], {number: 3}), np.array(3)[key])
+
+
 @settings(max_examples=60, deadline=None)
 @given(basic_indices(SHAPE, allow_newaxis=True, min_dims=0).filter(lambda key: X[key].size))
 def test_parts_are_numpys(key):
@@ -23,7 +30,7 @@ def test_parts_are_numpys(key):
     assert np.array_equal(gn.evaluate(found, {x: X}), X[key])
 
 
-@pytest.mark.parametrize("key", [np.s_[:, 0], np.s_[:, -1, 1:], np.s_[-1], np.s_[..., ::-2]])
+@pytest.mark.parametrize("key", [np.s_[:, 0], np.s_[:, -1, 1:], np.s_[-1], np.s_[0:, ::-2]])
 def test_parts_of_a_batch_of_open_size(key):
     """Compiled; the gradient is 1 at what is taken and 0 elsewhere."""
     found = words[key]
@@ -40,6 +47,7 @@ REFUSALS = [
     (np.s_[1], gn.ShapeError, "axis 0, whose size is not fixed"),
     (np.s_[:2], gn.ShapeError, "axis 0, whose size is not fixed"),
     (np.s_[:, 3:3], gn.ShapeError, "leaves nothing of axis 1"),
+    (np.s_[:, ::0], ValueError, "step cannot be zero"),
     (np.s_[:, [0, 1]], gn.GraphnnError, "a tensor is one in a formula"),
 ]
 
