@@ -173,7 +173,7 @@ def _weighted_mean(batch: int, heads: int, length: int, is_causal: bool, depth: 
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("batch", "heads", "length"), [(1, 3, 37), (2, 2, 48), (3, 1, 31)])
+@pytest.mark.parametrize(("batch", "heads", "length"), [(1, 3, 37), (2, 2, 48)])
 @pytest.mark.parametrize("is_causal", [False, True])
 @pytest.mark.usefixtures("eager")
 def test_rows_of_one_value_of_all_other_indices(
