@@ -45,7 +45,7 @@ def _result(executable: Executable) -> bytes:
 @pytest.fixture(autouse=True)
 def _always_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, a step is shared."""
-    monkeypatch.setattr(drive.Choice, "is_alone", lambda choice, now: False)
+    monkeypatch.setattr(drive.Choice, "is_alone", lambda choice, now, steps: False)
 
 
 @pytest.fixture(scope="module")
