@@ -25,8 +25,8 @@ def part(x: Node, key: object) -> Node:
 
     >>> from graphnn import Input
     >>> words = Input((None, 12, 8), "words")
-    >>> words[:, 0], words[..., :3]
-    (<Result part: f32[N, 8]>, <Result part_1: f32[N, 12, 3]>)
+    >>> words[:, 0].shape, words[..., :3].shape
+    ((None, 8), (None, 12, 3))
     """
     items = _items(x, key if isinstance(key, tuple) else (key,))
     if all(isinstance(item, slice) and _is_whole(item) for item in items):
