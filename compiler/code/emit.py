@@ -186,11 +186,11 @@ class _Writer:
 
     def function(self, kernel: Kernel) -> tuple[str, int]:
         """The name of the function for a kernel, written now if none was for one that is alike; and its pieces."""
-        nameless, names = anonymous(kernel)
+        common, names = anonymous(kernel)
         dtypes = {new: self.dtypes[old] for old, new in names.items() if old in self.dtypes}
-        key = nameless, tuple(dtypes.items())
+        key = common, tuple(dtypes.items())
         if key not in self.known:
-            self.known[key] = self.written(nameless.kernel, dtypes), pieces(kernel)
+            self.known[key] = self.written(common.nameless, dtypes), pieces(kernel)
         return self.known[key]
 
     def written(self, kernel: Kernel, dtypes: Mapping[str, str]) -> str:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from .expression import found_once, renamed
+from .facts import InCommon
 from .flat import flat_equation
 from .system import Equation, System, reads
 
@@ -24,26 +25,22 @@ __all__ = ["Form", "form", "names_of_form", "names_read", "of_alike", "of_form",
 T = TypeVar("T")
 
 
-class Form:
-    """Equal to itself alone; an equation of it without names: its tensors are called "0", "1", ... in order."""
+class Form(InCommon[Equation]):
+    """Equal to itself alone; the tensors of its equation without names are called "0", "1", ... in order."""
 
-    __slots__ = ("__weakref__", "equation", "facts")
-
-    def __init__(self, equation: Equation, names: Mapping[str, str]) -> None:
-        self.equation = _renamed(equation, names, "")
-        self.facts: dict[Callable[[Equation], Any], Any] = {}
+    __slots__ = ()
 
     def find(self, name: str, names: tuple[str, ...]) -> object:
         """What an equation of this form and these names has in a slot."""
         match name:
             case "value":
-                return renamed(self.equation.value, _own(names))
+                return renamed(self.nameless.value, _own(names))
             case "subscripts":
-                return tuple([renamed(s, _own(names)) for s in self.equation.subscripts])
+                return tuple([renamed(s, _own(names)) for s in self.nameless.subscripts])
             case "_extents":
-                return self.equation.extents
+                return self.nameless.extents
             case "_sizes":
-                return self.equation.sizes
+                return self.nameless.sizes
         raise AttributeError(name)
 
 
@@ -58,8 +55,8 @@ def form(equation: Equation) -> tuple[Form, tuple[str, ...]]:
     shape = tuple(flat_equation(equation, lambda name: numbers.setdefault(name, len(numbers))))
     own = _forms.get(shape)
     if own is None:
-        new = Form(equation, {name: str(number) for name, number in numbers.items()})
-        own = _forms.setdefault(shape, new)
+        names = {name: str(number) for name, number in numbers.items()}
+        own = _forms.setdefault(shape, Form(_renamed(equation, names, "")))
     return own, tuple(numbers)
 
 
@@ -71,8 +68,8 @@ def of_others(equation: Equation, names: Mapping[str, str], origin: str) -> Equa
         return _renamed(equation, names, origin)
     found, put = object.__new__(Equation), object.__setattr__
     put(found, "target", new[0])
-    put(found, "indices", own.equation.indices)
-    put(found, "accumulate", own.equation.accumulate)
+    put(found, "indices", own.nameless.indices)
+    put(found, "accumulate", own.nameless.accumulate)
     put(found, "origin", origin)
     put(found, "_form", (own, new))
     return found
@@ -98,10 +95,7 @@ def of_form(fact: Callable[[Equation], T]) -> Callable[[Equation], T]:
 
     def found(equation: Equation) -> T:
         own, _ = form(equation)
-        if fact not in own.facts:
-            own.facts[fact] = fact(own.equation)
-        value: T = own.facts[fact]
-        return value
+        return own.fact(fact)
 
     return found
 

@@ -73,7 +73,7 @@ def _described(system: System) -> Iterator[object]:
         own, names = form(equation)
         if own not in forms:
             forms[own] = len(forms)
-            firsts.append(repr(own.equation))
+            firsts.append(repr(own.nameless))
         equations.append((forms[own], [numbers[name] for name in names]))
     yield [(t.shape, t.dtype, t.role) for t in system.tensors]
     yield from (

@@ -42,10 +42,8 @@ class Choice:
         self._best = inf  # seconds of a step together, on average when that was shortest
         self._alone = inf  # seconds of a step alone, in the last trial
         self._until, self._pause = 0.0, _PAUSES[0]
-        self._shortest, self._ended = (
-            inf,
-            0.0,
-        )  # step together; and when the last one was over, alone or not
+        self._shortest = inf  # seconds of a step together
+        self._ended = 0.0  # when the last step was over, alone or not
         self._is_trial = False
         self._begin()
 

@@ -6,7 +6,8 @@ After:    s.inverse[n] = 1/s[n];                 y[n, i] = exp(x[n, i] - m[n])*s
           z[n, i] = x[n, i]*0.17677669529663687
 
 A processor divides a vector while it could multiply sixteen or more. Results differ from quotients by no more than
-rounding: the inverse must be a number wherever the divisor is one, and none of those that are kept with fewer digits.
+rounding: the inverse must be a number wherever the divisor is one, and none of those that are kept with fewer digits,
+so it has the float type of the quotients.
 So it is with roots, which are neither very large nor very small, infinite where these are zero, as quotients are; and
 with sums of exponentials of which the greatest is 1, or that are no numbers at all.
 
@@ -33,7 +34,7 @@ from ..language.expression import (
 from ..language.form import of_form
 from ..language.match import Definitions, Sizes, inner_sizes
 from ..language.notes import Note, note
-from ..language.system import Equation, System, copying
+from ..language.system import Equation, System, copying, float_of
 from .additions import Additions
 
 __all__ = ["inverse"]
@@ -49,9 +50,7 @@ def inverse(system: System, notes: list[Note] | None = None) -> System:
         return system
     writer = _Writer(system, notes)
     changed = [
-        equation.valued(writer.multiplied(equation.value, equation.sizes))
-        if _has_quotients(equation)
-        else equation
+        writer.multiplied(equation) if _has_quotients(equation) else equation
         for equation in system.equations
     ]
     equations = [e for own in changed for e in (own, writer.equations.get(own.target)) if e]
@@ -77,21 +76,28 @@ class _Writer:
         self.added = Additions(system)
         self.equations: dict[str, Equation] = {}
 
-    def multiplied(self, e: Expr, sizes: Sizes) -> Expr:
-        """The expression with products in the place of quotients."""
+    def multiplied(self, equation: Equation) -> Equation:
+        """The equation with products in the place of quotients."""
+        real = float_of(equation, lambda name: self.added.known[name].dtype)
+        return equation.valued(self.value(equation.value, equation.sizes, real))
+
+    def value(self, e: Expr, sizes: Sizes, real: str) -> Expr:
+        """The expression with products in the place of quotients, which are of this float type."""
         if "/" not in calls(e):
             return e
         inside = inner_sizes(sizes, e.binders) if isinstance(e, Reduce) else sizes
-        e = rebuild(e, lambda child: self.multiplied(child, inside))
+        e = rebuild(e, lambda child: self.value(child, inside, real))
         match e:
             case Call("/", (u, Call("sqrt", (Number(value),)))) if 1 / MOST < value < MOST:
                 return u * Number(Fraction(1 / sqrt(value)))
-            case Call("/", (u, Element() as divisor)) if self.is_shared(divisor, sizes):
+            case Call("/", (u, Element() as divisor)) if self.is_shared(divisor, sizes, real):
                 return u * self.inverse(divisor)
         return e
 
-    def is_shared(self, divisor: Element, sizes: Sizes) -> bool:
-        """Has it many quotients, and an inverse?"""
+    def is_shared(self, divisor: Element, sizes: Sizes, real: str) -> bool:
+        """Has it many quotients, and an inverse with as many digits?"""
+        if self.added.known[divisor.tensor].dtype != real:
+            return False
         own = free_indices(divisor)
         others = (n.value for i, n in sizes.items() if i not in own and isinstance(n, Number))
         value = self.definitions.open(divisor, sizes) if prod(others) >= MANY else None

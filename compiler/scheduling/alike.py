@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from ..language.expression import Index
+from ..language.facts import InCommon
 from .fuse import Fusion, fusion_form
 from .loops import (
     Accumulator,
@@ -39,18 +40,20 @@ Outer = Sequence[tuple[Index, int]]
 T = TypeVar("T")
 
 
-class Nameless:
-    """A kernel without names, to be looked up: its hash is found once, and so are facts of all that are alike."""
+class Nameless(InCommon[Kernel]):
+    """A kernel without names, to be looked up: its hash is found once."""
 
-    def __init__(self, kernel: Kernel) -> None:
-        self.kernel, self.hash = kernel, hash(kernel)
-        self.facts: dict[Callable[[Kernel], Any], Any] = {}
+    __slots__ = ("hash",)
+
+    def __init__(self, nameless: Kernel) -> None:
+        super().__init__(nameless)
+        self.hash = hash(nameless)
 
     def __hash__(self) -> int:
         return self.hash
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Nameless) and self.kernel == other.kernel
+        return isinstance(other, Nameless) and self.nameless == other.nameless
 
 
 class Alike:
@@ -65,12 +68,12 @@ class Alike:
         self.known: dict[tuple[Nameless, frozenset[str]], Kernel] = {}
 
     def __call__(self, kernel: Kernel) -> Kernel:
-        nameless, names = anonymous(kernel)
+        common, names = anonymous(kernel)
         marked = frozenset([new for old, new in names.items() if old in self.marked])
-        changed = self.known.get((nameless, marked))
+        changed = self.known.get((common, marked))
         if changed is None:
-            changed = self.known[nameless, marked] = self.change(nameless.kernel, marked)
-        if changed is nameless.kernel:
+            changed = self.known[common, marked] = self.change(common.nameless, marked)
+        if changed is common.nameless:
             return kernel
         return _renamed(changed, {new: old for old, new in names.items()}, kernel.name)
 
@@ -90,21 +93,18 @@ def of_all_alike(fact: Callable[[Kernel], T]) -> Callable[[Kernel], T]:
     """A fact of kernels that has nothing to do with names: found once for those that are alike."""
 
     def found(kernel: Kernel) -> T:
-        nameless, _ = anonymous(kernel)
-        if fact not in nameless.facts:
-            nameless.facts[fact] = fact(nameless.kernel)
-        value: T = nameless.facts[fact]
-        return value
+        common, _ = anonymous(kernel)
+        return common.fact(fact)
 
     return found
 
 
 def read_and_written(kernel: Kernel) -> tuple[list[str], list[str]]:
     """The tensors that a kernel reads, and those that it writes, panels aside."""
-    nameless, names = anonymous(kernel)
+    common, names = anonymous(kernel)
     own = {new: old for old, new in names.items()}
-    read = dict.fromkeys(load.tensor for load in nameless.kernel.loads)
-    written = dict.fromkeys(store.tensor for store in nameless.kernel.stores)
+    read = dict.fromkeys(load.tensor for load in common.nameless.loads)
+    written = dict.fromkeys(store.tensor for store in common.nameless.stores)
     return [own[name] for name in read], [own[name] for name in written]
 
 
@@ -116,14 +116,14 @@ def _renamed(kernel: Kernel, names: Names, name: str) -> Kernel:
 
 def _known(kernel: Kernel, renamer: _Renamer, new: _New, name: str) -> Kernel:
     """A renamed kernel, knowing what was found out about the one before; hardly anybody reads its statements."""
-    nameless, own = anonymous(kernel)
+    common, own = anonymous(kernel)
     found = object.__new__(Kernel)
     vars(found).update(
         name=name,
         outer=renamer.outer(kernel),
         panels=renamer.panels(kernel),
         written=lambda: renamer.body(kernel),
-        anonymous=(nameless, {new[old]: number for old, number in own.items()}),
+        anonymous=(common, {new[old]: number for old, number in own.items()}),
         tensors=tuple([new[tensor] for tensor in kernel.tensors]),
         shares=kernel.shares,
     )

@@ -7,6 +7,7 @@ p[t, s]*x[t]                                          0: zero times anything cou
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from fractions import Fraction
 
@@ -19,15 +20,15 @@ NONE = -Constant("inf")
 Extents = Mapping[Index, int]
 
 
-class Known:
+class Known(ABC):
     """Tensors that have one value everywhere, and with their help expressions; who asks says which comparisons hold."""
 
     def __init__(self) -> None:
         self.values: dict[str, Expr] = {}
 
+    @abstractmethod
     def holds(self, e: Expr, extents: Extents) -> bool | None:
         """Whether a comparison of indices holds, if that is known."""
-        raise NotImplementedError
 
     def value(self, e: Expr, extents: Extents) -> Expr:
         """The expression as a number, if it is one."""

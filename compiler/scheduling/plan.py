@@ -209,13 +209,13 @@ def _overlaps(kernel: Kernel) -> bool:
 
 def _same_element(kernel: Kernel, state: str, new: str) -> bool:
     """Does the kernel read of the old value only the element that it replaces?"""
-    nameless, names = anonymous(kernel)  # whose elements are known if it is like another one
-    new, read = names[new], nameless.kernel.loads
-    addresses = {s.address for s in nameless.kernel.stores if s.tensor == new}
+    common, names = anonymous(kernel)  # whose elements are known if it is like another one
+    new, read = names[new], common.nameless.loads
+    addresses = {s.address for s in common.nameless.stores if s.tensor == new}
     addresses |= {load.address for load in read if load.tensor == names.get(state)}
     if len(addresses) > 1 or any(load.tensor == new for load in read):
         return False
-    return _reads_first(nameless.kernel.body, names.get(state), new)
+    return _reads_first(common.nameless.body, names.get(state), new)
 
 
 def _reads_first(body: Sequence[Statement], state: str | None, new: str) -> bool:

@@ -26,7 +26,13 @@ SQUARES = Call("sqrt", (_sum(X * X),))
 EXPONENTIALS = _sum(Call("exp", (X - M,)))
 
 
-def _system(divisor: Expr, most: str = "max", columns: int = COLUMNS, place: Element = S) -> System:
+def _system(
+    divisor: Expr,
+    most: str = "max",
+    columns: int = COLUMNS,
+    place: Element = S,
+    dtype: str = "float32",
+) -> System:
     """``y[n, i] = x[n, i]/place``, where ``s`` is the divisor."""
     rows = {"n": ROWS}
     largest = reduction(most, element("x", "n", "j"), j=COLUMNS)
@@ -35,7 +41,7 @@ def _system(divisor: Expr, most: str = "max", columns: int = COLUMNS, place: Ele
             tensor("x", ROWS, COLUMNS),
             tensor("m", ROWS, role="local"),
             tensor("s", ROWS, role="local"),
-            tensor("y", ROWS, columns, role="output"),
+            tensor("y", ROWS, columns, role="output", dtype=dtype),
         ),
         (
             equation(element("m", "n"), largest, **rows),
@@ -80,9 +86,10 @@ def test_a_root_of_a_number_is_inverted_when_it_is_compiled() -> None:
         _system(SQUARES, columns=2),
         _system(SQUARES, place=element("s", Index("n") - 1)),
         _system(SQUARES, place=Call("sqrt", (expr(2) ** 250,))),  # type: ignore[arg-type]
+        _system(SQUARES, dtype="float64"),
     ],
     ids=["any sum", "any exponentials", "of another maximum", "of another row", "few quotients",
-         "zero outside", "a very large number"],
+         "zero outside", "a very large number", "quotients of more digits"],
 )  # fmt: skip
 def test_inverse_declines_when_an_inverse_may_be_no_number(system: System) -> None:
     """Very small divisors have none, very large ones lose digits; and few quotients are not worth it."""
