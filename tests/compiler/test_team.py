@@ -28,9 +28,7 @@ ROOT = Path(__file__).parent.parent.parent
 SYSTEM = matrix_product(128, 512, 128)
 RANDOM = np.random.default_rng(5)
 SHAPES = {"A": (128, 512), "B": (512, 128)}
-HANGS = (
-    60  # seconds: a machine that is busy, or a process that somebody has stopped, takes its time
-)
+HANGS = 60  # seconds: where others are busy, or somebody stops a process, things take their time
 ARRAYS = {n: RANDOM.normal(size=shape).astype("float32") for n, shape in SHAPES.items()}
 
 
