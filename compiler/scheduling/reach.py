@@ -204,6 +204,8 @@ class _Rows:
                 count = len(self.axes)
                 for equation in kernel.equations:
                     self.follow(equation, self.columns[-1], kernel.equations[0].extents)
+            found = [b.extent for b in _binders(kernel) if b.index in self.columns[-1]]
+            self.is_known &= all(n == self.size for n in found)  # nobody asks for a part of a row
 
     def follow(self, equation: Equation, columns: dict[Index, None], extents: Extents) -> None:
         """Find the indices that run along rows which are known, and the rows that they run along."""
@@ -289,7 +291,9 @@ class _Beyond(Known):
         if equation is None or self.values.get(x.tensor) != NONE:
             return False
         match equation.value:
-            case Reduce("max", Element(tensor, places), _) if tensor == x.tensor:
+            case Reduce("max", Element(tensor, places)) as whole if tensor == x.tensor:
+                if places[self.rows.axes[tensor]] not in whole.indices:
+                    return False
                 pairs = zip(places, x.subscripts, strict=True)
                 names = {a: b for a, b in pairs if isinstance(a, Index)}
                 same = [substitute(s, names) for s in (*places, *equation.subscripts)]
@@ -302,6 +306,15 @@ def _reductions(e: Expr, extents: Extents) -> Iterator[tuple[Reduce, Extents]]:
         yield e, extents
     for child in children(e):
         yield from _reductions(child, inside(e, extents))
+
+
+def _binders(kernel: Fusion) -> Iterator[Binder]:
+    """The indices of its places, and those of all reductions there."""
+    yield from kernel.indices
+    for equation in kernel.equations:
+        for e in walk(equation.value):
+            if isinstance(e, Reduce):
+                yield from e.binders
 
 
 def _within(kernel: Fusion, columns: Mapping[Index, None], start: int, stop: int) -> Fusion:

@@ -36,9 +36,9 @@ def _place(target: Element, value: Expr, add: bool = False) -> Fusion:
     return Fusion(binders(t=ROWS, s=COLUMNS), (own,))
 
 
-def _along(target: Element, kind: str, body: Expr) -> Fusion:
-    """What comes of each row."""
-    own = equation(target, reduction(kind, body, r=COLUMNS), t=ROWS)
+def _along(target: Element, kind: str, body: Expr, length: int = COLUMNS) -> Fusion:
+    """What comes of each row, or of its beginning."""
+    own = equation(target, reduction(kind, body, r=length), t=ROWS)
     return Fusion(binders(t=ROWS), (own,))
 
 
@@ -116,3 +116,19 @@ def test_something_of_a_row_is_always_left() -> None:
 def test_declines_when_what_lies_beyond_is_missed(kernels: tuple[Fusion, ...]) -> None:
     """All rows are whole."""
     assert len(_rows(*kernels)) == 1
+
+
+@pytest.mark.parametrize("kind", ["max", "sum"])
+def test_declines_when_somebody_asks_for_a_part_of_a_row(kind: str) -> None:
+    """The beginning of a row does not end where the row does."""
+    body = ALONG if kind == "max" else Call("exp", (ALONG - M,))
+    parts = (Strand(A, 0, BLOCKS, (_scores(), MOST, _along(element("y", ROW), kind, body, 8))),)
+    assert reach(parts, {"z"}) == parts
+
+
+def test_declines_when_the_maximum_is_that_of_a_column() -> None:
+    """A column that has nothing has it beyond the reach of a row only."""
+    most = equation(element("c", "s"), reduction("max", element("z", "r", "s"), r=ROWS), s=COLUMNS)
+    sums = _along(N, "sum", Call("exp", (ALONG - element("c", "r"),)))
+    parts = (Strand(A, 0, BLOCKS, (_scores(), Fusion(binders(s=COLUMNS), (most,)), sums)),)
+    assert reach(parts, {"z", "c"}) == parts
