@@ -58,7 +58,10 @@ class Monitor:
             return logs[self.name]
         if _comes_later(self.name, logs, params):
             return None
-        raise GraphnnError(f"{self.name} is not among what is logged: {', '.join(logs)}")
+        advice = ""
+        if self.name.startswith("val_") and not params.get("validates"):
+            advice = "; give fit validation_data or validation_split"
+        raise GraphnnError(f"{self.name} is not among what is logged: {', '.join(logs)}{advice}")
 
     def is_better(self, value: float, than: float | None) -> bool:
         return than is None or self.sign * (value - than) > self.min_delta

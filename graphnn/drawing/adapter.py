@@ -88,13 +88,23 @@ def _box(graph: Graph, application: Application, loss: Node | None) -> Box:
     lines = "\n".join(map(str, graph.equations(application)))
     return Box(
         _id(graph, application),
-        application.name,
+        _title(graph, application),
         types,
         tuple(equation_latex(e) for e in equations),
         kind,
         application.scope,
         lines,
     )
+
+
+def _title(graph: Graph, application: Application) -> str:
+    """Its name in prints, which outside of layers is that of its one result; a gradient is called after its forward."""
+    forward = application.differentiates
+    if forward is not None and not application.scope:
+        return f"d_{_title(graph, forward)}"
+    results = [r for r in application.results.values() if r in graph.symbols]
+    is_plain = application.role == "forward" and not application.scope and len(results) == 1
+    return results[0].name if is_plain else application.name
 
 
 def _arrows(graph: Graph, application: Application) -> list[Arrow]:

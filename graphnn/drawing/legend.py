@@ -23,6 +23,7 @@ _SIGNS = (
         "gradient of the loss with respect to x, worked out here",
     ),
     (r"g\^\{\(", r"g^{(y)}", "gradient that arrives from the output y"),
+    (r"\be\^\{\(\w+\)\}_", r"e^{(z)}", "the part of it that all operands of z share"),
     (r"(?<!left)\[", r"[c]", "1 where c holds, else 0"),
     (r"_\{[^{}]*<", r"i<n", "index i takes the values 0 … n−1"),
 )

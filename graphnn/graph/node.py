@@ -270,5 +270,7 @@ def index_names(count: int, taken: str = "") -> list[str]:
 def require_node(value: object, what: str) -> Node:
     """``value`` if it is a node, else an error that says what was expected."""
     if not isinstance(value, Node):
-        raise GraphnnError(f"expected {what} to be a node of the graph, got {type(value).__name__}")
+        advice = "; begin with gn.Input(...), arrays are for predict, fit and gn.function"
+        kind = f"{type(value).__name__}{advice if hasattr(value, '__array__') else ''}"
+        raise GraphnnError(f"expected {what} to be a node of the graph, got {kind}")
     return value

@@ -29,7 +29,7 @@ from ..graph.node import Choice, Node, Parameter, require_node
 from ..graph.operation import Operation
 from ..graph.surroundings import Trainable, layer_scope, unique_name
 from ..initializers import Initializer
-from .options import check_options
+from .options import check_options, check_places
 
 __all__ = [
     "Layer",
@@ -54,15 +54,34 @@ class LayerCall:
 
 
 class Layer(Trainable, ABC):
-    """Base of all layers. ``name`` is unique unless given; ``trainable`` False freezes the parameters."""
+    """Base of all layers. ``name`` is unique unless given; ``trainable`` False freezes the parameters.
+
+    A layer of one's own makes its parameters in `build`, once the inputs' shapes are known, and applies formulas or
+    other layers to nodes in `call`:
+
+    >>> from graphnn import Input, op
+    >>> distances = op("y[n, k] = sum[i]((x[n, i] - c[k, i])**2)")
+    >>> class Distances(Layer):
+    ...     def __init__(self, count, **options):
+    ...         super().__init__(**options)
+    ...         self.count = count
+    ...     def build(self, x):
+    ...         self.centres = self.add_parameter("centres", (self.count, x.shape[-1]), "glorot_uniform")
+    ...     def call(self, x):
+    ...         return self.apply(distances, x, self.centres)
+    >>> Distances(3)(Input((None, 2))).shape
+    (None, 3)
+    """
 
     input_dtype = "float32"  # of the input that a Sequential model makes for its first layer
     # of a model its inputs and its outputs, one or several
     network_ends: tuple[Sequence[Node], Node | Sequence[Node]] | None = None
 
-    def __new__(cls, *_: object, **options: object) -> Self:
+    def __new__(cls, *given: object, **options: object) -> Self:
         if options:
             check_options(cls, options)
+        if any(isinstance(each, Node) for each in given):
+            check_places(cls, len(given))
         return super().__new__(cls)
 
     def __init__(self, *, name: str | None = None, trainable: bool = True) -> None:
@@ -95,8 +114,7 @@ class Layer(Trainable, ABC):
         """The output of `call` with its options, in the name of the layer, which is built before its first use."""
         if not isinstance(training, (bool, type(None))):
             raise GraphnnError(f"{self.name}: training is True, False or None, got {training!r}")
-        advice = " (arrays are for predict)" if hasattr(self, "predict") else ""
-        nodes = tuple(require_node(n, f"each input of {self.name}{advice}") for n in inputs)
+        nodes = tuple(require_node(n, f"each input of {self.name}") for n in inputs)
         call = LayerCall(self, nodes)
         with layer_scope(self.name, call, training):
             if not self.built:

@@ -3,7 +3,7 @@ r"""Expressions and equations as LaTeX, in the form in which a textbook would pr
     y[n, o] = sum[i](x[n, i]*W[i, o]) + b[o]     y_{n,o} = \sum_{i} x_{n,i}\,W_{i,o} + b_{o}
     where(x[i] > 0, g_y[i], 0)                   a case distinction; inside a formula  [x_i > 0] g_i
     d_W[i, o]                                    \frac{\partial\mathcal{L}}{\partial W_{i,o}}   what is being derived
-    g_y[n, o]                                    g^{(y)}_{n,o}        what arrives from the output y
+    g_y[n, o], e_z[n, o]                         g^{(y)}_{n,o}        what arrives from y; what z's operands share of it
     i2, i3                                       i', i''
 
 The commands are those that KaTeX, MathJax, latex2mathml and ziamath have in common. A printed part knows how strongly
@@ -152,7 +152,7 @@ def _element(tensor: str, subscripts: Sequence[Expr]) -> str:
     below = f"_{{{inner}}}" if subscripts else ""
     if tensor.startswith("d_") and len(tensor) > 2:
         return rf"\frac{{\partial\mathcal{{L}}}}{{\partial {_element(tensor[2:], subscripts)}}}"
-    named = re.fullmatch("(g|at)_(.+)", tensor)
+    named = re.fullmatch("(g|e|at)_(.+)", tensor)
     if named:
         return f"{name_latex(named[1])}^{{({_element(named[2], ())})}}{below}"
     return (name_latex(tensor) + below) if subscripts else _symbol(tensor)
@@ -233,6 +233,8 @@ def _call(function: str, arguments: tuple[Expr, ...]) -> _Part:
             return _logical(function, arguments)
         case "not", (a,):
             return _Part(r"\text{not } " + _inside(a, _ATOM).latex, _NOT)
+        case "==", (Number(), b) if not isinstance(b, Number):  # a last place, delta's: b = 11
+            return _show(Call("==", (b, arguments[0])))
         case (("<" | "<=" | ">" | ">=" | "==" | "!="), (a, b)):
             left, right = _inside(a, _REMAINDER), _inside(b, _REMAINDER)
             return _beside(left, f" {_RELATIONS[function]} ", right, _COMPARISON)

@@ -45,6 +45,8 @@ from .formula import Formula, Line
 
 __all__ = ["Ranges", "SizeMismatchError"]
 
+_WHOLE = ("+", "-", "*", "//", "%", "neg")  # functions that make whole numbers of such
+
 
 class SizeMismatchError(ShapeError):
     """One index runs over two sizes; carries them, so that symbolic sizes can be made equal."""
@@ -104,7 +106,7 @@ class Ranges:
 
     def separate(self, e: Expr) -> Expr:
         """A different name for every bound index (``k~1``), remembered in ``names``."""
-        if isinstance(e, Size):
+        if _is_size(e):
             return self.known(e)
         if not isinstance(e, Reduce):
             return rebuild(e, self.separate)
@@ -297,6 +299,15 @@ class Ranges:
             case Call("group"):
                 return self.grouped(e, keep=True)
         return rebuild(e, self.finish)
+
+
+def _is_size(e: Expr) -> bool:
+    """Is it computed from sizes, and so one number where they are: ``dim(x, 1) - 1``?"""
+    if isinstance(e, Call) and e.function in _WHOLE:
+        return any(map(_is_size, e.arguments)) and all(
+            (isinstance(a, Number) and a.is_integer) or _is_size(a) for a in e.arguments
+        )
+    return isinstance(e, Size)
 
 
 def is_bundle(size: Expr) -> bool:

@@ -53,9 +53,13 @@ class Common(Clipping, total=False):
 
 
 class Optimizer:
-    """Weights to new weights by a formula; see the module's text for what the names in it mean.
+    """Weights to new weights by a formula.
 
-    ``update`` is the formula, as text or operation; ``step_size`` gives ``a`` from ``rate`` and the
+        m.new[...] = 0.9*m[...] + g[...]
+        w.new[...] = w[...] - a*m.new[...]
+
+    ``update`` is the formula, as text or operation: ``w`` is the weight, ``g`` its gradient, ``a`` the step size, every
+    other operand a state that begins with zeros, here ``m``. ``step_size`` gives ``a`` from ``rate`` and the
     number ``t`` of this step (1, 2, ...), by default the rate itself.
 
     >>> Optimizer("w.new[...] = w[...] - a*sign(g[...])", learning_rate=0.001).learning_rate

@@ -45,7 +45,7 @@ def feed_of(
         size = _batch_size(batch_size)
         return ArrayFeed(*samples_of(model, x, y, sample_weight, class_weight, size), size)
     model.compiled()
-    if isinstance(x, (np.ndarray, Mapping)) or hasattr(x, "__array__"):
+    if _is_data(x) or (isinstance(x, (list, tuple)) and any(map(_is_data, x))):
         raise GraphnnError(f"{model.name}: y is missing; without it x gives batches (x, y)")
     if batch_size is not None or sample_weight is not None:
         raise GraphnnError("batches of an iterable bring their own size and sample_weight")
@@ -56,6 +56,11 @@ def feed_of(
         return steps, list(samples.arrays)
 
     return StreamFeed(x, ready, limit)
+
+
+def _is_data(x: object) -> bool:
+    """Is it samples, and no batch with their truth?"""
+    return isinstance(x, Mapping) or hasattr(x, "__array__")
 
 
 def _check_limit(limit: int | None, arrays: bool = False) -> None:

@@ -55,6 +55,14 @@ def test_gradients_stand_beside_what_they_differentiate(pictures):
     assert [box.kind for box in picture.boxes].count("loss") == 1
 
 
+def test_boxes_outside_of_layers_have_the_names_of_prints(pictures):
+    """Whatever the operation is called that computes them; their gradients follow."""
+    picture = pictures["gradient"]
+    (loss,) = (box for box in picture.boxes if box.kind == "loss")
+    assert loss.title.startswith("loss")  # and not mean_all
+    assert (loss.id, named(picture, f"d_{loss.title}").id) in picture.pairs
+
+
 def test_only_what_a_formula_reads_has_an_arrow(pictures):
     """The gradient of the first kernel needs the image and what arrives, the kernel's sizes only."""
     picture = pictures["gradient"]

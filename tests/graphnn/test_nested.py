@@ -182,7 +182,7 @@ def test_nodes_that_do_not_fit():
         one(gn.Input((None, 4), dtype="float64"))
     with pytest.raises(gn.GraphnnError, match="encoder takes 1 inputs, got 2"):
         one(gn.Input((None, 4)), gn.Input((None, 4)))
-    with pytest.raises(gn.GraphnnError, match="encoder .*arrays are for predict"):
+    with pytest.raises(gn.GraphnnError, match="encoder .*got ndarray; .*arrays are for predict"):
         one(X)
 
 

@@ -232,7 +232,8 @@ def test_an_iterable_that_is_empty_or_strange_is_refused():
     kept = [p.value.copy() for p in parameters(model)]
     for source, options, message in (
         (iter([]), {}, "there are no batches"),
-        ([X, LABELS, X, X], {}, "a batch is a pair"),
+        ([X, LABELS, X, X], {}, "y is missing"),
+        (iter([X, LABELS, X, X]), {}, "a batch is a pair"),
         (7, {}, "iterable of batches"),
         (X, {}, "y is missing"),
         (pieces(), {"batch_size": 3}, "bring their own"),

@@ -33,6 +33,11 @@ FORMULAS = {
         r"y_{a} = \begin{cases} x_{\lfloor a/2 \rfloor} & \text{if } a \;\mathrm{mod}\; 2 = 1"
         r" \\ 0 & \text{otherwise} \end{cases}"
     ),
+    "d_x[a, b:12] = where(11 == b, g_y[a], 0)": (
+        D % "x_{a,b}"
+        + r" = \begin{cases} g^{(y)}_{a} & \text{if } b = 11 \\ 0 & \text{otherwise} \end{cases}"
+    ),
+    "e_z[n, u] = d_z[n, u]*z[n, u]": r"e^{(z)}_{n,u} = " + D % "z_{n,u}" + r"\,z_{n,u}",
     "d_E[t[n], e] += g_y[n, e]": D % r"E_{t_{n},\,e}" + r" \;{+}{=}\; g^{(y)}_{n,e}",
     "loss = -sum[k](t[k]*log(p[k]))/4": r"\mathrm{loss} = -\frac{\sum_{k} t_{k}\,\log p_{k}}{4}",
     "m.new[i] = beta_1*m[i] + (1 - beta_1)*g[i]": (

@@ -205,3 +205,12 @@ def test_symbolic_windows_depend_on_both_sizes():
     """A valid convolution is as long as what remains."""
     found = symbolic(parse("y[n] = sum[i](x[n + i]*k[i])"))
     assert expression_text(found.shapes["y"][0]) == "dim(x, 0) - dim(k, 0) + 1"
+
+
+def test_what_is_computed_from_sizes_is_one_number():
+    """Wherever it stands in a formula; of open sizes it is their sum or product."""
+    formula = parse("y[n, i] = where(i == dim(x, 1) - 1, x[n, i]/(dim(x, 0)*dim(x, 1)*2), 0)")
+    equations = resolve(formula, {"x": (6, 5)}).equations
+    assert str(equations[0]) == "y[n:6, i:5] = where(i == 4, x[n, i]/60, 0)"
+    equations = resolve(formula, {"x": (Symbol("N"), 5)}).equations
+    assert str(equations[0]) == "y[n:N, i:5] = where(i == 4, x[n, i]/(10*N), 0)"
