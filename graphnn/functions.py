@@ -30,6 +30,7 @@ __all__ = [
     "cos",
     "divide",
     "erf",
+    "erfc",
     "exp",
     "identity",
     "in_groups",
@@ -60,6 +61,7 @@ sqrt = define("sqrt", "y[...] = sqrt(x[...])", samples=_VECTOR, domains={"x": "p
 sin = define("sin", "y[...] = sin(x[...])", samples=_VECTOR)
 cos = define("cos", "y[...] = cos(x[...])", samples=_VECTOR)
 erf = define("erf", "y[...] = erf(x[...])", samples=_VECTOR)
+erfc = define("erfc", "y[...] = erfc(x[...])", samples=_VECTOR)
 abs = define("abs", "y[...] = abs(x[...])", samples=_VECTOR)
 square = define("square", "y[...] = x[...]**2", samples=_VECTOR)
 negative = define("negative", "y[...] = -x[...]", samples=_VECTOR)

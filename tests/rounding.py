@@ -24,7 +24,7 @@ __all__ = ["error_of", "with_errors"]
 
 ZERO, HALF = expr(0), expr(Fraction(1, 2))
 UNITS = {"float32": Fraction(1, 1 << 24), "float64": Fraction(1, 1 << 53)}
-MONOTONE = ("exp", "log", "expm1", "log1p", "sqrt", "tanh", "sigmoid", "erf")
+MONOTONE = ("exp", "log", "expm1", "log1p", "sqrt", "tanh", "sigmoid", "erf", "erfc")
 
 
 def error_of(name: str) -> str:

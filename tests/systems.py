@@ -202,7 +202,9 @@ class _Builder:
                 lambda: part() ** random.randint(0, 3),
                 lambda: shared * Call("sigmoid", (shared,)),
                 lambda: shared / (1 + shared * shared),
-                lambda: Call(random.choice(("tanh", "sin", "cos", "erf", "abs")), (shared,)),
+                lambda: Call(
+                    random.choice(("tanh", "sin", "cos", "erf", "erfc", "abs")), (shared,)
+                ),
                 lambda: Call("exp", (Call("tanh", (shared,)),)),
                 lambda: Call("log", (1 + Call("abs", (shared,)),)),
                 lambda: Call("log1p", (Call("abs", (shared,)),)),

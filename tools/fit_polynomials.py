@@ -1,4 +1,4 @@
-"""Best polynomials for `compiler/code/vectormath.py`.
+"""Best polynomials for `compiler/code/vectormath.py` and what it is built on.
 
     python -m tools.fit_polynomials        writes `compiler/code/polynomials.py`
 
@@ -79,34 +79,41 @@ def fits() -> list[Fit]:
             Fit("sin", "double", "(sin(r) - r) / r³, z = r²", sine, 0, eighth, 5),
             Fit("cos", "double", "(cos(r) - 1 + r²/2) / r⁴, z = r²", cosine, 0, eighth, 5),
         ]
-        for kind, exp, log, erf, erfc, last in (
-            ("float", 5, 3, 6, 9, 4),
-            ("double", 10, 6, 12, 24, 6),
+        for kind, exp, log, erf, far, last, scaled, end in (
+            ("float", 5, 3, 6, 9, 4, 10, mpf("10.125")),
+            ("double", 10, 6, 12, 24, 6, 24, mpf("27.4")),
         ):
             found += [
                 Fit("exp", kind, "(exp(r) - 1 - r) / r²", exponential, -half_log2, half_log2, exp),
                 Fit("log", kind, "(log((1+s)/(1-s)) - 2s) / s³, z = s²", logarithm, 0, ratio, log),
                 Fit("erf", kind, "erf(x)/x - 1, z = x²", error, 0, 1, erf),
                 Fit(
-                    "erfc",
+                    "log erfc",
                     kind,
                     "log(erfc(1 + u))",
-                    _log_complement,
+                    lambda u: mp.log(mp.erfc(1 + u)),
                     0,
                     last - 1,
-                    erfc,
-                    _complement,
+                    far,
+                    lambda u: mp.erfc(1 + u),
+                ),
+                Fit(
+                    "erfc",
+                    kind,
+                    "(x + 2)*exp(x²)*erfc(x) - 1, q = (x - 2)/(x + 2)",
+                    lambda q: _scaled_complement(q) - 1,
+                    -1,
+                    (end - 2) / (end + 2),
+                    scaled,
+                    lambda q: 1 / _scaled_complement(q),
                 ),
             ]
         return found
 
 
-def _complement(u: Any) -> Any:
-    return mp.erfc(1 + u)
-
-
-def _log_complement(u: Any) -> Any:
-    return mp.log(mp.erfc(1 + u))
+def _scaled_complement(q: Any) -> Any:
+    x = 2 * (1 + q) / (1 - q)
+    return (x + 2) * mp.exp(x * x) * mp.erfc(x)
 
 
 def _series(function: Real, at_zero: Any, r: Any) -> Any:

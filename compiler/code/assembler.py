@@ -21,7 +21,17 @@ from fractions import Fraction
 
 from ..target import Target
 
-__all__ = ["Assembler", "Value", "element_type", "lanes", "like", "mangled", "module", "vector"]
+__all__ = [
+    "Assembler",
+    "Value",
+    "element_type",
+    "lanes",
+    "like",
+    "mangled",
+    "module",
+    "rounded",
+    "vector",
+]
 
 _INTEGER_OF = {"float": "i32", "double": "i64"}
 _SUFFIX = {"float": "f32", "double": "f64"}
@@ -60,13 +70,14 @@ def _literal(element: str, value: object) -> str:
         return "true" if value else "false"
     if element.startswith("i"):
         return str(int(value))  # type: ignore[call-overload]
-    number = float(value)  # type: ignore[arg-type]
-    if element == "float":
-        number = _round_to_single(number)
-    return f"0x{struct.unpack('<Q', struct.pack('<d', number))[0]:016X}"
+    return f"0x{struct.unpack('<Q', struct.pack('<d', rounded(element, value)))[0]:016X}"  # type: ignore[arg-type]
 
 
-def _round_to_single(number: float) -> float:
+def rounded(element: str, value: float | Fraction) -> float:
+    """The number of a type that a constant becomes."""
+    number = float(value)
+    if element == "double":
+        return number
     try:
         return float(struct.unpack("<f", struct.pack("<f", number))[0])
     except OverflowError:

@@ -23,6 +23,7 @@ __all__ = [
     "power_of_two",
     "product_of",
     "quotient",
+    "residue",
     "round_to_even",
     "sign",
     "square_root",
@@ -148,15 +149,20 @@ def sum_of(a: Value, b: Value) -> Double:
 
 
 def product_of(a: Value, b: Value) -> Double:
-    """Exact a * b of doubles."""
+    """Exact a * b."""
     high = a * b
+    return Double(high, residue(a, b, high))
+
+
+def residue(a: Value, b: Value, product: Value) -> Value:
+    """Exact a * b - product where these are nearly equal."""
     if a.assembler.target.has_fma:
-        return Double(high, a.intrinsic("fma", b, -high))
+        return a.times_plus(b, -product)
     (ah, al), (bh, bl) = _halves(a), _halves(b)
-    return Double(high, al * bl - (((high - ah * bh) - al * bh) - ah * bl))
+    return al * bl - (((product - ah * bh) - al * bh) - ah * bl)
 
 
 def _halves(a: Value) -> tuple[Value, Value]:
     """The upper half of the digits and the rest."""
-    upper = (a.bits() & -(1 << 27)).as_float()
+    upper = (a.bits() & -(1 << format_of(a).fraction_bits // 2 + 1)).as_float()
     return upper, a - upper

@@ -13,7 +13,9 @@ from fractions import Fraction
 from ..language.dtypes import BYTES
 from ..scheduling.loops import Affine, Apply, Literal, Load, Store, Value
 from .assembler import Assembler, like, vector
+from .assembler import Value as Exact
 from .lanes import Lane, Lanes
+from .lost import STEEP, lost
 from .nodes import Node, Nodes
 from .scalars import COMPARISONS, apply, convert, read_memory, write_memory
 from .transposition import transposed
@@ -79,6 +81,13 @@ class Values:
             case Apply("uniform"):
                 numbers = [self.operand(n, lane, wide) for n in node.inner]
                 return uniform(self.a, type_, numbers)
+            case Apply(function, _) if function in STEEP:
+                numbers = [self.operand(node.inner[0], lane, wide)]
+                rest = lost(
+                    node.inner[0], lambda n: Exact(self.a, type_, self.operand(n, lane, wide))
+                )
+                numbers += [] if rest is None else [rest.text]
+                return apply(self.a, function, type_, numbers)
             case Apply(function, arguments):
                 of = vector(arguments[-1].type, self.lanes.width if wide else 1)
                 every = tuple(self.operand(n, lane, wide) for n in node.inner)

@@ -80,6 +80,7 @@ FUNCTIONS: Mapping[str, int | None] = {
     "tanh": 1,
     "sigmoid": 1,
     "erf": 1,
+    "erfc": 1,
     "abs": 1,
     "sign": 1,
     "floor": 1,

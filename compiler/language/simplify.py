@@ -172,7 +172,7 @@ def _is_truth(e: Expr) -> bool:
 # What functions are at 0, exactly; of any other number, most are only nearly what can be written.
 _AT_ZERO: Mapping[str, Fraction] = {
     **dict.fromkeys(("expm1", "log1p", "sqrt", "sin", "tanh", "erf", "abs", "sign"), Fraction(0)),
-    **dict.fromkeys(("exp", "cos"), Fraction(1)),
+    **dict.fromkeys(("exp", "cos", "erfc"), Fraction(1)),
     "sigmoid": Fraction(1, 2),
 }
 

@@ -25,6 +25,7 @@ from .philox import uniform
 __all__ = ["FLOAT32", "FLOAT64", "Array", "Reals", "apply", "multiprecision", "reduce_last"]
 
 Array = np.ndarray[Any, Any]
+FAR = 1e100  # beyond, the first term of erfc's asymptotic series has all digits, and mpmath has no answer
 Function = Callable[..., Any]
 
 
@@ -150,8 +151,10 @@ def _sigmoid(x: Array) -> Array:
     return np.asarray(np.where(x < 0, small / (1 + small), 1 / (1 + small)))
 
 
-def _erf(x: Array) -> Array:
-    return np.asarray(np.vectorize(math.erf, otypes=[np.float64])(x), x.dtype)
+def _each(function: Callable[[float], float]) -> Function:
+    """A function of one double, on whole arrays of either precision."""
+    every = np.vectorize(function, otypes=[np.float64])
+    return lambda x: np.asarray(every(x), x.dtype)
 
 
 def _finite(function: Function) -> Function:
@@ -181,7 +184,8 @@ _FLOAT: Mapping[str, Function] = {
     "cos": np.cos,
     "tanh": np.tanh,
     "sigmoid": _sigmoid,
-    "erf": _erf,
+    "erf": _each(math.erf),
+    "erfc": _each(math.erfc),
     "abs": np.abs,
     "sign": np.sign,
     "floor": np.floor,
@@ -250,6 +254,11 @@ def multiprecision() -> Reals:
     def expm1(x: Any) -> Any:
         return mp.exp(x) - 1 if mp.isinf(x) or x > 1 else mp.expm1(x)
 
+    def erfc(x: Any) -> Any:
+        if mp.isinf(x):
+            return 1 - mp.sign(x)
+        return mp.exp(-x * x) / (x * mp.sqrt(mp.pi)) if x > FAR else mp.erfc(x)
+
     def whole(function: Function) -> Function:
         return lambda x: function(x) if mp.isfinite(x) else x
 
@@ -272,6 +281,7 @@ def multiprecision() -> Reals:
         "tanh": lambda x: mp.sign(x) if mp.isinf(x) else mp.tanh(x),
         "sigmoid": sigmoid,
         "erf": lambda x: mp.sign(x) if mp.isinf(x) else mp.erf(x),
+        "erfc": erfc,
         "abs": abs,
         "sign": lambda x: x if mp.isnan(x) else mp.sign(x),
         "floor": whole(mp.floor),

@@ -66,6 +66,7 @@ EXPENSIVE = (
     "tanh",
     "sigmoid",
     "erf",
+    "erfc",
     "uniform",
 )
 

@@ -1,31 +1,34 @@
 """Inverse: what many numbers are divided by is inverted once, and they are multiplied.
 
 Before:   s[n] = sum[i](exp(x[n, i] - m[n]));    y[n, i] = exp(x[n, i] - m[n])/s[n]
-          z[n, i] = x[n, i]/sqrt(32)
+          z[n, i] = x[n, i]/sqrt(2*pi)
 After:    s.inverse[n] = 1/s[n];                 y[n, i] = exp(x[n, i] - m[n])*s.inverse[n]
-          z[n, i] = x[n, i]*0.17677669529663687
+          z[n, i] = x[n, i]*0.3989422804014326779399460599343818684759
 
 A processor divides a vector while it could multiply sixteen or more. Results differ from quotients by no more than
 rounding: the inverse must be a number wherever the divisor is one, and none of those that are kept with fewer digits,
 so it has the float type of the quotients.
 So it is with roots, which are neither very large nor very small, infinite where these are zero, as quotients are; and
-with sums of exponentials of which the greatest is 1, or that are no numbers at all.
+with sums of exponentials of which the greatest is 1, or that are no numbers at all. Numbers that are no fractions are
+computed here, with more digits than any type holds: what a product with them loses by that is known (`code.lost`).
 
 Declines for all other divisors, and where there are not many quotients of each.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from decimal import Decimal, localcontext
 from fractions import Fraction
-from math import prod, sqrt
+from math import prod
 
 from ..language.expression import (
     Call,
+    Constant,
     Element,
     Expr,
     Number,
     Reduce,
-    calls,
     free_indices,
     rebuild,
     substitute,
@@ -40,7 +43,9 @@ from .additions import Additions
 __all__ = ["inverse"]
 
 MANY = 8  # quotients of each divisor
-MOST = 2.0**100  # of a divisor that is a number: it and its inverse have all digits then
+MOST = 1 << 100  # of a divisor that is a number: it and its inverse have all digits then
+DIGITS = 40
+PI = Fraction("3.1415926535897932384626433832795028841971693993751")
 ONE = Number(Fraction(1))
 
 
@@ -60,12 +65,48 @@ def inverse(system: System, notes: list[Note] | None = None) -> System:
 
 @of_form
 def _has_quotients(equation: Equation) -> bool:
-    """Is anything divided by an element or by the root of a number?"""
+    """Is anything divided by an element, or is there a number to be computed?"""
     for part in walk(equation.value):
         match part:
-            case Call("/", (_, Element() | Call("sqrt", (Number(),)))):
+            case Call("/", (_, Element())):
+                return True
+            case Call() | Constant() if _real(part) is not None:
                 return True
     return False
+
+
+_ARITHMETIC: Mapping[str, Callable[[Decimal, Decimal], Decimal]] = {
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "**": lambda a, b: a**b,
+}
+
+
+def _number(e: Expr) -> Fraction | None:
+    """What roots, powers, products and quotients of positive numbers are, if that is neither very small nor large."""
+    match e:
+        case Number(value):
+            found = value
+        case Constant("pi"):
+            found = PI
+        case Call("sqrt", (u,)):
+            return _number(Call("**", (u, Number(Fraction(1, 2)))))
+        case Call(("*" | "/" | "**") as function, (u, v)):
+            left, right = _number(u), _number(v)
+            if left is None or right is None or (function == "**" and right > DIGITS):
+                return None
+            with localcontext(prec=DIGITS):
+                numbers = (Decimal(n.numerator) / n.denominator for n in (left, right))
+                found = Fraction(_ARITHMETIC[function](*numbers))
+        case _:
+            return None
+    return found if Fraction(1, MOST) < found < MOST else None
+
+
+def _real(e: Expr) -> Fraction | None:
+    """Such a number; but neither it nor its inverse is whole, for whole numbers are of another kind."""
+    number = _number(e)
+    return None if number is None or 1 in number.as_integer_ratio() else number
 
 
 class _Writer:
@@ -83,15 +124,17 @@ class _Writer:
 
     def value(self, e: Expr, sizes: Sizes, real: str) -> Expr:
         """The expression with products in the place of quotients, which are of this float type."""
-        if "/" not in calls(e):
-            return e
+        number = _real(e) if isinstance(e, (Call, Constant)) else None
+        if number is not None:
+            return Number(number)
+        match e:
+            case Call("/", (u, Call() as divisor)) if (found := _real(ONE / divisor)) is not None:
+                return self.value(u, sizes, real) * Number(found)
         inside = inner_sizes(sizes, e.binders) if isinstance(e, Reduce) else sizes
         e = rebuild(e, lambda child: self.value(child, inside, real))
         match e:
-            case Call("/", (u, Call("sqrt", (Number(value),)))) if 1 / MOST < value < MOST:
-                return u * Number(Fraction(1 / sqrt(value)))
-            case Call("/", (u, Element() as divisor)) if self.is_shared(divisor, sizes, real):
-                return u * self.inverse(divisor)
+            case Call("/", (u, Element() as shared)) if self.is_shared(shared, sizes, real):
+                return u * self.inverse(shared)
         return e
 
     def is_shared(self, divisor: Element, sizes: Sizes, real: str) -> bool:

@@ -35,7 +35,7 @@ __all__ = ["Tile", "choose", "instructions"]
 
 _CHEAP = ("+", "-", "*", "/", "sqrt", "neg", "max", "min", "where", "abs", "and", "or", "not", "inside", "convert",
           "wrap", "<", "<=", ">", ">=", "==", "!=")  # fmt: skip
-_COSTLY = {"**": 250, "sin": 80, "cos": 80, "erf": 60, "log1p": 50, "expm1": 40, "log": 40, "tanh": 30,
+_COSTLY = {"**": 250, "sin": 80, "cos": 80, "erfc": 70, "erf": 60, "log1p": 50, "expm1": 40, "log": 40, "tanh": 30,
            "uniform": 100, "//": 6, "%": 6}  # fmt: skip
 _OTHER = 20  # instructions of any other function, about
 _MOST_LANES = 28

@@ -55,7 +55,16 @@ DEFINITIONS: dict[str, Expr] = {
 }
 # Constant between jumps, or whole numbers: nothing is differentiated through these.
 _CONSTANT = ("sign", "floor", "round", "uniform", "//", *COMPARISONS, *LOGICAL)
-_OWN = ("exp", "log", "sqrt", "sin", "cos", "tanh", "erf")  # sympy knows these by the same name
+_OWN = (
+    "exp",
+    "log",
+    "sqrt",
+    "sin",
+    "cos",
+    "tanh",
+    "erf",
+    "erfc",
+)  # sympy knows these by the same name
 
 
 def defined(function: str, arguments: tuple[Expr, ...]) -> Expr:

@@ -58,6 +58,7 @@ _FUNCTIONS = {
     "tanh": r"\tanh",
     "sigmoid": r"\sigma",
     "erf": r"\mathrm{erf}",
+    "erfc": r"\mathrm{erfc}",
     "sign": r"\mathrm{sign}",
     "round": r"\mathrm{round}",
     "max": r"\max",

@@ -60,7 +60,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
 }
 # What sympy and mpmath call the functions of the notation; the others are written out in
 # `Scalars.call`.
-_SAME = ("exp", "log", "sqrt", "sin", "cos", "tanh", "erf")
+_SAME = ("exp", "log", "sqrt", "sin", "cos", "tanh", "erf", "erfc")
 
 
 class Scalars:

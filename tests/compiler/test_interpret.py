@@ -102,6 +102,7 @@ ORACLE = {
     "tanh": np.tanh,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "erf": np.vectorize(math.erf),
+    "erfc": np.vectorize(math.erfc),
     "abs": np.abs,
     "sign": np.sign,
     "floor": np.floor,

@@ -9,7 +9,18 @@ import pytest
 
 import compiler
 from compiler import System
-from compiler.language.expression import Call, Element, Expr, Index, Number, Reduce, calls, expr
+from compiler.language.expression import (
+    Call,
+    Constant,
+    Element,
+    Expr,
+    Index,
+    Number,
+    Reduce,
+    calls,
+    expr,
+    walk,
+)
 from compiler.rewriting.inverse import inverse
 
 from .build import element, equation, reduction, tensor
@@ -70,10 +81,19 @@ def test_quotients_by_few_divisors_become_products(divisor: Expr) -> None:
         np.testing.assert_allclose(found, expected, rtol=3e-7)
 
 
-def test_a_root_of_a_number_is_inverted_when_it_is_compiled() -> None:
-    """A number in the place of the root."""
-    changed = inverse(_system(SQUARES, place=Call("sqrt", (expr(32),))))  # type: ignore[arg-type]
-    assert changed.equations[-1].value == X * Number(Fraction(1 / np.sqrt(32.0)))
+def test_a_number_is_computed_when_it_is_compiled() -> None:
+    """A number of many digits in the place of the root."""
+    for place, square in (
+        (Call("sqrt", (expr(32),)), 32.0),
+        (Call("sqrt", (expr(2),)) * Call("sqrt", (Constant("pi"),)), 2 * np.pi),
+        (expr(3) ** 0.5, 3.0),
+    ):
+        changed = inverse(_system(SQUARES, place=place))  # type: ignore[arg-type]
+        (number,) = (p for p in walk(changed.equations[-1].value) if isinstance(p, Number))
+        assert changed.equations[-1].value == X * number
+        assert abs(1 / number.value**2 / Fraction(square) - 1) < (
+            1e-15 if square == 2 * np.pi else 1e-38
+        )
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,14 @@ import pytest
 from mpmath import mp, mpf
 
 from compiler.code.assembler import Assembler
+from compiler.code.lost import STEEP
 from compiler.code.polynomials import POLYNOMIALS
 from compiler.code.vectormath import integer_power
 from compiler.machine.jit import assembly
 from compiler.target import NAMES
 from tools import fit_polynomials
 
-from .machine import RUNNABLE, loop, native
+from .machine import DTYPES, RUNNABLE, loop, native
 
 # Greatest error in ULP: of float, of double.
 BOUNDS = {
@@ -32,6 +33,7 @@ BOUNDS = {
     "tanh": (2.0, 2.0),
     "sigmoid": (2.0, 2.0),
     "erf": (2.0, 2.0),
+    "erfc": (2.5, 2.0),
 }
 ALL = [*BOUNDS, "abs", "floor", "round", "sign"]
 Array = np.ndarray[Any, Any]
@@ -45,6 +47,7 @@ def _sigmoid(x: Array) -> Array:
 DOUBLE: dict[str, Callable[[Array], Array]] = {
     "sigmoid": _sigmoid,
     "erf": np.vectorize(math.erf, otypes=[float]),
+    "erfc": np.vectorize(math.erfc, otypes=[float]),
     "abs": np.abs,
     "round": np.rint,
     **{n: getattr(np, n) for n in ("exp", "log", "expm1", "log1p", "sqrt", "sin", "cos", "tanh")},
@@ -55,7 +58,7 @@ EXACT: dict[str, Callable[[Any], Any]] = {
     "log": lambda x: mp.log(x) if x > 0 else mp.nan,
     "log1p": lambda x: mp.log1p(x) if x > -1 else mp.nan,
     "sqrt": lambda x: mp.sqrt(x) if x >= 0 else mp.nan,
-    **{name: getattr(mp, name) for name in ("exp", "expm1", "sin", "cos", "tanh", "erf")},
+    **{name: getattr(mp, name) for name in ("exp", "expm1", "sin", "cos", "tanh", "erf", "erfc")},
 }
 
 
@@ -72,7 +75,7 @@ def doubles(count: int, name: str) -> Array:
     spread = np.concatenate(
         [bits, powers, random.uniform(-2, 2, count), random.uniform(-20, 700, count)]
     )
-    limit = 750 if name in ("exp", "expm1", "sigmoid") else np.inf
+    limit = 750 if name in ("exp", "expm1", "sigmoid", "erfc") else np.inf
     return spread[np.abs(spread) < limit]
 
 
@@ -130,6 +133,7 @@ SPECIAL: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {  # arguments
     "tanh": ((0, -0.0, INF, -INF, 1e4), (0, -0.0, 1, -1, 1)),
     "sigmoid": ((0, INF, -INF, 1e4, -1e4), (0.5, 1, 0, 1, 0)),
     "erf": ((0, -0.0, INF, -INF, 1e4), (0, -0.0, 1, -1, 1)),
+    "erfc": ((0, -0.0, INF, -INF, 1e4, -1e4), (1, 1, 0, 2, 0, 2)),
     "abs": ((-0.0, -INF, -1.5), (0, INF, 1.5)),
     "sign": ((0, 3, -INF, -1e-30), (0, 1, -1, -1)),
     "floor": (
@@ -152,6 +156,31 @@ def test_special_values(name: str, type_: str) -> None:
         assert np.array_equal(got, wanted, equal_nan=True), machine
         numbers = ~np.isnan(wanted)
         assert np.array_equal(np.signbit(got[numbers]), np.signbit(wanted[numbers])), machine
+
+
+@pytest.mark.parametrize("machine", RUNNABLE)
+@pytest.mark.parametrize("type_", ["float", "double"])
+@pytest.mark.parametrize("name", STEEP)
+def test_an_argument_may_have_two_parts(name: str, type_: str, machine: str) -> None:
+    """What a product has lost counts, but for infinite ones, which have lost no number; one unit more is granted."""
+    random = np.random.default_rng(1)
+    dtype = DTYPES[type_]
+    reach = {"float": (80, 9), "double": (700, 26)}[type_]
+    x = random.uniform(-1, 1, 150) * (reach[1] if name == "erfc" else reach[0])
+    x = x.astype(dtype)
+    low = (np.spacing(x) * random.uniform(-1, 1, x.size)).astype(dtype)
+    got = native(name, type_, machine, 0, 2)(x, low)
+    units = np.spacing(got)
+    with mp.workprec(160):
+        for a, b, result, unit in zip(x, low, got, units, strict=True):
+            exact = EXACT[name](mpf(float(a)) + mpf(float(b)))
+            error = abs(mpf(float(result)) - exact) / mpf(float(unit))
+            assert error <= BOUNDS[name][type_ == "double"] + 1, (a, b)
+    arguments, results = SPECIAL[name]
+    for left in (INF, -INF, NAN):
+        found = native(name, type_, machine, 0, 2)([INF, -INF, NAN], [left] * 3)
+        known = dict(zip(arguments, results, strict=True))
+        assert np.array_equal(found, [known[INF], known[-INF], NAN], equal_nan=True)
 
 
 @pytest.mark.parametrize("name", ["expm1", "log1p", "sin", "tanh", "erf", "sqrt", "abs"])
