@@ -319,36 +319,38 @@ def _lowered(
     """Kernels in the place of equations; what has no element vanishes."""
     facts = {n: (s.tensor.shape, s.tensor.dtype, s.borders, s.layout) for n, s in storages.items()}
     once = Lowered(facts, lambda part, name, outer: lower(part, name, storages, dict(outer)))
+    return tuple(_within(parts, name, (), once, storages, None))
 
-    def within(
-        parts: Sequence[Any],
-        name: str,
-        outer: Sequence[tuple[Any, int]],
-        numbers: Iterator[int] | None,
-    ) -> tuple[Any, ...]:
-        found: list[Any] = []
-        for k, part in enumerate(parts):
-            label = f"{name}_{k}"
-            if isinstance(part, Fusion):
-                if 0 in part.equations[0].extents.values():
-                    continue
-                if numbers is None:
-                    found.append(once(part, label, outer))
-                else:
-                    found.append(lower(part, label, storages, dict(outer), numbers))
+
+def _within(
+    parts: Sequence[Any],
+    name: str,
+    outer: Sequence[tuple[Any, int]],
+    once: Lowered,
+    storages: Mapping[str, Storage],
+    numbers: Iterator[int] | None,
+) -> Iterator[Any]:
+    """``outer`` are the indices around the parts; with ``numbers`` these are one kernel in the end."""
+    for k, part in enumerate(parts):
+        label = f"{name}_{k}"
+        if isinstance(part, Fusion):
+            if 0 in part.equations[0].extents.values():
                 continue
-            around = outer
-            if isinstance(part, Recurrence):
-                around = (*outer, (part.index, part.size))
-            elif isinstance(part, Strand):
-                around = (*outer, (part.index, part.stop))
-            elif isinstance(part, Together):  # one kernel in the end, whose registers have numbers
-                around = (*outer, *part.extents)
-            own = (numbers or count(1)) if isinstance(part, Together) else None
-            found.append(replace(part, steps=within(part.steps, label, around, own)))
-        return tuple(found)
-
-    return within(parts, name, (), None)
+            if numbers is None:
+                yield once(part, label, outer)
+            else:
+                yield lower(part, label, storages, dict(outer), numbers)
+            continue
+        around = outer
+        if isinstance(part, Recurrence):
+            around = (*outer, (part.index, part.size))
+        elif isinstance(part, Strand):
+            around = (*outer, (part.index, part.stop))
+        elif isinstance(part, Together):  # one kernel, whose registers have numbers
+            around = (*outer, *part.extents)
+        own = (numbers or count(1)) if isinstance(part, Together) else None
+        steps = tuple(_within(part.steps, label, around, once, storages, own))
+        yield replace(part, steps=steps)
 
 
 def _each(parts: Sequence[Any], change: Callable[[Kernel], Kernel]) -> tuple[Any, ...]:

@@ -26,32 +26,38 @@ def flat(
     Where ``indices`` are given, bound ones are named by where they are bound.
     """
     found: list[Hashable] = []
-
-    def visit(e: Expr, indices: Mapping[Index, Hashable] | None, depth: int) -> None:
-        match e:
-            case Element(name, subscripts):
-                found.extend(("[", tensor(name), len(subscripts)))
-                for part in subscripts:
-                    visit(part, indices, depth)
-            case Call(function, arguments):
-                found.extend((function, len(arguments)))
-                for part in arguments:
-                    visit(part, indices, depth)
-            case Reduce(kind, body, binders):
-                found.append(kind)
-                if indices is None:
-                    found.append(_named(binders))
-                else:
-                    found.append(tuple([b.size for b in binders]))
-                    indices = {**indices, **{b.index: (depth, k) for k, b in enumerate(binders)}}
-                visit(body, indices, depth + 1)
-            case Index(name):  # a name is looked up faster than an index
-                found.append(("i", name) if indices is None else indices.get(e, e))
-            case _:
-                found.append(e)
-
-    visit(e, indices, 0)
+    _visit(e, found, tensor, indices, 0)
     return found
+
+
+def _visit(
+    e: Expr,
+    found: list[Hashable],
+    tensor: Callable[[str], Hashable],
+    indices: Mapping[Index, Hashable] | None,
+    depth: int,
+) -> None:
+    match e:
+        case Element(name, subscripts):
+            found.extend(("[", tensor(name), len(subscripts)))
+            for part in subscripts:
+                _visit(part, found, tensor, indices, depth)
+        case Call(function, arguments):
+            found.extend((function, len(arguments)))
+            for part in arguments:
+                _visit(part, found, tensor, indices, depth)
+        case Reduce(kind, body, binders):
+            found.append(kind)
+            if indices is None:
+                found.append(_named(binders))
+            else:
+                found.append(tuple([b.size for b in binders]))
+                indices = {**indices, **{b.index: (depth, k) for k, b in enumerate(binders)}}
+            _visit(body, found, tensor, indices, depth + 1)
+        case Index(name):  # a name is looked up faster than an index
+            found.append(("i", name) if indices is None else indices.get(e, e))
+        case _:
+            found.append(e)
 
 
 def _named(binders: tuple[Binder, ...]) -> tuple[Hashable, ...]:
@@ -63,5 +69,5 @@ def flat_equation(equation: Equation, tensor: Callable[[str], Hashable]) -> list
     found = [tensor(equation.target), len(equation.subscripts), equation.accumulate]
     found.append(_named(equation.indices))
     for e in (*equation.subscripts, equation.value):
-        found += flat(e, tensor)
+        _visit(e, found, tensor, None, 0)
     return found

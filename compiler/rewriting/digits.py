@@ -52,8 +52,10 @@ Tensors = Mapping[str, Tensor]
 
 def digits(system: System, notes: list[Note] | None = None) -> System:
     """The same system, its groups as indices of their own."""
-    whole = carrying(system)
     asks = of_alike(lambda equation: _asked(equation.value, equation.sizes) is not None)
+    if not any(map(asks, system.equations)):
+        return system
+    whole = carrying(system)
 
     def is_grouped(equation: Equation) -> bool:
         return asks(equation) and _may_be_cut(equation, whole)

@@ -295,12 +295,15 @@ def _moving(subscript: Expr, own: Mapping[Index, object]) -> tuple[Index, int, i
 
 def _spread(cycle: Sequence[Equation], names: list[str], start: str, axis: int) -> Axes | None:
     """The carrying axis of every tensor, given that of one: the axes at which the same index stands."""
-    axes = {start: axis}
-    for _ in names:
+    axes, before = {start: axis}, 0
+    while before < len(axes) < len(names):  # one leads to the next
+        before = len(axes)
         for equation in cycle:
             inner = [e for e in reads(equation) if e.tensor in names]
             places = [(equation.target, equation.subscripts)]
             places += [(e.tensor, e.subscripts) for e in inner]
+            if all(tensor in axes for tensor, _ in places):
+                continue
             found = [
                 m for t, s in places if t in axes and (m := _moving(s[axes[t]], equation.sizes))
             ]

@@ -106,15 +106,15 @@ class _Copies:
         e = rebuild(e, lambda child: self.visit(child, equation, cycle))
         if not isinstance(e, Reduce):
             return e
+        return replace(e, body=self.operand(e.body, e, equation, cycle))
 
-        def operand(part: Expr) -> Expr:
-            part = rebuild(part, operand)
-            if not isinstance(part, Element) or part.tensor in cycle:
-                return part
-            axis = _axis(part, e, equation, self.added.known)
-            return part if axis is None else self.turned(part, axis)
-
-        return replace(e, body=operand(e.body))
+    def operand(self, part: Expr, within: Reduce, equation: Equation, cycle: set[str]) -> Expr:
+        """Part of a contraction, the elements in it read from copies where that pays."""
+        part = rebuild(part, lambda child: self.operand(child, within, equation, cycle))
+        if not isinstance(part, Element) or part.tensor in cycle:
+            return part
+        axis = _axis(part, within, equation, self.added.known)
+        return part if axis is None else self.turned(part, axis)
 
     def turned(self, element: Element, axis: int) -> Element:
         """The element of the copy."""

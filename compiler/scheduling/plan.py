@@ -16,12 +16,12 @@ from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..language.dtypes import BYTES, dtype_of
 from ..language.system import Equation, System, Tensor, copying, fresh_name
 from .alike import anonymous, of_all_alike
-from .loops import Kernel, Loop, Statement, Store, loads, statements
+from .loops import Affine, Fold, Kernel, Loop, Statement, Store, loads, statements
 from .lower import Storage
 
 __all__ = [
@@ -208,29 +208,44 @@ def _overlaps(kernel: Kernel) -> bool:
 
 
 def _same_element(kernel: Kernel, state: str, new: str) -> bool:
-    """Does the kernel read of the old value only the element that it replaces?"""
-    common, names = anonymous(kernel)  # whose elements are known if it is like another one
-    new, read = names[new], common.nameless.loads
-    addresses = {s.address for s in common.nameless.stores if s.tensor == new}
-    addresses |= {load.address for load in read if load.tensor == names.get(state)}
-    if len(addresses) > 1 or any(load.tensor == new for load in read):
+    """Does the kernel read of the old value only the element that it replaces, and before it does?"""
+    common, names = anonymous(kernel)
+    old, new = names[state], names[new]
+    stored, loaded, late = common.fact(_touched)
+    if new in loaded or (old, new) in late:
         return False
-    return _reads_first(common.nameless.body, names.get(state), new)
+    return len(stored[new] | loaded.get(old, set())) == 1
 
 
-def _reads_first(body: Sequence[Statement], state: str | None, new: str) -> bool:
-    """Is the old value of each element read before the new one is written?
+class _Touched(NamedTuple):
+    """Where each tensor is stored and loaded; ``late``: which one is loaded after which other one was stored."""
 
-    Of loops side by side that write the new value each has elements of its own.
-    """
-    is_written = False
+    stored: dict[str, set[Affine]]
+    loaded: dict[str, set[Affine]]
+    late: set[tuple[str, str]]
+
+
+def _touched(kernel: Kernel) -> _Touched:
+    """Of loops side by side that store a tensor each has elements of its own: so these load nothing late."""
+    found = _Touched({}, {}, set())
+    _touch(kernel.body, found)
+    return found
+
+
+def _touch(body: Sequence[Statement], found: _Touched) -> tuple[set[str], set[str]]:
+    """What statements store and load, in any order; their places, and what is late, are put to what was found."""
+    stored, loaded = set[str](), set[str]()
     for statement in body:
-        inner = list(statements((statement,)))
-        writes = any(isinstance(s, Store) and s.tensor == new for s in inner)
-        reads = any(load.tensor == state for s in inner for load in loads(s))
-        if is_written and reads and not writes:
-            return False
-        if isinstance(statement, Loop) and not _reads_first(statement.body, state, new):
-            return False
-        is_written |= writes
-    return True
+        own, read = set[str](), set[str]()
+        if isinstance(statement, (Loop, Fold)):
+            own, read = _touch(statement.body, found)
+        elif isinstance(statement, Store):
+            own.add(statement.tensor)
+            found.stored.setdefault(statement.tensor, set()).add(statement.address)
+        for load in loads(statement):
+            read.add(load.tensor)
+            found.loaded.setdefault(load.tensor, set()).add(load.address)
+        found.late.update((old, new) for new in stored - own for old in read)
+        stored |= own
+        loaded |= read
+    return stored, loaded

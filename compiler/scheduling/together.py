@@ -252,26 +252,28 @@ class _Groups:
             for n in following:
                 before[n].append(k)
         done: set[int] = set()
-
-        def emit(part: int) -> Iterator[Any]:
-            members = self.group[part]
-            done.update(members)
-            for k in members:
-                for n in before[k]:
-                    if n not in done:
-                        yield from emit(n)
-            if len(members) == 1:
-                yield self.parts[part]
-                return
-            made = self.made(members)
-            last = self.parts[members[-1]].equations[0].target
-            sizes = "*".join(str(n) for _, n in made.extents)
-            note(notes, "together", last, f"{len(members)} kernels, {sizes} times")
-            yield made
-
         for part in range(len(self.parts)):
             if part not in done:
-                yield from emit(part)
+                yield from self.emitted(part, before, done, notes)
+
+    def emitted(
+        self, part: int, before: Sequence[list[int]], done: set[int], notes: list[Note] | None
+    ) -> Iterator[Any]:
+        """A part and those that are done together with it, behind all that they need."""
+        members = self.group[part]
+        done.update(members)
+        for k in members:
+            for n in before[k]:
+                if n not in done:
+                    yield from self.emitted(n, before, done, notes)
+        if len(members) == 1:
+            yield self.parts[part]
+            return
+        made = self.made(members)
+        last = self.parts[members[-1]].equations[0].target
+        sizes = "*".join(str(n) for _, n in made.extents)
+        note(notes, "together", last, f"{len(members)} kernels, {sizes} times")
+        yield made
 
     def made(self, members: Members) -> Together:
         """Some kernels as one part, no two of their indices with the same name."""
