@@ -33,6 +33,18 @@ from .activations import (
     softplus,
     tanh,
 )
+from .comparisons import (
+    argmax,
+    argmin,
+    clip,
+    equal,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    not_equal,
+    where,
+)
 from .errors import CompilerError, DtypeError, FormatError, GraphnnError, NotationError, ShapeError
 from .function import Function, evaluate, explain, function
 from .functions import (
@@ -113,11 +125,14 @@ __all__ = [
     "abs",
     "activations",
     "add",
+    "argmax",
+    "argmin",
     "binary_crossentropy",
     "callbacks",
     "cast",
     "categorical_crossentropy",
     "check_gradients",
+    "clip",
     "compute_gradients",
     "concat",
     "cos",
@@ -125,6 +140,7 @@ __all__ = [
     "divide",
     "draw",
     "elu",
+    "equal",
     "erf",
     "erfc",
     "evaluate",
@@ -132,9 +148,13 @@ __all__ = [
     "explain",
     "function",
     "gelu",
+    "greater",
+    "greater_equal",
     "initializers",
     "layers",
     "leaky_relu",
+    "less",
+    "less_equal",
     "linear",
     "load_model",
     "log",
@@ -150,6 +170,7 @@ __all__ = [
     "minimum",
     "multiply",
     "negative",
+    "not_equal",
     "op",
     "optimizers",
     "power",
@@ -169,6 +190,7 @@ __all__ = [
     "sum",
     "tanh",
     "transpose",
+    "where",
 ]
 
 

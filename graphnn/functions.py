@@ -25,6 +25,7 @@ from .graph.operation import op
 __all__ = [
     "abs",
     "add",
+    "axes_of",
     "cast",
     "concat",
     "cos",
@@ -192,7 +193,8 @@ def cast(x: Node, dtype: str | np.dtype | type) -> Node:
     return _single(op("y[...] = x[...]", "cast", dtype=wanted)(node))
 
 
-def _axes(x: Node, axis: int | Sequence[int] | None) -> tuple[int, ...]:
+def axes_of(x: Node, axis: int | Sequence[int] | None) -> tuple[int, ...]:
+    """Which axes are meant, in order: None means all. Raises `ShapeError` for one that is not there."""
     if axis is None:
         return tuple(range(x.ndim))
     given = tuple(axis) if isinstance(axis, Sequence) else (axis,)
@@ -208,7 +210,7 @@ def _reduction(kind: str, tie: str = "") -> Callable[..., Node]:
 
     def function(x: Node, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Node:
         node = require_node(x, f"the operand of {kind}")
-        axes = _axes(node, axis)
+        axes = axes_of(node, axis)
         if not axes:
             return node
         if not keepdims and len(axes) == node.ndim:
@@ -309,7 +311,7 @@ def concat(nodes: Sequence[object], axis: int = -1) -> Node:
     if first is None:
         raise GraphnnError("concat needs at least one node")
     parts = [n if isinstance(n, Node) else Constant(n, dtype=first.dtype) for n in nodes]
-    (place,) = _axes(parts[0], axis)
+    (place,) = axes_of(parts[0], axis)
     return in_groups(parts, lambda group: _concat(group, place))
 
 

@@ -36,7 +36,7 @@ GRAPHNN = (
     ("calculus",),
     ("graph",),
     ("catalogue",),
-    ("activations", "functions", "initializers", "regularizers", "slicing"),
+    ("activations", "comparisons", "functions", "initializers", "regularizers", "slicing"),
     (
         "gradients",
         "function",

@@ -36,6 +36,7 @@ __all__ = [
     "LayerCall",
     "assign_all",
     "fixed_size",
+    "flat",
     "pair",
     "positive",
     "snake_case",
@@ -108,7 +109,7 @@ class Layer(Trainable, ABC):
         graph says that it is a part of; so for all layers within it that are not told otherwise. Dropout that
         is told True draws another mask at every call of `predict`, too, and for each batch of it.
         """
-        return self.use(_flat(inputs), training)
+        return self.use(flat(inputs), training)
 
     def use(self, inputs: Sequence[Node], training: bool | None = None, **options: Any) -> Any:
         """The output of `call` with its options, in the name of the layer, which is built before its first use."""
@@ -293,7 +294,7 @@ def pair(value: int | Sequence[int], what: str) -> tuple[int, int]:
     return positive(both[0], what), positive(both[1], what)
 
 
-def _flat(inputs: tuple[Node | Sequence[Node], ...]) -> list[Node]:
+def flat(inputs: tuple[Node | Sequence[Node], ...]) -> list[Node]:
     """``layer(a, b)`` and ``layer([a, b])`` are the same."""
     found: list[Node] = []
     for each in inputs:

@@ -3,8 +3,8 @@
     h[n, t, u] = tanh(sum[e](x[n, t, e]*K[e, u]) + b[u] + sum[k](h[n, t - 1, k]*U[k, u]))
 
 A sequence is one system of equations, however long it is. What is read before its first step is zero, as every read
-out of range is; an initial state is added there. The gates of a cell stand side by side in one axis ``j`` of its
-weights, gate after gate.
+out of range is; an initial state is added there. A step that is masked leaves the states as they are. The gates of a
+cell stand side by side in one axis ``j`` of its weights, gate after gate.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ last_step = define(
 class Words:
     """The parts that the formulas of all cells share, as one variant of a cell has them."""
 
-    def __init__(self, bias: bool = True, start: bool = False, backwards: bool = False) -> None:
-        self.bias, self.start = bias, start
+    def __init__(
+        self, bias: bool = True, start: bool = False, backwards: bool = False, masked: bool = False
+    ) -> None:
+        self.bias, self.start, self.masked = bias, start, masked
         self.time = "t:dim(x, 1)" if backwards else "t"
         self.step = "dim(x, 1) - 1 - t" if backwards else "t"
 
@@ -49,12 +51,17 @@ class Words:
         old = f"{state}[n, t - 1, u]"
         return f"({old} + where(t == 0, {state}0[n, u], 0))" if self.start else old
 
+    def new(self, state: str, value: str) -> str:
+        """A state after the step: at steps that are masked what it was before."""
+        kept = f"where(mask[n, {self.step}] != 0, {value}, {self.before(state)})"
+        return f"{state}[n, t, u] = {kept if self.masked else value}"
+
 
 def simple_rnn(words: Words, activation: Written) -> str:
     """A state that feeds back into itself."""
     return f"""\
 z[n, {words.time}, j] = {words.inputs()} + {words.product()}
-h[n, t, u] = {activation("z[n, t, u]")}"""
+{words.new("h", activation("z[n, t, u]"))}"""
 
 
 def lstm(words: Words, activation: Written, gate: Written) -> str:
@@ -65,9 +72,9 @@ i[n, t, u:dim(U, 0)] = {gate("z[n, t, u]")}
 f[n, t, u:dim(U, 0)] = {gate("z[n, t, dim(U, 0) + u]")}
 a[n, t, u:dim(U, 0)] = {activation("z[n, t, 2*dim(U, 0) + u]")}
 o[n, t, u:dim(U, 0)] = {gate("z[n, t, 3*dim(U, 0) + u]")}
-c[n, t, u] = f[n, t, u]*{words.before("c")} + i[n, t, u]*a[n, t, u]
+{words.new("c", f"f[n, t, u]*{words.before('c')} + i[n, t, u]*a[n, t, u]")}
 m[n, t, u] = {activation("c[n, t, u]")}
-h[n, t, u] = o[n, t, u]*m[n, t, u]"""
+{words.new("h", "o[n, t, u]*m[n, t, u]")}"""
 
 
 def gru(words: Words, activation: Written, gate: Written) -> str:
@@ -79,7 +86,7 @@ q[n:dim(x, 0), t:dim(x, 1), j] = {words.product()}{bias}
 z[n, t, u:dim(U, 0)] = {gate("p[n, t, u] + q[n, t, u]")}
 r[n, t, u:dim(U, 0)] = {gate("p[n, t, dim(U, 0) + u] + q[n, t, dim(U, 0) + u]")}
 a[n, t, u:dim(U, 0)] = {activation("p[n, t, 2*dim(U, 0) + u] + r[n, t, u]*q[n, t, 2*dim(U, 0) + u]")}
-h[n, t, u] = z[n, t, u]*{words.before("h")} + (1 - z[n, t, u])*a[n, t, u]"""
+{words.new("h", f"z[n, t, u]*{words.before('h')} + (1 - z[n, t, u])*a[n, t, u]")}"""
 
 
 def gru_reset_before(words: Words, activation: Written, gate: Written) -> str:
@@ -91,7 +98,7 @@ z[n, t, u:dim(U, 0)] = {gate("p[n, t, u] + q[n, t, u]")}
 r[n, t, u:dim(U, 0)] = {gate("p[n, t, dim(U, 0) + u] + q[n, t, dim(U, 0) + u]")}
 s[n, t, u] = r[n, t, u]*{words.before("h")}
 a[n, t, u:dim(U, 0)] = {activation("p[n, t, 2*dim(U, 0) + u] + sum[k](s[n, t, k]*U[k, 2*dim(U, 0) + u])")}
-h[n, t, u] = z[n, t, u]*{words.before("h")} + (1 - z[n, t, u])*a[n, t, u]"""
+{words.new("h", f"z[n, t, u]*{words.before('h')} + (1 - z[n, t, u])*a[n, t, u]")}"""
 
 
 def _record(

@@ -29,7 +29,8 @@ _INSTEAD = {
     "input_length": _INPUT,
     "input_shape": _INPUT,
     "kernel_constraint": _CONSTRAINT,
-    "mask_zero": "give a mask as sample_weight of the steps, and as value_mask to attention",
+    "mask_zero": "gn.not_equal(tokens, 0) is a mask: give it as mask= to recurrent layers and"
+    " as value_mask= to attention, and with y as sample_weight of the steps",
     "recurrent_constraint": _CONSTRAINT,
     "recurrent_dropout": _DROPOUT,
     "stateful": _STATE,

@@ -12,7 +12,7 @@ from ..errors import GraphnnError, ShapeError
 from ..graph.node import Node, Parameter
 from ..graph.operation import Operation, op
 from ..initializers import Initializer
-from .base import Layer, fixed_size, positive
+from .base import Layer, fixed_size, flat, positive
 from .cells import Words, gru, gru_reset_before, last_step, lstm, simple_rnn
 from .options import refuse_options
 from .written import written
@@ -79,13 +79,16 @@ class _Recurrent(Layer):
         self,
         *inputs: Node | Sequence[Node],
         initial_state: Node | Sequence[Node] = (),
+        mask: Node | None = None,
         training: bool | None = None,
     ) -> Any:
         """The output; with ``return_state`` a list, the states after the last step behind it.
 
-        ``initial_state`` is one node (batch, units) for each state, by default zeros.
+        ``initial_state`` is one node (batch, units) for each state, by default zeros. ``mask`` (batch, time), bool or
+        0/1 integers, is true at the steps that count: at others, padding for example, all states stay as they are.
         """
-        return super().__call__(*inputs, initial_state, training=training)
+        given = flat((*inputs, initial_state, () if mask is None else mask))
+        return self.use(given, training, masked=mask is not None)
 
     def build(self, *inputs: Node) -> None:
         x = inputs[0]
@@ -109,16 +112,18 @@ class _Recurrent(Layer):
                 "bias", self.bias_shape, self.bias_initializer, regularizer=extra["bias"]
             )
 
-    def call(self, *inputs: Node) -> Node:
+    def call(self, *inputs: Node, masked: bool = False) -> Node:
         x, *start = inputs
+        mask = self._checked_mask(start.pop()) if masked else None
         if start and len(start) != len(self.states):
             raise GraphnnError(
                 f"{self.name}: the initial state is {' and '.join(self.states)}, got {len(start)}"
             )
-        text = self.text(Words(self.use_bias, bool(start), self.go_backwards))
+        text = self.text(Words(self.use_bias, bool(start), self.go_backwards, masked))
         operation = op(text, type(self).__name__.lower(), ("h",))
         parts = {"x": x, "K": self.kernel, "U": self.recurrent_kernel, "b": self.bias}
         parts |= {f"{state}0": node for state, node in zip(self.states, start, strict=False)}
+        parts["mask"] = mask
         operands = {k: parts[k] for k in operation.formula.operands}
         application = operation.apply(operation.bind((), operands), name=self.name)
         sequences = [application.result(state) for state in self.states]
@@ -129,6 +134,14 @@ class _Recurrent(Layer):
             end.name = f"{self.name}.last_{state}"
         first = sequences[0] if self.return_sequences else ends[0]
         return [first, *ends]  # type: ignore[return-value]
+
+    def _checked_mask(self, mask: Node) -> Node:
+        if mask.ndim != 2 or mask.dtype.startswith("float"):
+            raise GraphnnError(
+                f"{self.name}: mask must be bool or integer and have 2 axes, (batch, time);"
+                f" {mask.name} is {mask.type}"
+            )
+        return mask
 
 
 class SimpleRNN(_Recurrent):

@@ -28,11 +28,12 @@ def transformer(kinds: Any, dtype: str, tokens: Any, memory: Any) -> Any:
     return kinds.Dense(CLASSES)(kinds.LayerNormalization()(kinds.Add()([x, hidden])))
 
 
-def recurrent(kinds: Any, dtype: str, tokens: Any, memory: Any) -> Any:
-    """Stacked layers read the memory, some backwards; others begin with the states that these ended in."""
-    x = kinds.SimpleRNN(5, return_sequences=True)(memory)
-    x = kinds.GRU(4, return_sequences=True, go_backwards=True)(x)
-    _, *states = kinds.LSTM(5, return_state=True)(x)
+def recurrent(kinds: Any, dtype: str, tokens: Any, memory: Any, mask: Any) -> Any:
+    """Stacked layers read what of the memory is not masked, one backwards; others begin with the states at its end."""
+    x = kinds.SimpleRNN(5, return_sequences=True)(memory, mask=mask)
+    x = kinds.GRU(4, return_sequences=True, go_backwards=True)(x, mask=mask)
+    x = kinds.GRU(3, return_sequences=True, reset_after=False)(x, mask=mask)
+    _, *states = kinds.LSTM(5, return_state=True)(x, mask=mask)
     x = kinds.Embedding(CLASSES, 3, dtype=dtype)(tokens)
     x = kinds.LSTM(5, return_sequences=True)(x, initial_state=states)
     x = kinds.GRU(7, return_sequences=True, reset_after=False)(x)
@@ -49,9 +50,10 @@ def convolutional(kinds: Any, dtype: str, image: Any) -> Any:
 
 rng = np.random.default_rng(0)
 TOKENS, MEMORY = rng.integers(0, CLASSES, (3, 6)).astype("int32"), rng.normal(size=(3, 5, 2))
+MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 0, 1, 0], [0, 0, 1, 1, 0]], bool)
 MODELS = [
     (transformer, [TOKENS, MEMORY], np.roll(TOKENS, -1, axis=1)),
-    (recurrent, [TOKENS, MEMORY], np.roll(TOKENS, -1, axis=1)),
+    (recurrent, [TOKENS, MEMORY, MASK], np.roll(TOKENS, -1, axis=1)),
     (convolutional, [rng.normal(size=(5, 7, 5, 3))], np.arange(5, dtype="int32")),
 ]
 
@@ -74,7 +76,7 @@ def test_models_are_kerass(
     """From the same weights, in training; twenty steps then move weights and statistics alike."""
     floatx(dtype)
     gn.set_seed(0)
-    arrays = [a if a.dtype == "int32" else a.astype(dtype) for a in arrays]
+    arrays = [a.astype(dtype) if a.dtype.kind == "f" else a for a in arrays]
     x = [gn.Input((None, *a.shape[1:]), f"x{k}", str(a.dtype)) for k, a in enumerate(arrays)]
     ours = gn.Model(x, network(gn.layers, dtype, *x))
     z = [keras.Input(a.shape[1:], dtype=str(a.dtype)) for a in arrays]

@@ -105,6 +105,58 @@ def test_a_layer_is_a_loop_over_its_cell(kind, options, shape, backwards):
 
 
 @cells
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_masked_step_leaves_all_states_as_they_are(kind, options, backwards):
+    """From an initial state, in either direction, whatever stands in the input there."""
+    trial = Trial(
+        kind, (4, 6, 3, 5), start=True, go_backwards=backwards, return_sequences=True, **options
+    )
+    x, *states, _ = trial.arrays
+    mask = gn.Input((None, 6), "mask", dtype="bool")
+    here = np.random.default_rng(9).random((4, 6)) < 0.6
+    y = trial.layer(trial.x, initial_state=trial.start, mask=mask)
+    given = [trial.x, *trial.start, mask]
+    found = gn.function(given, y)(x, *states, here)
+    assert (
+        largest_error([gn.evaluate(y, dict(zip(given, [x, *states, here], strict=True)))], [found])
+        < 1e-12
+    )
+    sequence = []
+    for t in reversed(range(6)) if backwards else range(6):
+        new = step(kind, x[:, t], states, trial.layer.get_weights(), **options)
+        states = [np.where(here[:, t, None], b, a) for a, b in zip(states, new, strict=True)]
+        sequence.append(states[0])
+    assert largest_error([found], [np.stack(sequence, 1)]) < 1e-12
+
+
+@cells
+def test_padding_that_is_masked_is_as_if_it_were_not_there(kind, options):
+    """Last states and gradients are those of the shorter sequences; padding has a gradient of 0."""
+    short = Trial(kind, (3, 4, 2, 5), **options)
+    x, mask = (
+        gn.Input((None, 7, 2), "x", dtype="float64"),
+        gn.Input((None, 7), "mask", dtype="int32"),
+    )
+    loss = gn.sum(short.layer(x, mask=mask) * short.inputs[-1])
+    wrt = [x, *short.layer.parameters]
+    run = gn.function([x, mask, short.inputs[-1]], list(gn.compute_gradients(loss, wrt).values()))
+    padded = np.concatenate([short.arrays[0], np.full((3, 3, 2), 1e3)], axis=1)
+    gradient, *others = run(padded, np.tile([1, 1, 1, 1, 0, 0, 0], (3, 1)), short.arrays[-1])
+    assert largest_error([gradient[:, :4], *others], short.run()[1:]) < 1e-12
+    assert not gradient[:, 4:].any()
+
+
+def test_masks_that_do_not_fit_are_refused():
+    """They are truths or whole numbers, one for each step."""
+    x = gn.Input((None, 7, 2))
+    for mask in (gn.Input((None, 7)), gn.Input((None, 7, 1), dtype="bool")):
+        with pytest.raises(gn.GraphnnError, match="lstm.*: mask must be bool or integer"):
+            LSTM(3)(x, mask=mask)
+    with pytest.raises(gn.ShapeError, match="is 7, of mask is 6"):
+        LSTM(3)(x, mask=gn.Input((None, 6), "mask", dtype="bool"))
+
+
+@cells
 def test_the_last_state_is_returned(kind, options):
     """Without return_sequences the last step of them; return_state adds the states to it."""
     x = gn.Input((None, 6, 3), "x")

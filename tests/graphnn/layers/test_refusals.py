@@ -177,7 +177,7 @@ def test_options_of_keras_that_are_not_here():
     for build, message in (
         (lambda: gn.layers.Dense(3, kernel_constraint=None), "Dense has no option kernel_constraint: change weights"),
         (lambda: gn.layers.Conv2D(3, 2, data_format="channels_first"), "gn.transpose"),
-        (lambda: gn.layers.Embedding(3, 2, mask_zero=True), "sample_weight of the steps"),
+        (lambda: gn.layers.Embedding(3, 2, mask_zero=True), "mask= to recurrent layers"),
         (lambda: gn.layers.GRU(3, unroll=True), "GRU has no option unroll: nothing is ever unrolled"),
         (lambda: gn.layers.LSTM(3, dropout=0.1), "LSTM has no option dropout: put a Dropout"),
         (lambda: gn.layers.Dense(3, units_=3), "Dense has no option units_; it takes units, activation"),
