@@ -33,7 +33,8 @@ rows (a weight gradient's) has a panel for each block of rows, with all terms: t
 A window has few rows in its innermost loop. Where its columns are too many to stay near, the loops around (lines,
 samples) go inside: their rows are all done with one panel before the next one is filled.
 
-Declines where the rows are too few to pay for a copy, and for what is no product of two elements.
+Declines where the rows are too few to pay for a copy (fewer pay where each tile of them would read all from afar), and
+for what is no product of two elements.
 """
 
 from __future__ import annotations
@@ -60,13 +61,15 @@ from .product import Product, product_of
 from .rewrite import rewrite_affine
 from .waiting import added, is_all, place_in_result
 
-__all__ = ["ACROSS", "BLOCK", "CLOSE", "ROWS", "in_blocks", "nest"]
+__all__ = ["ACROSS", "BLOCK", "CLOSE", "ROWS", "fewest", "in_blocks", "nest"]
 
 BLOCK = 256  # terms that one accumulator adds up before its result goes into the next one
 NEAR = 1 << 19  # bytes of an operand's rows that stay in the nearer caches beside all else
 ACROSS = 1 << 20  # bytes of a panel that is read across, at most
 CLOSE = 3 << 15  # bytes of an operand's columns that need no panel to stay in the nearer caches
+STAY = 3 << 18  # bytes of an operand's columns that stay in the nearer caches while rows pass by
 ROWS = 64  # at least, that share a panel
+FEW = 16  # are enough where the columns come from afar for each tile of them
 SHARED = 8  # blocks, or a multiple of it: as many as some threads share without a rest
 AGAIN = 6  # vectors of columns, at least, for which a panel is read across
 WAITING = 1 << 19  # bytes of sums that may wait for the next block of terms
@@ -89,10 +92,15 @@ def in_blocks(
     blocks = _Blocks(product, levels[-2], levels[-1][0], once)
     if blocks.rows.extent < ROWS:
         blocks.gather(levels[:-2])
-        if blocks.height < ROWS:
+        if blocks.height < fewest(blocks.bytes_along):
             return None
     outer = levels[: len(levels) - 2 - len(blocks.around)]
     return nest(outer, blocks.statements()), tuple(blocks.panels)
+
+
+def fewest(bytes_: int) -> int:
+    """Rows that pay for panels of an operand of so many bytes."""
+    return ROWS if bytes_ <= STAY else FEW
 
 
 def nest(levels: Levels, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
@@ -143,6 +151,11 @@ class _Blocks:
         return bool(self.product.outer) and not self.rows.overlap
 
     @property
+    def bytes_along(self) -> int:
+        """Of the operand that is read as vectors."""
+        return self.terms * self.columns[-1].stop * self.bytes
+
+    @property
     def height(self) -> int:
         """Rows of a block."""
         own = self.rows.extent if self.block is None else self.block.step
@@ -159,7 +172,7 @@ class _Blocks:
 
         As many loops are taken as there is room for the sums that wait.
         """
-        if self.terms * self.columns[-1].stop * self.bytes <= NEAR + NEAR // 2 or not self.waits:
+        if self.bytes_along <= STAY or not self.waits:
             return
         for level in reversed(outer):
             r = level[0]
@@ -336,8 +349,7 @@ class _Blocks:
         if not self.waits:
             ranges = tuple(self.product.ranges)
         length = math.prod(r.block[1] if r.block else r.extent for r in ranges)
-        is_near = self.terms * self.columns[-1].stop * self.bytes <= CLOSE
-        if is_near or length * column.span * self.bytes > NEAR:
+        if self.bytes_along <= CLOSE or length * column.span * self.bytes > NEAR:
             return load, ()
         panel = self.panel(f"{load.tensor}.along", load.type, length * column.span)
         address = self.place(ranges, column.span) + place

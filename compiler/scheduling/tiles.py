@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..target import Target
-from .blocks import BLOCK, CLOSE, ROWS
+from .blocks import BLOCK, CLOSE, fewest
 from .loops import (
     Apply,
     Fold,
@@ -327,7 +327,8 @@ def _fetched(
     if whole <= _NEAREST:
         return 0.0
     is_packed = whole > CLOSE // 4 and tile.vector is not None
-    if is_packed and all(n % rows.get(i, 1) == 0 and n >= ROWS for i, n in others.items()):
+    least = fewest(4 * whole)
+    if is_packed and all(n % rows.get(i, 1) == 0 and n >= least for i, n in others.items()):
         return _PACKED if own * min(1.0, BLOCK / terms) > _NEAREST else 0.0
     times = math.prod(math.ceil(n / rows.get(i, 1)) for i, n in others.items())
     return _FETCH if own > _NEAREST else _FETCH / times

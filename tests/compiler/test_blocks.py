@@ -215,8 +215,19 @@ def test_blocks_leave_small_products_alone() -> None:
 
 
 def test_blocks_decline_for_few_rows() -> None:
-    """A copy that few tiles share would not pay."""
-    assert "along" not in _text(matrix_product(16, 1024, 1024), "schedule")
+    """A copy that few tiles share would not pay where what they read stays near, nor for a single tile."""
+    assert "along" not in _text(matrix_product(32, 384, 512), "schedule")
+    assert "along" not in _text(matrix_product(8, 1024, 1024), "schedule")
+
+
+@pytest.mark.parametrize("rows", [16, 37])
+def test_few_rows_share_a_panel_of_what_comes_from_afar(rows: int) -> None:
+    """Each tile of them would read all of it again from memory; the result is the same for any threads."""
+    system = matrix_product(rows, 512, 512)
+    assert "B.along = float[" in _text(system, "schedule")
+    arrays, found = _whole(system)
+    assert np.array_equal(found["C"], arrays["A"].astype(float) @ arrays["B"])
+    assert np.array_equal(found["C"], _whole(system, threads=2)[1]["C"])
 
 
 def _deep_window(samples: int, lines: int, rows: int, inner: int, columns: int) -> System:
