@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .assembler import Value, element_type, mangled
+from .assembler import Value, element_type
 from .floats import (
     Double,
+    Whole,
     format_of,
     inverse,
     inverse_of_large,
@@ -18,6 +19,7 @@ from .floats import (
     product_of,
     quotient,
     residue,
+    scaled,
     sum_of,
 )
 from .polynomials import POLYNOMIALS
@@ -77,31 +79,18 @@ def clamp(x: Value, low: float, high: float) -> Value:
     return _at_most(_at_least(x, low), high)
 
 
-def _split_exponent(x: Value) -> tuple[Value, Value, Value]:
-    """``x = n*log(2) + r`` with ``abs(r) <= log(2)/2``: n as an integer, r, and what r lost by rounding."""
+def _split_exponent(x: Value) -> tuple[Whole, Value, Value]:
+    """``x = n*log(2) + r`` with ``abs(r) <= log(2)/2``: n, r, and what r lost by rounding."""
     shifter, limits = format_of(x).shifter, range_of(x)
     shifted = x.times_plus(1 / _LOG2, shifter)
     n = shifted - shifter
     rest = n.times_plus(-limits.log2_high, x)
     r = n.times_plus(-limits.log2_low, rest)
     lost = n.times_plus(-limits.log2_low, rest - r)
-    return shifted.bits() - x.of(shifter).bits(), r, lost
+    return Whole(n, shifted), r, lost
 
 
-def _scaled(y: Value, n: Value) -> Value:
-    """``y * 2**n`` with one rounding: an instruction where there is one, else two steps whose factors stay in range."""
-    assembler, form = y.assembler, format_of(y)
-    if assembler.target.has("avx512vl"):
-        n = n if element_type(n.type) == "i32" else n.convert("trunc", "i32")
-        name = f"@llvm.ldexp.{mangled(y.type)}.{mangled(n.type)}"
-        assembler.declare(f"declare {y.type} {name}({y.type}, {n.type})")
-        text = assembler.op(f"call {y.type} {name}({y.type} {y.text}, {n.type} {n.text})")
-        return Value(assembler, y.type, text)
-    half = n.shift_right(1)
-    return y * power_of_two(half, form) * power_of_two(n - half, form)
-
-
-def _exp_parts(x: Value, low: Value | None = None) -> tuple[Value, Value]:
+def _exp_parts(x: Value, low: Value | None = None) -> tuple[Value, Whole]:
     """p and n with exp(x) = (1 + p) * 2**n, or exp(x + low) for a small ``low``; x is in range.
 
     What r has lost by rounding is far below a unit of 1 + p; who gives ``low`` asks for more.
@@ -113,7 +102,7 @@ def _exp_parts(x: Value, low: Value | None = None) -> tuple[Value, Value]:
     return polynomial("exp", r).times_plus(r * r, r), n
 
 
-def _exp_sum(x: Value, low: Value) -> tuple[Double, Value]:
+def _exp_sum(x: Value, low: Value) -> tuple[Double, Whole]:
     """The same with p as a sum, nothing lost."""
     n, r, lost = _split_exponent(x)
     total = sum_of(r, lost + low)
@@ -122,13 +111,16 @@ def _exp_sum(x: Value, low: Value) -> tuple[Double, Value]:
 
 
 def exp(x: Value, low: Value | None = None) -> Value:
-    """exp(x + low). Zero is chosen, not computed: processors are slow where a result is too small."""
+    """exp(x + low). Zero is chosen, not computed: processors are slow where a result is too small.
+
+    What is chosen last may be left out of the instruction that gives the rest.
+    """
     limits = range_of(x)
-    is_zero = x.compare("olt", limits.exp_low)
+    is_some = x.compare("uge", limits.exp_low)
     if low is not None:  # of an infinite x it is no number
         low = low.where(x.compare("ole", limits.exp_high), 0)
-    p, n = _exp_parts(_at_most(x.of(0).where(is_zero, x), limits.exp_high), low)
-    return x.of(0).where(is_zero, _scaled(p + 1, n))
+    p, n = _exp_parts(_at_most(x, limits.exp_high).where(is_some, 0), low)
+    return scaled(p + 1, n).where(is_some, 0)
 
 
 def expm1(x: Value) -> Value:
@@ -136,9 +128,9 @@ def expm1(x: Value) -> Value:
     limits = range_of(x)
     n, r, lost = _split_exponent(clamp(x, limits.expm1_low, limits.exp_high))
     tail = polynomial("exp", r).times_plus(r * r, lost)
-    half = power_of_two(n - 1, format_of(x))
+    half = power_of_two(n.integer - 1, format_of(x))
     result = tail.times_plus(half, r.times_plus(half, half - 0.5)) * 2
-    return (r + tail).where(n.compare("eq", 0), result).with_sign_of(x)
+    return (r + tail).where(n.value.compare("oeq", 0), result).with_sign_of(x)
 
 
 def sigmoid(x: Value, low: Value | None = None) -> Value:
@@ -150,7 +142,7 @@ def sigmoid(x: Value, low: Value | None = None) -> Value:
     if low is not None:
         low = low.with_sign_of(-low * x).where(exponent.compare("ogt", least), 0)
     p, n = _exp_parts(_at_least(exponent, least), low)
-    power = _scaled(x.of(1), n)
+    power = scaled(x.of(1), n)
     most = power + 1
     total = p.times_plus(power, most)
     lost = p.times_plus(power, most - total)
@@ -165,7 +157,7 @@ def tanh(x: Value) -> Value:
     Near zero n is zero, and 1 - e is -p: nothing is lost.
     """
     p, n = _exp_parts(_at_least(abs(x) * -2, 2 * range_of(x).expm1_low))
-    power = power_of_two(n, format_of(x))
+    power = power_of_two(n.integer, format_of(x))
     above, below = (-p).times_plus(power, 1 - power), p.times_plus(power, power + 1)
     return quotient(above, below).with_sign_of(x)
 
@@ -201,5 +193,5 @@ def erfc(x: Value, low: Value | None = None) -> Value:
     near = sum_of(rough, rough * polynomial("erfc", four.times_plus(error, four + 1)))
     less = (p.low + error).times_plus(near.high, near.low)
     above = p.high.times_plus(near.high, less) + near.high
-    above = x.of(0).where(is_zero, _scaled(above, n))
+    above = x.of(0).where(is_zero, scaled(above, n))
     return (2 - above).where(x.compare("olt", 0), above)

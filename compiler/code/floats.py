@@ -9,11 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import inf
 
-from .assembler import Value, element_type
+from .assembler import Value, element_type, lanes, mangled
 
 __all__ = [
     "Double",
     "Format",
+    "Whole",
     "absolute",
     "extreme",
     "floor",
@@ -25,6 +26,7 @@ __all__ = [
     "quotient",
     "residue",
     "round_to_even",
+    "scaled",
     "sign",
     "square_root",
     "sum_of",
@@ -55,6 +57,41 @@ def format_of(x: Value) -> Format:
 def power_of_two(n: Value, form: Format) -> Value:
     """2**n of integers n, put together from its bits; n must give a normal number."""
     return (n + form.bias).shift_left(form.fraction_bits).as_float()
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A whole number as a floating-point one, and the same number in the low bits of ``shifted``."""
+
+    value: Value
+    shifted: Value
+
+    @property
+    def integer(self) -> Value:
+        return self.shifted.bits() - self.value.of(format_of(self.value).shifter).bits()
+
+
+def scaled(y: Value, n: Whole) -> Value:
+    """``y * 2**n`` with one rounding: an instruction where there is one, else two steps whose factors stay in range."""
+    assembler, form = y.assembler, format_of(y)
+    if not assembler.target.has("avx512vl"):
+        half = n.integer.shift_right(1)
+        return y * power_of_two(half, form) * power_of_two(n.integer - half, form)
+    count, kind = lanes(y.type), element_type(y.type)
+    bits = count * (32 if kind == "float" else 64)
+    if bits in (128, 256, 512):  # takes the whole number as it stands
+        name = f"@llvm.x86.avx512.mask.scalef.{'ps' if kind == 'float' else 'pd'}.{bits}"
+        given = [(y.type, text) for text in (y.text, n.value.text, "zeroinitializer")]
+        given.append((f"i{max(count, 8)}", "-1"))  # all lanes
+        if bits == 512:
+            given.append(("i32", "4"))  # rounded as usual
+    else:
+        integer = n.integer if kind == "float" else n.integer.convert("trunc", "i32")
+        name = f"@llvm.ldexp.{mangled(y.type)}.{mangled(integer.type)}"
+        given = [(y.type, y.text), (integer.type, integer.text)]
+    assembler.declare(f"declare {y.type} {name}({', '.join(type_ for type_, _ in given)})")
+    arguments = ", ".join(f"{type_} {text}" for type_, text in given)
+    return Value(assembler, y.type, assembler.op(f"call {y.type} {name}({arguments})"))
 
 
 def extreme(function: str, a: Value, b: Value) -> Value:

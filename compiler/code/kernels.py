@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..language.dtypes import BYTES, dtype_of
 from ..scheduling.loops import (
@@ -256,10 +256,19 @@ class _Writer:
         carried: Sequence[tuple[str, str]],
         turn: Turn,
     ) -> list[str]:
-        """The loops of a fold from the outside in; in the innermost, addresses step along."""
+        """The loops of a fold from the outside in; in the innermost, addresses step along.
+
+        Where vectors run there, a last turn that is not full stands apart, so that no other one is masked.
+        """
         if not ranges:
             return turn(lambda: [start for _, start in carried])
         first, *rest = ranges
+        left = first.extent % first.span if first.width > 1 else 0
+        if left and not (rest or first.block or first.is_single or first.unrolled):
+            full = replace(first, stop=first.stop - left)
+            states = self._nest(fold, [full], carried, turn)
+            here = [(type_, state) for (type_, _), state in zip(carried, states, strict=True)]
+            return self._nest(fold, [replace(first, start=full.stop)], here, turn)
         if rest or first.is_single or first.unrolled:
 
             def inside(states: Sequence[str]) -> list[str]:

@@ -143,6 +143,16 @@ def test_what_follows_a_sum_spills_little() -> None:
     assert_compiled_is_interpreted(_cell())
 
 
+def test_only_the_last_vectors_of_a_sum_are_masked() -> None:
+    """A sum of 1000 exponentials, no multiple of its vectors, compares no place with the end."""
+    value = reduction("sum", Call("exp", (element("x", "n", "j"),)), j=1000)
+    system = System(
+        (tensor("x", 64, 1000), tensor("y", 64, role="output")),
+        (equation(element("y", "n"), value, n=64),),
+    )
+    assert not re.search(r"icmp \w+ <\d+ x i32>", _stage(system, "emit"))
+
+
 def test_lines_far_apart_are_asked_for_ahead() -> None:
     """A sum down a column reads another line in every turn, asked for some turns before; one along rows does not."""
     assert "prefetch" in _hottest(_stage(_window_gradient(), "assembly"))

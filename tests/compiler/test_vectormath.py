@@ -325,6 +325,14 @@ def test_everything_is_inline(name: str, target: Any) -> None:
         assert called <= {"graphnn.angle", "graphnn.angle@PLT"}
 
 
+def test_exponentials_convert_nothing() -> None:
+    """Where an instruction scales by powers of two, the exponent stays the floating-point number that it was."""
+    target = NAMES["x86-64-v4"]
+    text = assembly(loop("exp", "float", 16, 1, target), target)
+    assert "vscalefps" in text
+    assert "vcvt" not in text
+
+
 def test_polynomials_are_fresh() -> None:
     """The table is what the fitting program writes."""
     assert fit_polynomials.TABLE.read_text(encoding="utf-8") == fit_polynomials.table()
