@@ -204,4 +204,16 @@ def __getattr__(name: str) -> object:
         from .drawing.draw import draw
 
         return draw
-    raise AttributeError(f"module 'graphnn' has no attribute {name!r}")
+    modules = (
+        activations,
+        callbacks,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        optimizers,
+        regularizers,
+    )
+    homes = [m.__name__.replace("graphnn", "gn") for m in modules if name in m.__all__]
+    there = f"; there is {homes[0]}.{name}" if homes else ""
+    raise AttributeError(f"module 'graphnn' has no attribute {name!r}{there}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from .graph.application import Application
@@ -23,15 +22,15 @@ def summary_text(model: Model) -> str:
     missing = "unused" if model.outputs else "not built"
     for what in ordered_layers(model.outputs) or model.layers:
         kind = what.kind if isinstance(what, Layer) else what.operation.name
-        own = what.weights if isinstance(what, Layer) else []
+        own = what.count_params() if isinstance(what, Layer) else 0
         last = _last_node(model, what)
         shape = missing if last is None else _shapes_text(last)
-        rows.append((f"{what.name} ({kind})", shape, f"{_count(own):,}"))
+        rows.append((f"{what.name} ({kind})", shape, f"{own:,}"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     line = "-" * (sum(widths) + 4)
     lines = [f"{a:<{widths[0]}}  {b:<{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows]
-    total, learnt = _count(model.weights), _count(model.parameters)
-    totals = f"Parameters: {total:,}, of which {learnt:,} are trainable"
+    learnt = sum(p.value.size for p in model.parameters)
+    totals = f"Parameters: {model.count_params():,}, of which {learnt:,} are trainable"
     return "\n".join([f"Model {model.name}", line, lines[0], line, *lines[1:], line, totals])
 
 
@@ -63,10 +62,6 @@ def _last_node(model: Model, what: Layer | Application) -> Node | None:
     ]
     given = [node for node in found if not isinstance(node, Parameter)]
     return max(given, key=lambda node: place[graph.chosen(node)], default=None)
-
-
-def _count(parameters: Iterable[Parameter]) -> int:
-    return sum(p.value.size for p in parameters)
 
 
 def _shapes_text(last: Node) -> str:

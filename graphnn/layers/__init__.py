@@ -1,10 +1,13 @@
 """Layers: what makes parameters and applies formulas to nodes; Keras's names, defaults and weight layouts."""
 
+from typing import NoReturn
+
 from .attention import MultiHeadAttention
 from .base import Layer
 from .convolution import Conv2D
 from .core import Activation, Add, Concatenate, Dense, Flatten, Reshape
 from .dropout import Dropout
+from .elsewhere import advice
 from .embedding import Embedding
 from .normalization import BatchNormalization, LayerNormalization
 from .pooling import AveragePool2D, GlobalAveragePool2D, MaxPool2D
@@ -42,3 +45,8 @@ __all__ = [
     "Reshape",
     "SimpleRNN",
 ]
+
+
+def __getattr__(name: str) -> NoReturn:
+    """Of Keras's layers that are none here the message says what to write."""
+    raise AttributeError(advice(name, __all__))

@@ -256,6 +256,10 @@ class Layer(Trainable, ABC):
         """Overwrite the parameters' values, in the order of `get_weights`."""
         assign_all(self.weights, weights, self.name)
 
+    def count_params(self) -> int:
+        """How many numbers its weights hold."""
+        return sum(parameter.value.size for parameter in self.weights)
+
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}>"
 

@@ -265,6 +265,7 @@ def test_summary_prints_a_table_and_returns_nothing():
     hidden = Flatten(name="flat")(MaxPool2D(name="pool")(Conv2D(4, 3, name="conv")(image)))
     frozen = Dense(2, name="head", trainable=False)
     assert gn.Model(image, frozen(hidden)).summary(print_fn=lines.append) is None
+    assert frozen.count_params() == 74
     (text,) = lines
     for row in (
         r"conv (Conv2D)     (None, 6, 6, 4)          40",
