@@ -19,8 +19,8 @@ In this order:
 A new equation covers the whole range of its indices and is read inside it, so it is equal wherever
 it is read, zero reads within it included. Declines for constants such as sqrt(2), which the emitter
 computes once, for copies that are outputs or new values of states, and for constants that are whole
-(a formula may count with those) or of another precision. Time is linear in the number
-of equations: what is equal is found in dictionaries of canonical forms.
+(a formula may count with those, unless they are factors of what is real) or of another precision. Time is
+linear in the number of equations: what is equal is found in dictionaries of canonical forms.
 """
 
 from __future__ import annotations
@@ -93,20 +93,29 @@ def simplified(system: System) -> System:
 
 
 @of_form
-def _is_fraction(equation: Equation) -> bool:
-    return isinstance(equation.value, Number) and not equation.value.is_integer
+def _is_number(equation: Equation) -> bool:
+    return isinstance(equation.value, Number)
 
 
 def constants(system: System, notes: list[Note] | None = None) -> System:
     """Every element that surely is a constant of its equation's precision, as that number."""
     tensors, definitions = system.by_name, Definitions(system)
-    known = {name: q.value for name, q in definitions.equations.items() if _is_fraction(q)}
+    known = {name: q.value for name, q in definitions.equations.items() if _is_number(q)}
 
-    def read(e: Expr, sizes: Sizes, dtype: str) -> Expr:
-        if isinstance(e, Element) and e.tensor in known and tensors[e.tensor].dtype == dtype:
-            return definitions.open(e, sizes) or e
-        if isinstance(e, Reduce):
-            sizes = inner_sizes(sizes, e.binders)
+    def is_known(e: Expr) -> bool:
+        return isinstance(e, Element) and e.tensor in known
+
+    def read(e: Expr, sizes: Sizes, dtype: str, is_factor: bool = False) -> Expr:
+        match e:
+            case Element(tensor, _) if is_known(e) and tensors[tensor].dtype == dtype:
+                if cast(Number, known[tensor]).is_integer and not is_factor:
+                    return e
+                return definitions.open(e, sizes) or e
+            case Call("*", (u, v)):
+                real = [not is_known(x) and kind_of(x, tensors) == "real" for x in (v, u)]
+                return Call("*", tuple(map(read, (u, v), (sizes,) * 2, (dtype,) * 2, real)))
+            case Reduce(_, _, binders):
+                sizes = inner_sizes(sizes, binders)
         return rebuild(e, lambda child: read(child, sizes, dtype))
 
     if not known:

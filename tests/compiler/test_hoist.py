@@ -299,8 +299,20 @@ def test_constants_stay_where_a_read_may_lie_outside() -> None:
 
 def test_constants_stay_where_they_are_whole_numbers() -> None:
     """A real 7 is not the integer 7: 7/2 and 7//2 differ."""
-    whole = system(define("c", expr(7)), define("y", at("c", n, i) * at("x", n, i)))
+    whole = system(define("c", expr(7)), define("y", at("c", n, i) + at("x", n, i)))
     assert "c" in [q.target for q in hoist(whole).equations]
+    square = system(define("c", expr(7)), define("y", at("c", n, i) * at("c", n, i) / 2))
+    assert "c" in [q.target for q in hoist(square).equations]
+
+
+def test_constant_factors_of_what_is_real_are_read_as_numbers() -> None:
+    """A gradient of ones costs no pass over memory, and what it is multiplied with is no copy."""
+    ones = system(
+        define("c", expr(1)),
+        define("g", at("c", n, i) * at("x", n, i)),
+        define("y", f("exp", at("g", n, i))),
+    )
+    assert lines(ones) == ["y[n, i] = exp(x[n, i])"]
 
 
 def test_constants_stay_where_the_reader_is_more_precise() -> None:
