@@ -354,6 +354,8 @@ class _Writer:
         kind, node, type_ = slot.accumulator.kind, slot.node, slot.types[0]
         wide = lanes(type_) > 1
         mask = self.lanes.mask(slot.lane) if slot.is_spread else None
+        if kind == "sum" and self._ends_in_zeros(node):
+            mask = None
         match node.value:
             case Apply("*", (_, _)) if kind == "sum" and mask is None and node.type != "i64":
                 x, y = (self.values.operand(n, slot.lane, wide) for n in node.inner)
@@ -368,6 +370,15 @@ class _Writer:
             types = like(slot.types[1], "i64"), slot.types[1]
             new.append(self._resized("trunc", *types, place))
         return combine(self.a, kind, slot.types, [state, new], ordered=True)
+
+    def _ends_in_zeros(self, node: Node) -> bool:
+        """Is it zero in the lanes that do not count, as what is read from memory as vectors is?"""
+        match node.value:
+            case Load(condition=None):
+                return self.lanes.is_wide(node)
+            case Apply("*", (_, _)):
+                return all(map(self._ends_in_zeros, node.inner))
+        return False
 
     def _resized(self, instruction: str, given: str, wanted: str, value: str) -> str:
         """An integer with more or fewer bits."""
