@@ -41,7 +41,7 @@ __all__ = ["turn"]
 T = TypeVar("T")
 
 READS = 16  # of each element, that pay for a copy
-LARGE = 1 << 22  # elements: such a copy waits for memory
+LARGE = 1 << 15  # elements: such a copy does not stay in the nearest cache
 READS_LARGE = 64
 LANES = 8  # values of an index at least that are worth being neighbours
 
