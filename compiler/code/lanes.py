@@ -101,12 +101,18 @@ class Lanes:
 
     def _shared(self, range_: Range, share: int, body: Body) -> list[str]:
         """Of a loop that the threads share, the turns of this one: from none to all."""
-        first, last = (self.a.op(f"sub i64 {place}, {share}") for place in self.own)
+        outside = self.own
+        first, last = (self.a.op(f"sub i64 {place}, {share}") for place in outside)
         first = self.a.intrinsic("smax", "i64", first, "0")
-        last = self.a.intrinsic("smin", "i64", last, str(range_.turns))
+        last = self.a.intrinsic("smin", "i64", last, str(range_.turns * range_.within))
         some, none = self.a.label("share"), self.a.label("rest")
         self.a.branch(self.a.op(f"icmp slt i64 {first}, {last}"), some, none)
         self.a.block(some)
+        if range_.within > 1:
+            body = self._with_those_inside(range_, (first, last), body)
+            first = self.a.op(f"udiv i64 {first}, {range_.within}")
+            last = self.a.op(f"add i64 {last}, {range_.within - 1}")
+            last = self.a.op(f"udiv i64 {last}, {range_.within}")
         stop = str(range_.stop)
         if range_.is_single:
             self._turn(range_, range_.start, stop, [], body)
@@ -118,9 +124,24 @@ class Lanes:
                 for place in (first, last)
             )
             self._turns(range_, start, (until, stop), [], body)
+        self.own = outside
         self.a.jump(none)
         self.a.block(none)
         return []
+
+    def _with_those_inside(self, range_: Range, own: tuple[str, str], body: Body) -> Body:
+        """The body of a loop whose turns are shared with those of one inside: which of these are this thread's?"""
+
+        def inside(carried: Sequence[str]) -> list[str]:
+            start = self.starts[range_.index]  # a last turn may overlap the one before
+            place = self.a.op(f"add i64 {start}, {range_.advance - 1 - range_.start}")
+            turn = self.a.op(f"udiv i64 {place}, {range_.advance}")
+            before = self.a.op(f"mul i64 {turn}, {range_.within}")
+            first, last = (self.a.op(f"sub i64 {place}, {before}") for place in own)
+            self.own = first, last
+            return body(carried)
+
+        return inside
 
     def _turns(
         self,

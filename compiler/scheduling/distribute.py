@@ -51,6 +51,7 @@ PIECE = 20_000.0  # cycles, about: to take a piece from another thread costs som
 MOST_PIECES = 32  # of one kernel
 WORTH_WAKING = 80_000.0  # cycles of all that is shared, about twenty-five microseconds
 _LEAST_GAIN = 1.2  # by how much better balanced an inner loop must be to be preferred
+_LITTLE_GAIN = 1.05  # or two loops together
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,15 +166,21 @@ def share(kernel: Kernel) -> Kernel:
     loops = (s.range for s in statements(kernel.body) if isinstance(s, Loop))
     extents = {r.index: r.stop for r in loops}
     adding = [s for s in kernel.stores if s.accumulate]
-    best, chosen = 0.0, None
-    for level in levels:
-        index, turns = level[0].index, sum(r.turns for r in level)
-        balance = _balance(turns)
-        apart = all(_is_apart(store, index, extents) for store in adding)
-        whole = level[0].block is None
-        if whole and apart and turns > 1 and balance > best * _LEAST_GAIN:
-            best, chosen = balance, index
-    return kernel if chosen is None else replace(kernel, body=_shared(kernel.body, chosen))
+    best, chosen = 0.0, ""
+    free = {  # turns of the loops that may be shared
+        level[0].index: sum(r.turns for r in level)
+        for level in levels
+        if level[0].block is None
+        and all(_is_apart(store, level[0].index, extents) for store in adding)
+    }
+    for index, turns in free.items():
+        if turns > 1 and _balance(turns) > best * _LEAST_GAIN:
+            best, chosen = _balance(turns), index
+    if not chosen:
+        return kernel
+    inside = list(free)[list(free).index(chosen) + 1 :]
+    even = (i for i in inside if _balance(free[chosen] * free[i]) > best * _LITTLE_GAIN)
+    return replace(kernel, body=_shared(kernel.body, chosen, next(even, "")))
 
 
 def _levels(kernel: Kernel) -> list[list[Range]]:
@@ -224,16 +231,20 @@ def _balance(turns: int) -> float:
     return math.prod(turns / (n * math.ceil(turns / n)) for n in (2, 4))
 
 
-def _shared(body: Sequence[Statement], index: str) -> tuple[Statement, ...]:
-    """The loops over an index shared, those side by side numbered on."""
+def _shared(body: Sequence[Statement], index: str, inside: str = "") -> tuple[Statement, ...]:
+    """The loops over an index shared, those side by side numbered on; with each turn those over one ``inside``."""
     found: list[Statement] = []
     number = 0
     for statement in body:
         if isinstance(statement, Loop) and statement.range.index == index:
-            found.append(replace(statement, range=replace(statement.range, share=number)))
-            number += statement.range.turns
+            inner = _shared(statement.body, inside)
+            ranges = (s.range for s in statements(inner) if isinstance(s, Loop))
+            within = sum(r.turns for r in ranges if r.index == inside) or 1
+            range_ = replace(statement.range, share=number, within=within)
+            number += range_.turns * within
+            found.append(Loop(range_, inner))
         elif isinstance(statement, Loop):
-            found.append(replace(statement, body=_shared(statement.body, index)))
+            found.append(replace(statement, body=_shared(statement.body, index, inside)))
         else:
             found.append(statement)
     return tuple(found)

@@ -138,6 +138,7 @@ class Range:
     ``step``     how far it advances, where that is not rows*width: the lanes are filled by an inner range
     ``block``    (index, length): from there on at most ``length`` values below ``stop``, but not the first ``skip``
     ``share``    its turns are shared among the threads; the number of the first one, as ranges side by side count on
+    ``within``   so many turns of a loop inside are shared with each of its own, and count instead of it
     ``overlap``  a last tile that would reach over the end is moved back instead; else its lanes are masked off
     ``unrolled`` its turns are written out one after the other
     """
@@ -152,6 +153,7 @@ class Range:
     skip: int = 0
     overlap: bool = False
     share: int | None = None
+    within: int = 1
     unrolled: bool = False
 
     @property
@@ -270,7 +272,7 @@ class Kernel:
     def shares(self) -> int:
         """How many turns the threads share; 0: one thread runs all of it."""
         loops = (s.range for s in statements(self.body) if isinstance(s, Loop))
-        return max((r.share + r.turns for r in loops if r.share is not None), default=0)
+        return max((r.share + r.turns * r.within for r in loops if r.share is not None), default=0)
 
     @cached_property
     def loads(self) -> tuple[Load, ...]:
@@ -334,10 +336,7 @@ def values(statement: Statement) -> Iterator[Value]:
         case Store(_, address, value, _, condition):
             yield from (address, value) if condition is None else (address, value, condition)
         case Fold(_, _, accumulators):
-            for accumulator in accumulators:
-                yield accumulator.value
-                if accumulator.position is not None:
-                    yield accumulator.position
+            yield from (v for a in accumulators for v in (a.value, a.position) if v is not None)
 
 
 # --- pseudo-Python -----------------------------------------------------------------------------------------------

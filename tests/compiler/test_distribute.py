@@ -122,6 +122,31 @@ def test_sums_that_wait_for_loops_inside_a_turn_keep_it_from_no_thread() -> None
     assert _results(system, arrays, 1) == _results(system, arrays, 3)
 
 
+@pytest.mark.parametrize("rows", [7, 3])
+def test_few_turns_are_shared_with_those_of_a_loop_inside(rows: int) -> None:
+    """Of seven samples the last is shared too: no thread waits for as long as a sample takes."""
+    value = reduction("sum", element("x", "n", "i", "k") * element("w", "n", "k", "o"), k=64)
+    system = System(
+        (
+            tensor("x", rows, 89, 64),
+            tensor("w", rows, 64, 100),
+            tensor("y", rows, 89, 100, role="output"),
+        ),
+        (equation(element("y", "n", "i", "o"), value, n=rows, i=89, o=100),),
+    )
+    (kernel,) = _plan(system)
+    assert int(kernel.split()[1]) in (rows * n for n in range(2, 100))
+    arrays = {
+        name: np.random.default_rng(5).normal(size=shape).astype("float32")
+        for name, shape in (("x", (rows, 89, 64)), ("w", (rows, 64, 100)))
+    }
+    alone = _results(system, arrays, 1)
+    expected = np.einsum("nik,nko->nio", arrays["x"], arrays["w"])
+    found = np.frombuffer(alone["y"], "float32").reshape(expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert all(_results(system, arrays, threads) == alone for threads in TEAMS)
+
+
 def test_declines_when_the_work_is_small() -> None:
     """A small program is the same function as without threads."""
     program, explanation = stages(matrix_product(32, 32, 32), _settings())
