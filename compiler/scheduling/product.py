@@ -61,7 +61,7 @@ def product_of(levels: Levels, body: tuple[Statement, ...]) -> Product | None:
         fold, outer = fold.body[0], fold.ranges
     if rows.width > 1 or columns.width == 1:
         return None
-    if fold.body or len(fold.accumulators) > 1 or any(r.span > 1 for r in fold.ranges):
+    if fold.body or len(fold.accumulators) > 1 or any(r.span > 1 for r in (*outer, *fold.ranges)):
         return None
     match fold.accumulators[0].value:
         case Apply("*", (Load(condition=None) as x, Load(condition=None) as y)) if not (

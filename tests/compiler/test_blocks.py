@@ -230,6 +230,15 @@ def test_few_rows_share_a_panel_of_what_comes_from_afar(rows: int) -> None:
     assert np.array_equal(found["C"], _whole(system, threads=2)[1]["C"])
 
 
+def test_blocks_decline_for_several_terms_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However short the blocks of a sum are, a panel has one term for each turn."""
+    monkeypatch.setattr("compiler.scheduling.schedule.BLOCK", 16)
+    for limit in ("ROWS", "CLOSE", "WAITING"):
+        monkeypatch.setattr(f"compiler.scheduling.blocks.{limit}", 1)
+    arrays, found = _whole(matrix_product(3, 128, 3))
+    np.testing.assert_array_equal(found["C"], arrays["A"] @ arrays["B"])
+
+
 def _deep_window(samples: int, lines: int, rows: int, inner: int, columns: int) -> System:
     """``y[n, h, w, o] = sum[i, j, c](x[n, h + i, w + j, c]*K[i, j, c, o])``."""
     x = element("x", "n", Index("h") + Index("i"), Index("w") + Index("j"), "c")
