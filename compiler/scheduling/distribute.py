@@ -237,9 +237,9 @@ def _shared(body: Sequence[Statement], index: str, inside: str = "") -> tuple[St
     number = 0
     for statement in body:
         if isinstance(statement, Loop) and statement.range.index == index:
-            inner = _shared(statement.body, inside)
-            ranges = (s.range for s in statements(inner) if isinstance(s, Loop))
-            within = sum(r.turns for r in ranges if r.index == inside) or 1
+            ranges = (s.range for s in statements(statement.body) if isinstance(s, Loop))
+            within = max(1, sum(r.turns for r in ranges if r.index == inside))
+            inner = _shared(statement.body, inside) if within > 1 else statement.body
             range_ = replace(statement.range, share=number, within=within)
             number += range_.turns * within
             found.append(Loop(range_, inner))

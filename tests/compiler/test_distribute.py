@@ -74,13 +74,18 @@ def _recurrence(batch: int, length: int, units: int) -> System:
     )
 
 
+def _share_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everything that may be is shared, two loops together wherever there are two."""
+    for limit in ("WORTH", "WORTH_WAKING", "_LITTLE_GAIN"):
+        monkeypatch.setattr(distribute, limit, 0.0)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_random_systems_do_not_depend_on_threads(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Shared wherever it is allowed at all, the results are the same to the bit for any number of threads."""
-    monkeypatch.setattr(distribute, "WORTH", 0.0)
-    monkeypatch.setattr(distribute, "WORTH_WAKING", 0.0)
+    _share_all(monkeypatch)
     case = random_case(Random(seed))
     alone = _results(case.system, case.arrays, 1)
     for threads in TEAMS:
@@ -144,6 +149,24 @@ def test_few_turns_are_shared_with_those_of_a_loop_inside(rows: int) -> None:
     expected = np.einsum("nik,nko->nio", arrays["x"], arrays["w"])
     found = np.frombuffer(alone["y"], "float32").reshape(expected.shape)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert all(_results(system, arrays, threads) == alone for threads in TEAMS)
+
+
+@pytest.mark.parametrize("sizes", [(13, 65), (5, 300), (30, 100)])
+def test_a_loop_inside_may_have_a_single_turn(
+    sizes: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then each turn of the loop around it is one thread's."""
+    _share_all(monkeypatch)
+    monkeypatch.setattr(distribute, "PIECE", 100.0)
+    rows, columns = sizes
+    generator = np.random.default_rng(2)
+    arrays = {
+        name: generator.normal(size=shape).astype("float32")
+        for name, shape in (("A", (rows, 64)), ("B", (64, columns)))
+    }
+    system = matrix_product(rows, 64, columns)
+    alone = _results(system, arrays, 1)
     assert all(_results(system, arrays, threads) == alone for threads in TEAMS)
 
 
