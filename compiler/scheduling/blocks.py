@@ -61,7 +61,7 @@ from .product import Product, product_of
 from .rewrite import rewrite_affine
 from .waiting import added, is_all, place_in_result
 
-__all__ = ["ACROSS", "BLOCK", "CLOSE", "ROWS", "fewest", "in_blocks", "nest"]
+__all__ = ["ACROSS", "BLOCK", "CLOSE", "ROWS", "evenly", "fewest", "in_blocks", "nest"]
 
 BLOCK = 256  # terms that one accumulator adds up before its result goes into the next one
 NEAR = 1 << 19  # bytes of an operand's rows that stay in the nearer caches beside all else
@@ -101,6 +101,17 @@ def in_blocks(
 def fewest(bytes_: int) -> int:
     """Rows that pay for panels of an operand of so many bytes."""
     return ROWS if bytes_ <= STAY else FEW
+
+
+def evenly(tiles: int, most: int) -> int:
+    """How many tiles, up to so many, go together if of two threads, and of four, each is to have about as many."""
+
+    def longest(together: int) -> int:
+        turns = math.ceil(tiles / together)
+        return sum(n * math.ceil(turns / n) * together for n in (2, 4))
+
+    least = min(map(longest, range(1, most + 1)))
+    return next(n for n in range(most, 0, -1) if 8 * longest(n) <= 9 * least)
 
 
 def nest(levels: Levels, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
@@ -325,8 +336,9 @@ class _Blocks:
     def group(self, column: Range) -> Range:
         """The columns whose sums wait together: so often is a block of rows read while it is near."""
         tiles, bytes_ = column.turns, self.height * column.span * self.bytes
-        most = tiles if self.block else tiles // SHARED  # for the threads to share
-        count = math.ceil(tiles / max(1, min(most, WAITING // bytes_)))
+        most = tiles if self.block else math.ceil(tiles / SHARED)
+        most = max(1, min(most, WAITING // bytes_))
+        count = math.ceil(tiles / most) if self.block else math.ceil(tiles / evenly(tiles, most))
         step = math.ceil(tiles / count) * column.span
         return Range(f"{column.index}.group", column.start, column.stop, step=step)
 

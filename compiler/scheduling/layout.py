@@ -7,10 +7,10 @@ The index of a recurrence comes first, so that each turn finds what it needs sid
 writes it reads lies in one place for all turns, and never leaves the cache. What is multiplied with the rows of such
 tensors, before the recurrence or after it, has its own in the same order: two loops over them are one.
 
-Rows of a multiple of 1 KB are a cache line longer: a cache would have to keep the same columns of all rows in the same
-few places. So, by more, are the operands and results of many products of the same shape within a block, whose places
-are used together. What a formula says does not change, only addresses do. Declines for tensors that the caller sees,
-whose order is his.
+Long rows begin with a cache line, so that no vector lies in two. Those of a multiple of 1 KB are a line longer: a cache
+would have to keep the same columns of all rows in the same few places. So, by more, are the operands and results of
+many products of the same shape within a block, whose places are used together. What a formula says does not change,
+only addresses do. Declines for tensors that the caller sees, whose order is his.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ __all__ = ["Layout", "apart", "layout"]
 
 CROWDED = 256  # elements: rows whose lengths are multiples of it meet in few places of a cache
 LINE = 16  # elements
+LONG = 128  # elements of a row, beside which the rest of a line is little
 APART = 80  # elements: some lines more, for there what is used together are runs of lines
 PRODUCT = 3  # elements that a product touches: two operands and the result
 LARGE = 16_384  # elements that do not fit into the nearest cache
@@ -69,9 +70,15 @@ def layout(steps: Sequence[Any], system: System) -> dict[str, Layout]:
     found = {}
     for t in system.tensors:
         rows = len(t.shape) > 1 and t.name in free and prod(t.shape) >= LARGE
-        crowded = rows and t.shape[axes[t.name][-1]] % CROWDED == 0
-        found[t.name] = Layout(axes[t.name], LINE if crowded else 0, again.get(t.name, ()))
+        padding = _padding(t.shape[axes[t.name][-1]]) if rows else 0
+        found[t.name] = Layout(axes[t.name], padding, again.get(t.name, ()))
     return found
+
+
+def _padding(length: int) -> int:
+    """Elements behind a row of so many, for the next one to begin with a line and in other places of a cache."""
+    whole = length + (-length % LINE if length >= LONG else 0)
+    return whole - length + (LINE if whole % CROWDED == 0 else 0)
 
 
 def apart(equations: Iterable[Equation], tensor: str) -> Axes:

@@ -14,7 +14,7 @@ from compiler import Options
 from compiler.language.expression import Call, Element, Index, expr
 from compiler.language.system import Equation, System
 from compiler.pipeline import stages
-from compiler.scheduling.blocks import ACROSS
+from compiler.scheduling.blocks import ACROSS, evenly
 
 from .build import element, equation, matrix_product, reduction, tensor
 
@@ -205,6 +205,16 @@ def test_tiles_do_not_ask_where_a_panel_is_filled_once_for_very_many() -> None:
     text = _text(matrix_product(2048, 48, 640), "schedule")
     assert "along" in text
     assert "ask for" not in text
+
+
+@pytest.mark.parametrize(("tiles", "together"), [(31, 4), (20, 2), (16, 2), (12, 1), (4, 1)])
+def test_threads_have_about_as_many_tiles_each(tiles: int, together: int) -> None:
+    """As many go together as there may, but not where one of two threads, or of four, would have far more then."""
+    assert evenly(tiles, math.ceil(tiles / 8)) == together
+    groups = re.findall(
+        r"j.group in range\(0, \d+, (\d+)\)", _text(_across(64, 1024, 32 * tiles), "schedule")
+    )
+    assert all(int(group) == 32 * together for group in groups)
 
 
 def test_blocks_leave_small_products_alone() -> None:

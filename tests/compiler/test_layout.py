@@ -66,19 +66,21 @@ def test_layout_declines_for_what_the_caller_sees() -> None:
     assert layout(order(system), system)["h"] == Layout((0, 1, 2))
 
 
-@pytest.mark.parametrize(("columns", "padding"), [(512, 16), (500, 0)])
+@pytest.mark.parametrize(
+    ("columns", "padding"), [(512, 16), (500, 28), (490, 6), (250, 22), (480, 0)]
+)
 def test_layout_keeps_rows_out_of_step(columns: int, padding: int) -> None:
-    """Rows of a multiple of 1 KB are longer by a cache line, where the caller does not see it."""
-    y = element("y", "k", "j")
-    column = reduction("sum", element("z", "n", "j") * element("x", "n", "k"), n=40)
+    """Where the caller does not see it, long rows begin with a line and are no multiple of 1 KB."""
+    rows, y = 20_000 // columns, element("y", "k", "j")
+    column = reduction("sum", element("z", "n", "j") * element("x", "n", "k"), n=rows)
     system = System(
         (
-            tensor("x", 40, columns),
-            tensor("z", 40, columns, role="local"),
+            tensor("x", rows, columns),
+            tensor("z", rows, columns, role="local"),
             tensor("y", columns, columns, role="output"),
         ),
         (
-            equation(element("z", "n", "j"), element("x", "n", "j") * 2, n=40, j=columns),
+            equation(element("z", "n", "j"), element("x", "n", "j") * 2, n=rows, j=columns),
             equation(y, column, k=columns, j=columns),
         ),
     )
