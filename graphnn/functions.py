@@ -20,7 +20,8 @@ from .catalogue import define
 from .errors import GraphnnError, ShapeError
 from .graph.application import Result
 from .graph.node import Constant, Node, dtype_name, index_names, is_integer, require_node
-from .graph.operation import op
+from .graph.operation import Operation, op
+from .graph.surroundings import unique_name
 
 __all__ = [
     "abs",
@@ -91,10 +92,9 @@ def _binary(name: str, text: str, **domains: str) -> Callable[[object, object], 
     )
 
     def function(a: object, b: object) -> Node:
-        if _is_scalar(a) and _is_scalar(b):
-            return _single(both(a, b))
-        operation = right if _is_scalar(b) else left if _is_scalar(a) else both
-        return _single(operation(a, b))
+        numbers = _is_scalar(a), _is_scalar(b)
+        operation = both if numbers[0] == numbers[1] else right if numbers[1] else left
+        return _called(name, operation, a, b)
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = (
@@ -105,6 +105,12 @@ def _binary(name: str, text: str, **domains: str) -> Callable[[object, object], 
 
 def _is_scalar(value: object) -> bool:
     return value.ndim == 0 if isinstance(value, Node) else np.ndim(value) == 0  # type: ignore[arg-type]
+
+
+def _called(name: str, operation: Operation, *operands: object) -> Node:
+    """Its result under the name that users know, whatever its form for such operands is called."""
+    application = operation.apply(operation.bind(operands, {}), name=unique_name(name))
+    return application.result("y")
 
 
 def _single(result: Result | tuple[Result, ...]) -> Node:
@@ -214,9 +220,9 @@ def _reduction(kind: str, tie: str = "") -> Callable[..., Node]:
         if not axes:
             return node
         if not keepdims and len(axes) == node.ndim:
-            return _single(everything(node))
+            return _called(kind, everything, node)
         if not keepdims and axes == (node.ndim - 1,):
-            return _single(last(node))
+            return _called(kind, last, node)
         names = index_names(node.ndim)
         bound = ", ".join(names[a] for a in axes)
         kept = [("0" if keepdims else "") if a in axes else names[a] for a in range(node.ndim)]

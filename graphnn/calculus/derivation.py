@@ -34,7 +34,7 @@ class Derivation:
 
     def __str__(self) -> str:
         rows = [(equation_text(s.equation, self.shapes), ", ".join(s.laws)) for s in self.steps]
-        width = max(len(text) for text, _ in rows if len(text) <= 80)
+        width = max((len(text) for text, _ in rows if len(text) <= 80), default=0)
         return "\n".join(f"{text.ljust(width)}    {laws}" for text, laws in rows)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Point", "Rectangle", "Size", "around", "beside", "straight"]
+__all__ = ["Point", "Rectangle", "Size", "across", "around", "beside", "straight", "strays"]
 
 Point = tuple[float, float]
 Size = tuple[float, float]
@@ -55,6 +55,21 @@ def straight(source: Rectangle, target: Rectangle) -> tuple[Point, ...]:
     return (start, *thirds, end)
 
 
+def across(source: Rectangle, target: Rectangle) -> tuple[Point, ...]:
+    """The curve between facing sides of two rectangles, level at both ends."""
+    is_right = target.centre[0] > source.centre[0]
+    x, y = source.right if is_right else source.left, source.centre[1]
+    to, down = target.left if is_right else target.right, target.centre[1]
+    middle = (x + to) / 2
+    return (x, y), (middle, y), (middle, down), (to, down)
+
+
+def strays(curve: Sequence[Point], source: Rectangle, target: Rectangle, far: float) -> bool:
+    """Does a curve reach farther than ``far`` to the left or right of both rectangles?"""
+    left, right = min(source.left, target.left) - far, max(source.right, target.right) + far
+    return any(not left <= x <= right for x, _ in curve)
+
+
 def _edge(area: Rectangle, towards: Point) -> Point:
     """Where the line from the centre to a point outside leaves the rectangle."""
     x, y = area.centre
@@ -66,9 +81,10 @@ def _edge(area: Rectangle, towards: Point) -> Point:
 
 
 def beside(curve: Sequence[Point], size: Size, taken: Sequence[Rectangle]) -> Rectangle | None:
-    """A place for a label near the middle of the curve that meets nothing taken, if there is one."""
+    """A place near the middle of the curve that meets nothing taken, neither left of 0 nor above, if there is one."""
     for place in _places(curve, size):
-        if not any(place.meets(other) for other in taken):
+        is_inside = place.left >= 0 and place.top >= 0
+        if is_inside and not any(place.meets(other) for other in taken):
             return place
     return None
 

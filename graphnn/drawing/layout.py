@@ -17,12 +17,13 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import Any
 
 import graphviz
 
 from ..errors import GraphnnError
-from .geometry import Point, Rectangle, Size, around, beside, straight
+from .geometry import Point, Rectangle, Size, across, around, beside, straight, strays
 from .picture import Arrow, Picture
 from .style import Measures
 
@@ -43,6 +44,9 @@ _ENGINE_MISSING = (
     " or install Graphviz so that `dot` is on the PATH"
 )
 _FIXED = ("parameter", "state")  # kinds of boxes that nothing flows into
+_DETOUR = (
+    60.0  # points beside both of its boxes: farther out an arrow between columns runs around one
+)
 _LARGE = 120  # boxes; from here on Graphviz may stop before its best answer
 
 
@@ -85,35 +89,52 @@ def place(
     if not picture.boxes:
         return Layout(0, 0, (), (), (), ())
     found = json.loads(_run_graphviz(graphviz_input(picture, boxes, labels, names)))
-    _, _, width, height = _numbers(found["bb"])
+    *_, width, height = _numbers(found["bb"])
     objects = {each["name"]: each for each in found["objects"]}
     edges = {each["id"]: each for each in found.get("edges", ())}
+    columns = columns_of(picture)
+    turned = _is_turned([(columns[b.id], objects[f"b{k}"]) for k, b in enumerate(picture.boxes)])
 
     def point(words: str) -> Point:
         x, y = _numbers(words)
-        return x, height - y
+        return width - x if turned else x, height - y
 
     areas = tuple(around(point(objects[f"b{k}"]["pos"]), size) for k, size in enumerate(boxes))
     where = {box.id: area for box, area in zip(picture.boxes, areas, strict=True)}
-    columns = columns_of(picture)
 
     def route(name: str, arrow: Arrow, size: Size) -> Route:
-        edge = edges[name]
+        edge, ends = edges[name], (where[arrow.source], where[arrow.target])
         if "pos" not in edge:  # Graphviz gives up on an edge now and then
-            return Route(straight(where[arrow.source], where[arrow.target]), None)
+            return Route(straight(*ends), None)
         curve = tuple(map(point, edge["pos"].split()))
+        if columns[arrow.source] != columns[arrow.target] and strays(curve, *ends, _DETOUR):
+            return Route(across(*ends), None)
         label = around(point(edge["lp"]), size) if "lp" in edge and size[0] else None
         return Route(curve[::-1] if _flows_up(arrow, columns) else curve, label)
 
     frames = []
     for k, (frame, size) in enumerate(names.items()):
-        left, low, right, high = _numbers(objects[f"cluster_{k}"]["bb"])
-        area = Rectangle(left, height - high, right, height - low)
-        frames.append(Frame(frame, area, around(point(objects[f"cluster_{k}"]["lp"]), size)))
+        start, low, end, high = _numbers(objects[f"cluster_{k}"]["bb"])
+        x, y = _numbers(objects[f"cluster_{k}"]["lp"])  # the name stands at the left, turned or not
+        left = width - end if turned else start
+        area = Rectangle(left, height - high, left + end - start, height - low)
+        frames.append(Frame(frame, area, around((left + x - start, height - y), size)))
     routes = [route(f"a{k}", arrow, labels[k]) for k, arrow in enumerate(picture.arrows)]
     pairs = [route(f"p{k}", Arrow(*pair), (0, 0)) for k, pair in enumerate(picture.pairs)]
-    labelled = _label(routes, labels, [*areas, *(frame.label for frame in frames)])
+    labelled = list(_label(routes, labels, [*areas, *(frame.label for frame in frames)]))
+    solid = [*areas, *(f.area for f in frames), *(r.label for r in labelled if r.label)]
+    corners = [corner for r in (*labelled, *pairs) for corner in r.curve]
+    corners += [(area.right, area.bottom) for area in solid]
+    width, height = (max(each) for each in zip(*corners, strict=True))
     return Layout(width, height, areas, tuple(labelled), tuple(pairs), tuple(frames))
+
+
+def _is_turned(boxes: list[tuple[int, Mapping[str, Any]]]) -> bool:
+    """Has Graphviz put what is forward to the right of its gradients? It does so where more arrows are shorter then."""
+    places: dict[int, list[float]] = {}
+    for column, each in boxes:
+        places.setdefault(column, []).append(next(_numbers(each["pos"])))
+    return 1 in places and fmean(places[0]) > fmean(places[1])
 
 
 def _label(routes: list[Route], sizes: tuple[Size, ...], solid: list[Rectangle]) -> Iterator[Route]:

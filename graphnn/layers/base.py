@@ -29,7 +29,7 @@ from ..graph.node import Choice, Node, Parameter, require_node
 from ..graph.operation import Operation
 from ..graph.surroundings import Trainable, layer_scope, unique_name
 from ..initializers import Initializer
-from .options import check_options, check_places
+from .options import check_options
 
 __all__ = [
     "Layer",
@@ -78,14 +78,14 @@ class Layer(Trainable, ABC):
     # of a model its inputs and its outputs, one or several
     network_ends: tuple[Sequence[Node], Node | Sequence[Node]] | None = None
 
-    def __new__(cls, *given: object, **options: object) -> Self:
+    def __new__(cls, *_: object, **options: object) -> Self:
         if options:
             check_options(cls, options)
-        if any(isinstance(each, Node) for each in given):
-            check_places(cls, len(given))
         return super().__new__(cls)
 
-    def __init__(self, *, name: str | None = None, trainable: bool = True) -> None:
+    def __init__(self, *given: object, name: str | None = None, trainable: bool = True) -> None:
+        if given:
+            raise TypeError(f"{self.kind} is made first and called on nodes then: {self.kind}()(x)")
         self.name = name or unique_name(snake_case(type(self).__name__))
         self.built = False
         self.parameter_dtype = "float32"
@@ -115,6 +115,8 @@ class Layer(Trainable, ABC):
         """The output of `call` with its options, in the name of the layer, which is built before its first use."""
         if not isinstance(training, (bool, type(None))):
             raise GraphnnError(f"{self.name}: training is True, False or None, got {training!r}")
+        if "name" not in vars(self):
+            raise GraphnnError(f"{self.kind}.__init__ calls super().__init__() before all else")
         nodes = tuple(require_node(n, f"each input of {self.name}") for n in inputs)
         call = LayerCall(self, nodes)
         with layer_scope(self.name, call, training):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Collection, Iterable
 
-__all__ = ["check_options", "check_places", "refuse_options"]
+__all__ = ["check_options", "refuse_options"]
 
 _DTYPE = "leave it out: the dtype follows from the inputs, gn.Input(..., dtype='float64')"
 _INPUT = "begin with gn.Input((None, ...)), or let the first data say it"
@@ -45,24 +45,8 @@ def check_options(kind: type, given: Iterable[str]) -> None:
     """Raise TypeError for an option that the class does not take."""
     known = inspect.signature(kind.__init__).parameters.values()  # type: ignore[misc]
     if not any(p.kind is p.VAR_KEYWORD for p in known):
-        refuse_options(kind.__name__, given, [p.name for p in known][1:])
-
-
-def check_places(kind: type, count: int) -> None:
-    """Raise TypeError where nodes are given to a class that does not take so many arguments by place.
-
-    >>> class Flatten:
-    ...     def __init__(self, *, name=None): pass
-    >>> check_places(Flatten, 1)
-    Traceback (most recent call last):
-        ...
-    TypeError: Flatten is made first and called on nodes then: Flatten(...)(x)
-    """
-    known = list(inspect.signature(kind.__init__).parameters.values())[1:]  # type: ignore[misc]
-    by_place = [p for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    if count > len(by_place) and not any(p.kind is p.VAR_POSITIONAL for p in known):
-        name = kind.__name__
-        raise TypeError(f"{name} is made first and called on nodes then: {name}(...)(x)")
+        names = [p.name for p in known if p.kind is not p.VAR_POSITIONAL]
+        refuse_options(kind.__name__, given, names[1:])
 
 
 def refuse_options(kind: str, given: Iterable[str], known: Collection[str]) -> None:

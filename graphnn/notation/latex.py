@@ -213,8 +213,8 @@ def _call(function: str, arguments: tuple[Expr, ...]) -> _Part:
     match function, arguments:
         case "+" | "-", (a, b):
             return _sum(function, a, b)
-        case "*" | "/", (Call("neg", (a,)), b):
-            return _negative(_call(function, (a, b)))
+        case "*" | "/", (a, b) if (plain := _without_sign(a)) is not None:
+            return _negative(_call(function, (plain, b)))
         case "*", (a, b):
             return _product(a, b)
         case "/", (a, b):
@@ -248,6 +248,16 @@ def _call(function: str, arguments: tuple[Expr, ...]) -> _Part:
 
 def _sum(function: str, a: Expr, b: Expr) -> _Part:
     return _beside(_inside(a, _SUM), f" {function} ", _inside(b, _PRODUCT), _SUM)
+
+
+def _without_sign(e: Expr) -> Expr | None:
+    """What follows the sign that a product begins with, if it begins with one."""
+    match e:
+        case Call("neg", (a,)):
+            return a
+        case Call("*" | "/" as function, (a, b)) if (plain := _without_sign(a)) is not None:
+            return Call(function, (plain, b))
+    return None
 
 
 def _negative(part: _Part) -> _Part:

@@ -183,12 +183,12 @@ class Optimizer:
     ) -> dict[Parameter, Node]:
         tensors = {"w": weight, **self._states_of(weight)}
         given: dict[str, Node] = {**tensors, "w": kept, "g": gradient, "a": step}
-        wanted = self.update.formula.operands
-        results = self.update(**{name: given[name] for name in wanted})
-        nodes = (results,) if isinstance(results, Result) else results
+        operands = {name: given[name] for name in self.update.formula.operands}
+        application = self.update.apply(operands, name=unique_name(self.name))
         new: dict[Parameter, Node] = {}
-        for node in nodes:
-            parameter = tensors[node.target.removesuffix(".new")]
+        for target in application.formula.outputs:
+            node = application.result(target)
+            parameter = tensors[target.removesuffix(".new")]
             node.name = f"{parameter.name}.new"
             new[parameter] = node
         return new

@@ -64,3 +64,11 @@ def test_derivation_typesets() -> None:
     assert told.latex.startswith(r"\begin{aligned}")
     assert r"\frac{\partial y}{\partial x" in told.latex
     assert told._repr_latex_() == f"$${told.latex}$$"
+
+
+def test_a_derivation_of_long_lines_alone_prints() -> None:
+    """Laws stand behind each line; none is short enough to say where the others' begin."""
+    body = " + ".join(f"a{k}[n]*b{k}[n]" for k in range(8))
+    told = derivation(symbolic(parse(f"y[n] = x[n]*({body})*({body})")), ["x"])
+    assert all(len(line) > 80 for line in str(told).splitlines())
+    assert str(told).splitlines()[0].endswith("    formula")

@@ -13,8 +13,11 @@ from xml.etree import ElementTree
 import graphviz
 import pytest
 
+import graphnn as gn
+from graphnn import layers
 from graphnn.drawing import Arrow, Box, Drawing, Picture, layout
 from graphnn.drawing.collapse import collapse
+from graphnn.drawing.geometry import strays
 from graphnn.drawing.layout import Layout, place
 from graphnn.drawing.legend import legend
 from graphnn.drawing.typeset import formula, text
@@ -122,6 +125,30 @@ def test_gradients_stand_to_the_right_of_what_they_differentiate() -> None:
     assert max(forward) < min(gradients)
     for left, right in picture.pairs:
         assert areas[left].centre[1] == pytest.approx(areas[right].centre[1], abs=0.5)
+
+
+@pytest.mark.parametrize("graph", ["gradient", "train"])
+def test_pictures_of_networks_read_from_left_to_right(graph: str) -> None:
+    """Branches do not turn them around; no arrow between columns runs around one, no label leaves the picture."""
+    title, tags = gn.Input((None, 8), "title", dtype="int32"), gn.Input((None, 5), "tags")
+    x = layers.Concatenate()([layers.LSTM(4)(layers.Embedding(9, 4)(title)), tags])
+    heads = [layers.Dense(1, "sigmoid")(x), layers.Dense(4, "softmax")(x)]
+    model = gn.Model([title, tags], heads)
+    model.compile("sgd", ["binary_crossentropy", "categorical_crossentropy"])
+    picture = gn.draw(model, graph=graph).picture
+    found = laid_out(picture, (150, 60))
+    areas = {box.id: area for box, area in zip(picture.boxes, found.boxes, strict=True)}
+    columns = [[areas[b.id] for b in picture.boxes if b.column == k] for k in (0, 1)]
+    assert max(area.right for area in columns[0]) < min(area.left for area in columns[1])
+    for arrow, route in zip(picture.arrows, found.routes, strict=True):
+        ends, kinds = (areas[arrow.source], areas[arrow.target]), picture.by_id
+        if kinds[arrow.source].column != kinds[arrow.target].column:
+            assert not strays(route.curve, *ends, 100)
+        if route.label:
+            assert 0 <= route.label.left < route.label.right <= found.width
+            assert 0 <= route.label.top < route.label.bottom <= found.height
+    for frame in found.frames:
+        assert frame.area.left <= frame.label.left <= frame.area.centre[0]
 
 
 def test_forward_flows_down_and_gradients_flow_up() -> None:

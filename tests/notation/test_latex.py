@@ -37,6 +37,7 @@ FORMULAS = {
         D % "x_{a,b}"
         + r" = \begin{cases} g^{(y)}_{a} & \text{if } b = 11 \\ 0 & \text{otherwise} \end{cases}"
     ),
+    "y[u] = -2*g[u]*c[u]*sum[n](x[n, u])": r"y_{u} = -2g_{u}\,c_{u}\,\sum_{n} x_{n,u}",
     "e_z[n, u] = d_z[n, u]*z[n, u]": r"e^{(z)}_{n,u} = " + D % "z_{n,u}" + r"\,z_{n,u}",
     "d_E[t[n], e] += g_y[n, e]": D % r"E_{t_{n},\,e}" + r" \;{+}{=}\; g^{(y)}_{n,e}",
     "loss = -sum[k](t[k]*log(p[k]))/4": r"\mathrm{loss} = -\frac{\sum_{k} t_{k}\,\log p_{k}}{4}",
