@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import replace
 from itertools import count
 from typing import Any
 
-from .code.emit import emit
+from .code.emit import Module, emit
 from .explain import Explanation
 from .language.dtypes import dtype_of
 from .language.steps import Recurrence, Strand, Together, step_lines
@@ -259,11 +260,10 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     texts["distribute"] = lambda: "\n".join(distributed_lines(divided))
 
     # Text, not an object model: it is three times faster to write, and it is what one reads when one asks.
-    modules = emit(divided, placed, {t.name: t.dtype for t in padded.tensors}, target)
-    texts["emit"] = lambda: "\n".join(modules)
-    texts["assembly"] = lambda: "\n".join(
-        jit.assembly(module, target, module == modules[-1]) for module in modules
-    )
+    emitted = emit(divided, placed, {t.name: t.dtype for t in padded.tensors}, target)
+    modules, objects = _objects(emitted, settings)
+    texts["emit"] = lambda: "\n".join(module.text for module in modules)
+    texts["assembly"] = lambda: "\n".join(jit.assembly(m.text, target, m.is_plain) for m in modules)
 
     program = Program(
         slots=placed.slots,
@@ -272,7 +272,7 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
         zeros=placed.zeros,
         states=tuple(state for state, _ in system.updates),
         limits=limits(system),
-        objects=_objects(modules, settings),
+        objects=objects,
         for_team=is_for_team(divided),
     )
     explanation.timed = lambda: _timed(program, divided, placed, storages, settings)
@@ -289,26 +289,34 @@ def _timed(
     """The program once more, taking the time of its kernels."""
     marked, kernels = timed(parts)
     dtypes = {name: storage.tensor.dtype for name, storage in storages.items()}
-    objects = _objects(emit(marked, placed, dtypes, settings.target), settings)
+    _, objects = _objects(emit(marked, placed, dtypes, settings.target), settings)
     sizes = {
         n: (math.prod(s.tensor.shape), dtype_of(s.tensor.dtype).bytes) for n, s in storages.items()
     }
     return TimedProgram.of(replace(program, objects=objects), kernels, sizes)
 
 
-def _objects(modules: Sequence[str], settings: Settings) -> tuple[bytes, ...]:
-    """Object code of each module, kept by the text that it was made from."""
+def _objects(
+    emitted: Iterable[Module], settings: Settings
+) -> tuple[tuple[Module, ...], tuple[bytes, ...]]:
+    """Modules and their object code, which is kept by the text that it was made from."""
     cache, versions = opened(settings.cache), jit.versions()
-    keys = [module_key(text, settings.target, versions) for text in modules]
-    found = {key: data for key in keys if cache and (data := cache.get(key)) is not None}
-    missing = {key: text for key, text in zip(keys, modules, strict=True) if key not in found}
-    texts, calls = list(missing.values()), modules[-1:]  # the step only calls the kernels
-    made = jit.compile_modules(texts, settings.target, settings.threads, calls)
-    for key, data in zip(missing, made, strict=True):
-        found[key] = data
+    keys: dict[Module, str] = {}
+    found: dict[str, bytes] = {}
+    begun: dict[str, Future[bytes]] = {}
+    with jit.compiling(settings.target, settings.threads) as begin:
+        for module in emitted:
+            key = keys[module] = module_key(module.text, settings.target, versions)
+            data = cache.get(key) if cache else None
+            if data is None:
+                begun[key] = begin(*module)
+            else:
+                found[key] = data
+    for key, each in begun.items():
+        found[key] = each.result()
         if cache:
-            cache.put(key, data)
-    return tuple(found[key] for key in keys)
+            cache.put(key, found[key])
+    return tuple(keys), tuple(found[key] for key in keys.values())
 
 
 def _lowered(

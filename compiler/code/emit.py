@@ -11,9 +11,9 @@ Kernels are functions of their own, called and never inlined: a call costs a nan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..language.steps import Guard, Recurrence, Strands, Window
 from ..scheduling.alike import anonymous
@@ -26,7 +26,7 @@ from .barrier import clock
 from .kernels import kernel_function, shared_turns
 from .pieces import MOST_WORKS
 
-__all__ = ["SYMBOL", "emit"]
+__all__ = ["SYMBOL", "Module", "emit"]
 
 SYMBOL = "step"
 _PARAMETERS = "ptr %context, ptr %team, i64 %thread, i64 %threads"
@@ -60,11 +60,22 @@ some:
 _MODULE = 100_000  # characters of a module; by size, not by threads, so that the objects do not depend on those
 
 
+class Module(NamedTuple):
+    """The text of one; of what is plain nothing is worth optimizing, as it only calls others."""
+
+    text: str
+    is_plain: bool = False
+
+
 def emit(
     parts: Sequence[Any], plan: Plan, dtypes: Mapping[str, str], target: Target
-) -> tuple[str, ...]:
-    """Modules with the kernels, which can be compiled side by side, and last the one with the function `SYMBOL`."""
+) -> Iterator[Module]:
+    """Modules with the kernels, each as soon as it is written, and last the one with the function `SYMBOL`.
+
+    They can be compiled side by side, and while others are written.
+    """
     writer = _Writer(plan, dtypes, target)
+    yield from writer.kernels(parts)
     writer.team = is_for_team(parts)
     writer.steps(parts, {})
     writer.step.line("ret void")
@@ -73,16 +84,7 @@ def emit(
         step += _WAIT + _TAKE
     if writer.is_timed:
         step += clock(target)
-    modules: list[list[int]] = [[]]
-    for k in range(len(writer.functions)):
-        if sum(len(writer.functions[n]) for n in modules[-1]) > _MODULE:
-            modules.append([])
-        modules[-1].append(k)
-    texts = [
-        module([writer.assemblers[k] for k in own], [writer.functions[k] for k in own])
-        for own in modules
-    ]
-    return (*texts, module([writer.step], [step]))
+    yield Module(module([writer.step], [step]), is_plain=True)
 
 
 class _Writer:
@@ -96,8 +98,8 @@ class _Writer:
         self.assemblers: list[Assembler] = []
         self.functions: list[str] = []
         self.names: dict[str, str] = {}  # the text of a kernel -> the function that has it
-        # A kernel without names and the types of its tensors -> the same, and its pieces.
-        self.known: dict[object, tuple[str, int]] = {}
+        # A kernel without names and the types of its tensors -> the same, how it is declared, and its pieces.
+        self.known: dict[object, tuple[str, str, int]] = {}
         self.addresses: dict[tuple[int, int], str] = {}
         for place in dict.fromkeys(plan.places.values()):
             self.addresses[place] = self.address(*place)
@@ -116,6 +118,21 @@ class _Writer:
             base = self.step.op(f"load ptr, ptr {entry}, align 8")
             self.addresses[slot, 0] = base
         return self.step.offset(base, offset) if offset else base
+
+    def kernels(self, parts: Sequence[Any]) -> Iterator[Module]:
+        """The functions that are called, in this order, in modules that are long enough."""
+        begun = 0
+        for kernel in _called(parts):
+            self.function(kernel)
+            if sum(map(len, self.functions[begun:])) > _MODULE:
+                yield self.module(begun)
+                begun = len(self.functions)
+        if begun < len(self.functions) or begun == 0:
+            yield self.module(begun)
+
+    def module(self, begun: int) -> Module:
+        """Of the functions from one on."""
+        return Module(module(self.assemblers[begun:], self.functions[begun:]))
 
     def steps(self, parts: Sequence[Any], places: Mapping[str, str]) -> None:
         """Code for parts in order; ``places`` are the values of the carried indices."""
@@ -143,7 +160,8 @@ class _Writer:
         panels = panel_places(kernel)[: len(kernel.panels)]
         arguments += [f"ptr {self.address(OWN, offset)}" for offset in panels]
         arguments += [f"i64 {places[index]}" for index, _ in kernel.outer]
-        name, count = self.function(kernel)
+        name, declaration, count = self.function(kernel)
+        self.step.declare(declaration)
 
         def once(*piece: str) -> None:
             own = ", ".join([*arguments, *(f"i64 {number}" for number in piece)])
@@ -184,13 +202,20 @@ class _Writer:
         a.block(after)
         self.works += 1
 
-    def function(self, kernel: Kernel) -> tuple[str, int]:
-        """The name of the function for a kernel, written now if none was for one that is alike; and its pieces."""
+    def function(self, kernel: Kernel) -> tuple[str, str, int]:
+        """The name of the function for a kernel, written now if none was for one that is alike.
+
+        And how it is declared, and its pieces.
+        """
         common, names = anonymous(kernel)
         dtypes = {new: self.dtypes[old] for old, new in names.items() if old in self.dtypes}
         key = common, tuple(dtypes.items())
         if key not in self.known:
-            self.known[key] = self.written(common.nameless, dtypes), pieces(kernel)
+            name = self.written(common.nameless, dtypes)
+            types = ["ptr"] * len(kernel.tensors + kernel.panels) + ["i64"] * len(kernel.outer)
+            types += ["i64", "i64"] if kernel.shares else []
+            declaration = f"declare hidden void @{name}({', '.join(types)})"
+            self.known[key] = name, declaration, pieces(kernel)
         return self.known[key]
 
     def written(self, kernel: Kernel, dtypes: Mapping[str, str]) -> str:
@@ -201,9 +226,6 @@ class _Writer:
             self.names[text] = name
             self.assemblers.append(assembler)
             self.functions.append(text.replace("@kernel(", f"@{name}(", 1))
-            types = ["ptr"] * len(kernel.tensors + kernel.panels) + ["i64"] * len(kernel.outer)
-            types += ["i64", "i64"] if kernel.shares else []
-            self.step.declare(f"declare hidden void @{name}({', '.join(types)})")
         return self.names[text]
 
     def recurrence(self, part: Recurrence, places: Mapping[str, str]) -> None:
@@ -308,3 +330,12 @@ class _Writer:
             self.alone(add)
         else:
             add()
+
+
+def _called(parts: Sequence[Any]) -> Iterator[Kernel]:
+    """The kernels of a program, but for those of no turns."""
+    for part in parts:
+        if isinstance(part, Kernel):
+            yield part
+        elif not isinstance(part, Wait) and not (isinstance(part, Recurrence) and part.size == 0):
+            yield from _called(part.steps)

@@ -42,6 +42,11 @@ class _Node:
     said: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
+    @property
+    def is_idle(self) -> bool:
+        """Is nothing asked, and nothing changed?"""
+        return self.asked is None and self.result is None
+
 
 class _Facts(dict[str, int]):
     """What is known of each tensor, as a number, found when somebody asks."""
@@ -69,32 +74,35 @@ class Once:
         rewrite: Callable[[Equation], tuple[Equation, tuple[str, ...]]],
     ) -> None:
         self.definitions, self.rewrite = definitions, rewrite
-        self.root = _Node()
+        self.roots: dict[Hashable, _Node] = {}  # of forms with facts
         self.forms: dict[str, _Formed] = {}  # of definitions that were asked for
         self.known = _Facts(facts)
 
     def __call__(self, equation: Equation) -> tuple[Equation, tuple[str, ...]]:
         """The new equation, and what was said of it."""
-        first = self.formed(equation)
-        numbers: dict[str, int] = {}
-        node = self.root.branches.get(_answer(first, numbers))
+        first, own = self.formed(equation)
+        node = self.roots.get(first)
+        if node is not None and node.is_idle:
+            return equation, node.said
+        numbers = _numbered(own)
         while node is not None and node.asked is not None:
             answer = _answer(self.definition(list(numbers)[node.asked]), numbers)
             node = node.branches.get(answer)
         if node is None:
-            return self.learn(equation, first)
+            return self.learn(equation, first, _numbered(own))
         if node.result is None:
             return equation, node.said
         new = dict(zip(node.names, numbers, strict=True))
         return of_others(node.result, new, equation.origin), node.said
 
-    def learn(self, equation: Equation, first: _Formed) -> tuple[Equation, tuple[str, ...]]:
+    def learn(
+        self, equation: Equation, first: Hashable, numbers: dict[str, int]
+    ) -> tuple[Equation, tuple[str, ...]]:
         """Rewrite an equation that is like none before, and keep what it asked for."""
         if self.definitions:
             self.definitions.asked.clear()
         result, said = self.rewrite(equation)
-        numbers: dict[str, int] = {}
-        node = self.root.branches.setdefault(_answer(first, numbers), _Node())
+        node = self.roots.setdefault(first, _Node())
         for name in list(self.definitions.asked) if self.definitions else ():
             asked = numbers[name]
             assert not node.names, "it asks by names"
@@ -119,6 +127,11 @@ class Once:
         """The form of the equation, and what is known of its names."""
         own, names = form(equation)
         return (own, tuple([self.known[name] for name in names])), names
+
+
+def _numbered(names: tuple[str, ...]) -> dict[str, int]:
+    """Names of a form, which are different ones, with numbers."""
+    return {name: number for number, name in enumerate(names)}
 
 
 def _answer(formed: _Formed, numbers: dict[str, int]) -> _Answer:

@@ -154,8 +154,13 @@ class System(_Found):
     def with_equations(self, equations: Iterable[Equation]) -> System:
         """The system with other equations; itself, and what is known of it, if they are the same."""
         found = tuple(equations)
-        is_same = len(found) == len(self.equations) and all(map(is_, found, self.equations))
-        return self if is_same else replace(self, equations=found)
+        if len(found) == len(self.equations) and all(map(is_, found, self.equations)):
+            return self
+        changed = replace(self, equations=found)
+        for slot in ("_by_name", "_kinds"):  # which are of tensors alone
+            if hasattr(self, slot):
+                object.__setattr__(changed, slot, getattr(self, slot))
+        return changed
 
     def __str__(self) -> str:
         return system_text(self)

@@ -15,10 +15,12 @@ from __future__ import annotations
 import ctypes
 import itertools
 import sys
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from queue import PriorityQueue, SimpleQueue
 from typing import Any
 
 from ..errors import CompilerError
@@ -30,6 +32,7 @@ __all__ = [
     "Library",
     "assembly",
     "compile_modules",
+    "compiling",
     "function",
     "load",
     "versions",
@@ -104,20 +107,31 @@ def compile_modules(
     texts: Sequence[str], target: Target, threads: int = 1, plain: Collection[str] = ()
 ) -> tuple[bytes, ...]:
     """One object file per module; those in ``plain`` do nothing but call others."""
-    count = min(threads, len(texts))
-    if count > 1 and (library := _unlocked()) is not None:
-        machines = [_machines(target) for _ in range(count)]
-        with ThreadPoolExecutor(count) as pool:
-            parts = [
-                pool.submit(_compile_unlocked, library, texts[k::count], target, own, plain)
-                for k, own in enumerate(machines)
-            ]
-            by_thread = [part.result() for part in parts]
-        return tuple(by_thread[k % count][k // count] for k in range(len(texts)))
-    own = _machines(target)
-    return tuple(
-        own[text in plain].emit_object(_parsed(text, target, own[text in plain])) for text in texts
-    )
+    with compiling(target, min(threads, len(texts))) as begin:
+        made = [begin(text, text in plain) for text in texts]
+    return tuple(each.result() for each in made)
+
+
+@contextmanager
+def compiling(target: Target, threads: int = 1) -> Iterator[Callable[[str, bool], Future[bytes]]]:
+    """To begin with the object file of a module, which may do nothing but call others; there is one in the end.
+
+    On one thread it is made at once; several make what is longest first, while more modules are written.
+    """
+    library = _unlocked() if threads > 1 else None
+    if library is None:
+        yield partial(_compile_now, target, _machines(target))
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        yield _Workers(library, target, threads, pool).begin
+
+
+def _compile_now(
+    target: Target, machines: tuple[Any, Any], text: str, is_plain: bool
+) -> Future[bytes]:
+    machine, made = machines[is_plain], Future[bytes]()
+    made.set_result(machine.emit_object(_parsed(text, target, machine)))
+    return made
 
 
 def _machines(target: Target) -> tuple[Any, Any]:
@@ -141,6 +155,8 @@ _PROTOTYPES: dict[str, tuple[Any, ...]] = {  # name: result, arguments
     "DisposeMemoryBuffer": (None, _POINTER),
     "DisposeString": (None, _POINTER),
 }
+# Others may go on meanwhile. To all else the interpreter's lock is kept: who gives it away waits for it afterwards.
+_LONG = ("ParseAssembly", "VerifyModule", "TargetMachineEmitToMemory")
 
 
 @cache
@@ -150,10 +166,10 @@ def _unlocked() -> dict[str, Callable[..., Any]] | None:
     try:
         from llvmlite.binding import ffi
 
-        library = ctypes.CDLL(ffi.lib._name)
+        long, short = ctypes.CDLL(ffi.lib._name), ctypes.PyDLL(ffi.lib._name)
         found = {}
         for name, (result, *arguments) in _PROTOTYPES.items():
-            found[name] = getattr(library, f"LLVMPY_{name}")
+            found[name] = getattr(long if name in _LONG else short, f"LLVMPY_{name}")
             found[name].restype, found[name].argtypes = result, arguments
     except (AttributeError, ImportError, OSError):
         return None
@@ -161,19 +177,13 @@ def _unlocked() -> dict[str, Callable[..., Any]] | None:
 
 
 def _compile_unlocked(
-    library: dict[str, Callable[..., Any]],
-    texts: Sequence[str],
-    target: Target,
-    machines: tuple[Any, Any],
-    plain: Collection[str],
-) -> list[bytes]:
-    """Objects of some modules, in a context of their own."""
+    library: dict[str, Callable[..., Any]], text: str, target: Target, machine: Any
+) -> bytes:
+    """The object of a module, in a context of its own."""
     message = ctypes.c_void_p()
+    source = _addressed(text, target, machine).encode()
     context = library["ContextCreate"]()
-
-    def emit(text: str) -> bytes:
-        machine = machines[text in plain]
-        source = _addressed(text, target, machine).encode()
+    try:
         module = library["ParseAssembly"](context, source, message)
         if not module:
             raise _refused(_taken(library, message))
@@ -188,15 +198,48 @@ def _compile_unlocked(
                 raise _refused(_taken(library, message))
         finally:
             library["DisposeModule"](module)
-        size = library["GetBufferSize"](buffer)
-        data = ctypes.string_at(library["GetBufferStart"](buffer), size)
-        library["DisposeMemoryBuffer"](buffer)
-        return data
-
-    try:
-        return [emit(text) for text in texts]
     finally:
         library["ContextDispose"](context)
+    size = library["GetBufferSize"](buffer)
+    data = ctypes.string_at(library["GetBufferStart"](buffer), size)
+    library["DisposeMemoryBuffer"](buffer)
+    return data
+
+
+class _Workers:
+    """The threads of a pool, each with machines of its own."""
+
+    def __init__(
+        self,
+        library: dict[str, Callable[..., Any]],
+        target: Target,
+        threads: int,
+        pool: ThreadPoolExecutor,
+    ) -> None:
+        self.library, self.target, self.threads, self.pool = library, target, threads, pool
+        self.count = 0  # of what has begun
+        self.machines = SimpleQueue[tuple[Any, Any]]()  # that are free
+        self.waiting = PriorityQueue[tuple[int, int, str, bool, Future[bytes]]]()
+
+    def begin(self, text: str, is_plain: bool) -> Future[bytes]:
+        if self.count < self.threads:
+            self.machines.put(_machines(self.target))
+        self.count += 1
+        made = Future[bytes]()
+        self.waiting.put((-len(text), self.count, text, is_plain, made))
+        self.pool.submit(self.work)
+        return made
+
+    def work(self) -> None:
+        *_, text, is_plain, made = self.waiting.get()
+        machines = self.machines.get()
+        try:
+            machine = machines[is_plain]
+            made.set_result(_compile_unlocked(self.library, text, self.target, machine))
+        except Exception as error:
+            made.set_exception(error)
+        finally:
+            self.machines.put(machines)
 
 
 def _taken(library: dict[str, Callable[..., Any]], message: ctypes.c_void_p) -> str:

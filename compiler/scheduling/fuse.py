@@ -34,7 +34,7 @@ from ..language.expression import (
 )
 from ..language.form import form, names_read, of_form, of_others
 from ..language.integers import bounds, integer_difference, polynomial
-from ..language.steps import Recurrence, Window, step_lines
+from ..language.steps import Recurrence, Window, equations, step_lines
 from ..language.system import Equation, System, reads
 from ..rewriting.chosen import among_the_same
 
@@ -208,12 +208,11 @@ def _group(steps: Sequence[Any], join: _Joining) -> list[Any]:
     read: dict[str, int] = {}  # the last part that reads it
     for step in steps:
         if isinstance(step, (Recurrence, Window)):
-            step = replace(step, steps=tuple(_group(step.steps, join)))
-            parts.append(step)
+            parts.append(replace(step, steps=tuple(_group(step.steps, join))))
             place = len(parts) - 1
         else:
             place = _place(step, parts, written, read, join)
-        for equation in (e for fusion in fusions([parts[place]]) for e in fusion.equations):
+        for equation in equations([step]):
             written[equation.target] = max(written.get(equation.target, 0), place)
             for tensor in names_read(equation):
                 read[tensor] = max(read.get(tensor, 0), place)

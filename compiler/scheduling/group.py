@@ -115,6 +115,10 @@ class Group:
 
     # --- joining -------------------------------------------------------------------------------------------------
 
+    def meets(self, work: Work) -> bool:
+        """Does it touch what is cut? Else it has no blocks."""
+        return not any(level.axes.keys().isdisjoint(work.tensors) for level in self.levels)
+
     def joins(self, work: Work, rows: Sequence[Index] = (), is_first: bool = False) -> bool:
         """One more member, done after the others or before, if it keeps to its blocks and these stay near."""
         if not rows:

@@ -164,7 +164,7 @@ class _Finder:
             written, needed = self.touched(part)
             free = passed.isdisjoint(written) and passed.isdisjoint(needed)
             free = free and awaited.isdisjoint(written) and self.states.isdisjoint(written)
-            if free and not self.is_source(part) and group.joins(self.work(part)):
+            if free and self.follows(part, group):
                 count = 0
                 continue
             count += 1
@@ -179,14 +179,20 @@ class _Finder:
                 passed |= written
                 awaited |= needed
 
-    def is_source(self, part: Any) -> bool:
-        """Does it make much from little, or is it no kernel? Then it has nothing from those before."""
-        if id(part) not in self.sources:
-            self.sources[id(part)] = not isinstance(part, Fusion) or self.makes_much(part)
-        return self.sources[id(part)]
+    def follows(self, part: Any, group: Group) -> bool:
+        """Does it join a group, as the last one?"""
+        if not isinstance(part, Fusion):
+            return False
+        work = self.work(part)
+        return group.meets(work) and not self.is_source(work) and group.joins(work)
 
-    def makes_much(self, fusion: Fusion) -> bool:
-        work = self.work(fusion)
+    def is_source(self, work: Work) -> bool:
+        """Does it make much from little? Then it has nothing from those before."""
+        if id(work) not in self.sources:
+            self.sources[id(work)] = self.makes_much(work)
+        return self.sources[id(work)]
+
+    def makes_much(self, work: Work) -> bool:
         read = sum(self.sizes[name] for name in work.tensors if name not in work.written)
         return work.most(self.sizes) > max(LARGE, MUCH * read)
 

@@ -98,6 +98,7 @@ class _Groups:
         self.handed = self._handed(system, borders)
         if sum(self.sizes[n] for n in self.handed) < limits.far:
             self.handed = {}
+        self.ranks = {name: k for k, name in enumerate(self.handed)}
         self.after = self._after() if self.handed else []
         self.group: dict[int, Members] = {k: (k,) for k in range(len(parts))}
         self.loops: dict[Members, Loops] = {}
@@ -161,8 +162,8 @@ class _Groups:
 
     def within(self, members: Members) -> list[str]:
         """What one of them hands to another one."""
-        own = {*members}
-        return [n for n, (one, other) in self.handed.items() if one in own and other in own]
+        own = {n for k in members for n in self.written[k] if n in self.handed}
+        return sorted((n for n in own if self.handed[n][1] in members), key=self.ranks.__getitem__)
 
     def around(self, members: Members) -> Loops:
         """The loops around some kernels, the fewest that leave little enough inside; none if that cannot be."""
