@@ -6,7 +6,7 @@ An operation is one line of index notation; shape, gradient, picture and native 
     derive    compute_gradients, optimizers
     run       function, evaluate, set_seed
     look      print, draw, explain
-    prove     check_gradients
+    prove     check_gradients, find_nan
 """
 
 from typing import TYPE_CHECKING
@@ -98,7 +98,7 @@ from .training.callbacks import Callback, History
 
 if TYPE_CHECKING:
     from .drawing.draw import draw
-    from .verification import check_gradients
+    from .verification import check_gradients, find_nan
 
 __version__ = "0.1.0"
 
@@ -146,6 +146,7 @@ __all__ = [
     "evaluate",
     "exp",
     "explain",
+    "find_nan",
     "function",
     "gelu",
     "greater",
@@ -200,6 +201,10 @@ def __getattr__(name: str) -> object:
         from .verification import check_gradients
 
         return check_gradients
+    if name == "find_nan":
+        from .verification import find_nan
+
+        return find_nan
     if name == "draw":
         from .drawing.draw import draw
 
