@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from random import Random
+
+import numpy as np
 import pytest
 
+import compiler
 from compiler.language.expression import Call, Constant, Element, Expr, Index, expr
 from compiler.language.notes import Note
 from compiler.language.steps import Strand, Strands
+from compiler.language.system import System
+from compiler.machine.run import Executable
+from compiler.options import Options
+from compiler.pipeline import stages
 from compiler.scheduling import reach as stage
 from compiler.scheduling.fuse import Fusion
 from compiler.scheduling.reach import reach
 
-from .build import binders, element, equation, reduction
+from .build import binders, element, equation, reduction, tensor
 
 BLOCKS, ROWS, COLUMNS = 6, 4, 24
 A, T, S, R = (Index(name) for name in "atsr")
@@ -132,3 +140,57 @@ def test_declines_when_the_maximum_is_that_of_a_column() -> None:
     sums = _along(N, "sum", Call("exp", (ALONG - element("c", "r"),)))
     parts = (Strand(A, 0, BLOCKS, (_scores(), Fusion(binders(s=COLUMNS), (most,)), sums)),)
     assert reach(parts, {"z", "c"}) == parts
+
+
+def _masked(random: Random) -> System:
+    """Places that one or two comparisons leave, their weights and means; somebody may ask for less of a row."""
+    rows, columns = random.choice((16, 24, 33)), random.choice((16, 32, 40))
+
+    def along(kind: str, body: Expr) -> Expr:
+        length = columns if random.random() < 0.9 else random.randint(1, columns)
+        return reduction(kind, body, r=length)
+
+    z, z_of_r = element("z", "t", "s"), element("z", "t", "r")
+    m, n, p = element("m", "t"), element("n", "t"), element("p", "t", "s")
+    values: Expr = element("d", "t", "s")
+    for _ in range(random.choice((1, 1, 2))):
+        sides = S * random.choice((1, 1, 2)), T * random.choice((1, 1, 2)) + random.randint(-9, 9)
+        sign = random.choice(("<", "<=", ">", ">="))
+        values = Call("where", (Call(sign, random.choice((sides, sides[::-1]))), values, NONE))
+    weight = Call("where", (Call("==", (z, NONE)), expr(0), Call("exp", (z - m,)) / n))
+    mean = along("sum", element("p", "t", "r") * element("v", "r", "e"))
+    equations = (
+        equation(z, values, t=rows, s=columns),
+        equation(m, along("max", z_of_r), t=rows),
+        equation(n, along("sum", Call("exp", (z_of_r - m,))), t=rows),
+        equation(p, weight, t=rows, s=columns),
+        equation(element("y", "t", "e"), mean, t=rows, e=3),
+    )
+    tensors = (
+        *(tensor(name, rows, columns, role="local") for name in "zp"),
+        *(tensor(name, rows, role="local") for name in "mn"),
+        tensor("d", rows, columns),
+        tensor("v", columns, 3),
+        tensor("y", rows, 3, role="output"),
+    )
+    return System(tensors, equations)
+
+
+def test_random_rows_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever comparisons leave of them, and whoever asks for how much; those of many systems do end."""
+    for limit in ("group.FEWEST", "cuts.FEWEST"):
+        monkeypatch.setattr(f"compiler.scheduling.{limit}", 2)
+    for limit in ("groups.HANDED", "group.SMALL", "group.OFTEN"):
+        monkeypatch.setattr(f"compiler.scheduling.{limit}", 0)
+    monkeypatch.setattr("compiler.scheduling.group.COUNT", 5)
+    ended = 0
+    for seed in range(12):
+        system, generator = _masked(Random(seed)), np.random.default_rng(seed)
+        shapes = {t.name: t.shape for t in system.tensors if t.role == "input"}
+        arrays = {n: generator.normal(size=shape).astype("f4") for n, shape in shapes.items()}
+        program, explanation = stages(system, Options(cache="off", threads=1).settle())
+        expected = compiler.evaluate(system, arrays)["y"]
+        found = Executable(program, explanation)(arrays)["y"]
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+        ended += "ranges" in "".join(n.message for n in explanation.notes if n.stage == "reach")
+    assert ended > 3
