@@ -81,7 +81,7 @@ def fits() -> list[Fit]:
         ]
         for kind, exp, log, erf, far, last, scaled, end in (
             ("float", 5, 3, 6, 9, 4, 10, mpf("10.125")),
-            ("double", 10, 6, 12, 24, 6, 24, mpf("27.4")),
+            ("double", 10, 6, 12, 24, 6, 24, mpf("27.3")),
         ):
             found += [
                 Fit("exp", kind, "(exp(r) - 1 - r) / r²", exponential, -half_log2, half_log2, exp),

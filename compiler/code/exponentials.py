@@ -46,7 +46,7 @@ class _Range:
 _RANGES = {
     "float": _Range(-104.0, 89.0, -18.0, 4.0, 10.125, 0.693359375, -2.12194440054690583e-4),
     "double": _Range(
-        -746.0, 710.0, -38.0, 6.0, 27.4, 6.93147180369123816490e-1, 1.90821492927058770002e-10
+        -746.0, 710.0, -38.0, 6.0, 27.3, 6.93147180369123816490e-1, 1.90821492927058770002e-10
     ),
 }
 
@@ -79,6 +79,11 @@ def clamp(x: Value, low: float, high: float) -> Value:
     return _at_most(_at_least(x, low), high)
 
 
+def _with_sign(low: Value, x: Value) -> Value:
+    """``low`` times the sign of x: what belongs to abs(x)."""
+    return (low.bits() ^ (x.bits() - abs(x).bits())).as_float()
+
+
 def _split_exponent(x: Value) -> tuple[Whole, Value, Value]:
     """``x = n*log(2) + r`` with ``abs(r) <= log(2)/2``: n, r, and what r lost by rounding."""
     shifter, limits = format_of(x).shifter, range_of(x)
@@ -93,17 +98,15 @@ def _split_exponent(x: Value) -> tuple[Whole, Value, Value]:
 def _exp_parts(x: Value, low: Value | None = None) -> tuple[Value, Whole]:
     """p and n with exp(x) = (1 + p) * 2**n, or exp(x + low) for a small ``low``; x is in range.
 
-    What r has lost by rounding is far below a unit of 1 + p; who gives ``low`` asks for more.
+    What r has lost by rounding is far below a unit of 1 + p.
     """
-    if low is not None:
-        parts, n = _exp_sum(x, low)
-        return parts.high + parts.low, n
     n, r, _ = _split_exponent(x)
+    r = r if low is None else r + low
     return polynomial("exp", r).times_plus(r * r, r), n
 
 
 def _exp_sum(x: Value, low: Value) -> tuple[Double, Whole]:
-    """The same with p as a sum, nothing lost."""
+    """The same for exp(x + low), nothing lost: p is a sum."""
     n, r, lost = _split_exponent(x)
     total = sum_of(r, lost + low)
     tail = polynomial("exp", total.high).times_plus(total.high * total.high, total.low)
@@ -140,7 +143,7 @@ def sigmoid(x: Value, low: Value | None = None) -> Value:
     """
     least, exponent = range_of(x).exp_low, -abs(x)
     if low is not None:
-        low = low.with_sign_of(-low * x).where(exponent.compare("ogt", least), 0)
+        low = _with_sign(low, -x).where(exponent.compare("ogt", least), 0)
     p, n = _exp_parts(_at_least(exponent, least), low)
     power = scaled(x.of(1), n)
     most = power + 1
@@ -178,12 +181,11 @@ def erfc(x: Value, low: Value | None = None) -> Value:
     The square is exact. Where 1/(a + 2) = r*(1 + e), q is 1 - 4r - 4r*e.
     """
     size = abs(x)
-    is_zero = size.compare("ogt", range_of(x).erfc_end)
-    a = x.of(0).where(is_zero, size)
+    is_some = size.compare("ule", range_of(x).erfc_end)
+    a = size.where(is_some, 0)
     square = product_of(a, a)
     if low is not None:
-        low = x.of(0).where(is_zero, low.with_sign_of(low * x))
-        square = Double(square.high, low.times_plus(a * 2, square.low))
+        square = Double(square.high, _with_sign(low, x).times_plus(a * 2, square.low))
     p, n = _exp_sum(-square.high, -square.low)
     total = a + 2
     lost = a - (total - 2)
@@ -193,5 +195,5 @@ def erfc(x: Value, low: Value | None = None) -> Value:
     near = sum_of(rough, rough * polynomial("erfc", four.times_plus(error, four + 1)))
     less = (p.low + error).times_plus(near.high, near.low)
     above = p.high.times_plus(near.high, less) + near.high
-    above = x.of(0).where(is_zero, scaled(above, n))
+    above = scaled(above, n).where(is_some, 0)
     return (2 - above).where(x.compare("olt", 0), above)

@@ -5,8 +5,9 @@
 LLVM has no vector library behind its intrinsics, and no optimizer runs after us, so each function is expanded where
 it is used: an argument reduction that is exact, a polynomial from `polynomials`, and a careful way back. NaN comes
 out wherever it goes in, subnormal numbers are as good as others, special values are those of C99's annex F. Greatest
-errors in ULP: float exp log sin cos 1, log1p expm1 over_root 1.5, tanh sigmoid erf pow 2, erfc 2.5; double exp log 1,
-over_root 1.5, all others 2. Those that are steep take a second operand, what their first one has lost (`lost`).
+errors in ULP: float exp log sin cos 1, log1p expm1 over_root 1.5, tanh sigmoid erf pow 2, erfc 3; double exp log 1,
+over_root 1.5, erfc 2.5, all others 2. Those that are steep take a second operand, what their first one has lost
+(`lost`), and err by half a unit more then.
 Every bound holds without fused multiply-add too; results are then other bits.
 
 Sources: the reductions are W. Cody and W. Waite's (1980), M. Payne and R. Hanek's (1983) for huge angles; the logarithm

@@ -51,6 +51,13 @@ FUNCTIONS: tuple[Rule, ...] = (
         call("tanh", _a / 2),
     ),
     Rule("tanh of a/2 by a quotient", 1 - 2 / (_exp + 1), call("tanh", _a / 2)),
+    Rule(
+        "tanh with a factor",
+        _b * (_exp - call("exp", -_a)) / (_exp + call("exp", -_a)),
+        _b * call("tanh", _a),
+    ),
+    Rule("sigmoid with a factor", _b / (1 + call("exp", -_a)), _b * call("sigmoid", _a)),
+    Rule("sigmoid of -a with a factor", _b / (1 + _exp), _b * call("sigmoid", -_a)),
 )
 RULES: tuple[Rule, ...] = (
     Rule("log(sigmoid)", call("log", call("sigmoid", _a)), call("min", _a, ZERO) - _log_far),
@@ -64,9 +71,14 @@ RULES: tuple[Rule, ...] = (
     Rule("expm1", _exp - 1, call("expm1", _a), False),
     Rule("1 + erf", 1 + call("erf", _a), call("erfc", -_a)),
     Rule("1 - erf", 1 - call("erf", _a), call("erfc", _a)),
-    Rule("erf - 1", call("erf", _a) - 1, -call("erfc", _a)),
-    Rule("b + b*erf", _b + _b * call("erf", _a), _b * call("erfc", -_a)),
-    Rule("b - b*erf", _b - _b * call("erf", _a), _b * call("erfc", _a)),
+    Rule("1 + tanh", 1 + call("tanh", _a), 2 * call("sigmoid", 2 * _a)),
+    Rule("1 - tanh", 1 - call("tanh", _a), 2 * call("sigmoid", -2 * _a)),
+    Rule(
+        "difference of exponentials",
+        _exp - call("exp", -_a),
+        call("expm1", _a) - call("expm1", -_a),
+        False,
+    ),
     Rule("tanh of a/2 by sigmoid", 2 * call("sigmoid", _a) - 1, call("tanh", _a / 2)),
     Rule("1 - sigmoid", 1 - call("sigmoid", _a), call("sigmoid", -_a), False),
     Rule("1 - tanh**2", 1 - call("tanh", _a) ** 2, _slope, False),

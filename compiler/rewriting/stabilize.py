@@ -14,6 +14,7 @@ Rules go by the shape of formulas and read through equations, as ``z`` reads thr
                    equations: exp(a)*(A/sum(exp(a'))) neither overflows nor is 0/0    (exponents.py)
     cancelling     (A/p)*p = A for positive p, through sums and equations    (cancel.py)
     differences    of logarithms, and of squares that are a variance    (differences.py)
+    complements    c - c*f is c*(1 - f), wherever its terms stand in a sum    (complements.py)
     0*log(0)       is 0 by convention, where both factors are zero    (`_Stabilizer.product`)
     norms          what is divided by its own norm is 0 where that is, by convention    (norms.py)
 
@@ -42,6 +43,7 @@ from ..language.notes import Note, note
 from ..language.once import Once
 from ..language.system import Equation, System
 from .cancel import cancel, factors, is_positive, product
+from .complements import complement
 from .differences import difference
 from .exponents import Power, Powers, Reach
 from .identities import FUNCTIONS, RULES, Rule, call
@@ -183,6 +185,10 @@ class _Stabilizer:
 
     def difference(self, e: Call, sizes: Sizes) -> Expr | None:
         """Large numbers that are nearly equal, subtracted before the digits are lost."""
+        whole = complement(e, sizes, self.rewrite)
+        if whole is not None:
+            self.fired("a number less a share of it")
+            return whole
         found = difference(e, sizes, self.definitions, self.rewrite)
         if found is None:
             return None

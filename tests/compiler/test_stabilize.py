@@ -134,11 +134,21 @@ PLAIN = {
     "log1p": define("y", f("log", f("abs", at("x", n, i)) + 1)),
     "log1p of -a": define("y", f("log", 1 - f("min", at("x", n, i), 0))),
     "expm1": define("y", f("exp", f("min", at("x", n, i), 1)) - 1),
+    "sigmoid with a factor": define("y", at("x", n, i) / (1 + f("exp", -at("x", n, i)))),
+    "sigmoid of -a with a factor": define("y", at("x", n, i) / (1 + f("exp", at("x", n, i)))),
+    "tanh with a factor": define(
+        "y",
+        at("x", n, i)
+        * (f("exp", at("x", n, i)) - f("exp", -at("x", n, i)))
+        / (f("exp", at("x", n, i)) + f("exp", -at("x", n, i))),
+    ),
+    "difference of exponentials": define(
+        "y", f("exp", f("tanh", at("x", n, i))) - f("exp", -f("tanh", at("x", n, i)))
+    ),
+    "1 + tanh": define("y", 1 + f("tanh", at("x", n, i))),
+    "1 - tanh": define("y", 1 - f("tanh", at("x", n, i))),
     "1 + erf": define("y", 1 + f("erf", at("x", n, i))),
     "1 - erf": define("y", 1 - f("erf", at("x", n, i))),
-    "erf - 1": define("y", f("erf", at("x", n, i)) - 1),
-    "b + b*erf": define("y", at("x", n, i) + at("x", n, i) * f("erf", at("x", n, i))),
-    "b - b*erf": define("y", 0.5 - 0.5 * f("erf", at("x", n, i))),
     "1 - sigmoid": define("y", 1 - f("sigmoid", at("x", n, i))),
     "1 - tanh**2": define("y", 1 - f("tanh", at("x", n, i)) ** 2),
     "1 - tanh*tanh": define("y", 1 - f("tanh", at("x", n, i)) * f("tanh", at("x", n, i))),
@@ -193,6 +203,16 @@ COMPOSED = {
     ),
     "a logarithm of odds": system(
         LOGISTIC, define("y", f("log", at("p", n, i) / (1 - at("p", n, i)))), outputs="y"
+    ),
+    "a difference by a share": system(
+        define("y", 1 + at("x", n, i) - at("x", n, i) * f("sigmoid", at("x", n, i))), outputs="y"
+    ),
+    "a difference of halves": system(
+        define("y", f("erf", at("x", n, i)) * at("t", n, i) / 2 - 3 + at("t", n, i) / 2),
+        outputs="y",
+    ),
+    "a number and a share": system(
+        define("y", f("tanh", at("x", n, i)) - at("t", n, i) - 1), outputs="y"
     ),
     "a masked quotient": system(MASKED, outputs="p"),
     "an average weighted by exponentials": system(WEIGHTED, outputs="y"),
@@ -362,7 +382,8 @@ def same_in_real_numbers(before: System, target: str, point: tuple[int, ...]) ->
         value = unfolded(at(target, *point), definitions, {})
         sides.append(symbolic(value, names, {}))
     assert sides[0] != sides[1]
-    difference = sympy.powsimp(sympy.expand(sympy.expand_log(sides[0] - sides[1], force=True)))
+    difference = (sides[0] - sides[1]).rewrite(sympy.exp)
+    difference = sympy.powsimp(sympy.expand(sympy.expand_log(difference, force=True)))
     assert sympy.simplify(difference) == 0
 
 
@@ -403,6 +424,14 @@ def test_values_over_several_equations(name: str, scale: float) -> None:
         assert np.isfinite(value).all(), after
         tolerance = 2e-6 * max(1.0, np.abs(expected).max())
         np.testing.assert_allclose(value, expected, rtol=5e-6, atol=tolerance, err_msg=str(after))
+
+
+def test_complements_decline_when_no_digits_are_lost() -> None:
+    """The sum of a number and a share between 0 and 1 of it, and what is no share of a number in the sum."""
+    x, t = at("x", n, i), at("t", n, i)
+    for value in (t + t * f("sigmoid", x), t - x * f("sigmoid", x), 3 + 2 * f("erf", x)):
+        before = system(define("y", value), outputs="y")
+        assert stabilize(before).equations == before.equations
 
 
 def test_zero_times_log_of_zero() -> None:

@@ -33,7 +33,7 @@ BOUNDS = {
     "tanh": (2.0, 2.0),
     "sigmoid": (2.0, 2.0),
     "erf": (2.0, 2.0),
-    "erfc": (2.5, 2.0),
+    "erfc": (3.0, 2.5),
 }
 ALL = [*BOUNDS, "abs", "floor", "round", "sign"]
 Array = np.ndarray[Any, Any]
@@ -162,7 +162,7 @@ def test_special_values(name: str, type_: str) -> None:
 @pytest.mark.parametrize("type_", ["float", "double"])
 @pytest.mark.parametrize("name", STEEP)
 def test_an_argument_may_have_two_parts(name: str, type_: str, machine: str) -> None:
-    """What a product has lost counts, but for infinite ones, which have lost no number; one unit more is granted."""
+    """What a product has lost counts, but for infinite ones, which have lost no number. Half a unit more is granted."""
     random = np.random.default_rng(1)
     dtype = DTYPES[type_]
     reach = {"float": (80, 9), "double": (700, 26)}[type_]
@@ -175,7 +175,7 @@ def test_an_argument_may_have_two_parts(name: str, type_: str, machine: str) -> 
         for a, b, result, unit in zip(x, low, got, units, strict=True):
             exact = EXACT[name](mpf(float(a)) + mpf(float(b)))
             error = abs(mpf(float(result)) - exact) / mpf(float(unit))
-            assert error <= BOUNDS[name][type_ == "double"] + 1, (a, b)
+            assert error <= BOUNDS[name][type_ == "double"] + 0.5, (a, b)
     arguments, results = SPECIAL[name]
     for left in (INF, -INF, NAN):
         found = native(name, type_, machine, 0, 2)([INF, -INF, NAN], [left] * 3)

@@ -127,6 +127,97 @@ def test_hand_written_formulas_are_right(name):
                 assert slopes[place] == pytest.approx(expected, rel=1e-6, abs=1e-6)
 
 
+# --- tails ----------------------------------------------------------------------------------------------------------
+
+
+def logistic(a):
+    return 1 / (1 + exp(-a))
+
+
+def normal(a):
+    return mpmath.erfc(-a / mpmath.sqrt(2)) / 2
+
+
+def density(a):
+    return exp(-a * a / 2) / mpmath.sqrt(2 * mpmath.pi)
+
+
+def soft(a):
+    return mpmath.log1p(exp(a))
+
+
+# its value; the terms of its slope; from where on no exponential in it is too small for all digits
+TAILS = {
+    "gelu": (gn.gelu, lambda a: a * normal(a), lambda a: (normal(a), a * density(a)), -12.9),
+    "gelu, as a sum": (
+        gn.op("y[...] = x[...]/2 + x[...]*erf(x[...]/2**0.5)/2"),
+        lambda a: a * normal(a),
+        lambda a: (normal(a), a * density(a)),
+        -12.9,
+    ),
+    "gelu, step by step": (
+        lambda x: x * (1 + gn.erf(x / np.sqrt(2))) / 2,
+        None,
+        lambda a: (normal(a), a * density(a)),
+        -3.0,  # the first step's result is rounded: what it has lost the next one does not know
+    ),
+    "silu": (
+        gn.silu,
+        lambda a: a * logistic(a),
+        lambda a: (logistic(a), a * logistic(a) * logistic(-a)),
+        -86.0,
+    ),
+    "softplus": (gn.softplus, soft, lambda a: (logistic(a),), -86.0),
+    "elu": (
+        gn.elu,
+        lambda a: a if a > 0 else mpmath.expm1(a),
+        lambda a: (1 if a > 0 else exp(a),),
+        -86.0,
+    ),
+    "log(sigmoid)": (
+        gn.op("y[...] = log(1/(1 + exp(-x[...])))"),
+        lambda a: -soft(-a),
+        lambda a: (logistic(-a),),
+        -86.0,
+    ),
+    "1 - erf": (
+        gn.op("y[...] = 1 - erf(x[...])"),
+        mpmath.erfc,
+        lambda a: (-2 / mpmath.sqrt(mpmath.pi) * exp(-a * a),),
+        -9.0,
+    ),
+    "bell": (
+        gn.op("y[...] = exp(-x[...]**2/2)"),
+        lambda a: exp(-a * a / 2),
+        lambda a: (-a * exp(-a * a / 2),),
+        -13.0,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TAILS)
+def test_tails_keep_their_digits(name):
+    """Values err by at most 4 units, slopes by 4 units of their greatest term, however small they are."""
+    written, true, terms, low = TAILS[name]
+    random = np.random.default_rng(0)
+    points = np.concatenate(
+        [random.uniform(low, -low, 60), random.uniform(-3, 3, 60), [1e-30, -1e-30, 0]]
+    )
+    points = points.astype("float32")
+    x = gn.Input((None,), "x")
+    y = written(x)
+    run = gn.function([x], [y, gn.compute_gradients(gn.sum(y), [x])[x]])
+    with mpmath.workdps(60):
+        for point, value, slope in zip(points, *run(points), strict=True):
+            a = mpmath.mpf(float(point))
+            parts = terms(a)
+            pairs = [(slope, sum(parts), max(map(abs, parts)))]
+            pairs += [] if true is None else [(value, true(a), abs(true(a)))]
+            for found, exact, size in pairs:
+                unit = mpmath.mpf(float(np.spacing(np.float32(size))))
+                assert abs(mpmath.mpf(float(found)) - exact) <= 4 * unit, point
+
+
 # --- what is settled by convention, since the formula says 0*inf or 0/0 -------------------------------------------
 
 PROBABILITIES = np.array([[0, 1, 0.5], [0, 1, 0.25]], "float32")
