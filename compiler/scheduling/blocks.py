@@ -30,6 +30,9 @@ will be filled from. The results of a block of the sum wait for the next one (se
 columns together, so that a block of rows is read for all of them while it is near. An operand that is read across its
 rows (a weight gradient's) has a panel for each block of rows, with all terms: tile by tile, as it will be read.
 
+Columns that stay near as they lie need no panel. Then the rows are around them, and results are written row by row, as
+memory wants it.
+
 A window has few rows in its innermost loop. Where its columns are too many to stay near, the loops around (lines,
 samples) go inside: their rows are all done with one panel before the next one is filled.
 
@@ -157,6 +160,11 @@ class _Blocks:
         return across and sum(c.turns for c in self.columns) >= AGAIN
 
     @property
+    def is_near(self) -> bool:
+        """Do all columns stay near, so that they need no panel?"""
+        return self.terms * self.columns[-1].stop * self.bytes <= CLOSE
+
+    @property
     def waits(self) -> bool:
         """Do the sums of a block wait for the next one? Rows that overlap would be added twice."""
         return bool(self.product.outer) and not self.rows.overlap
@@ -209,7 +217,11 @@ class _Blocks:
         if self.block is not None:
             rows = replace(rows, block=(self.block.index, self.block.step))
         across, copy = self.across(rows)
-        body = (*copy, *(self.column(c, rows, across) for c in self.columns))
+        if copy or not self.is_near:
+            body = (*copy, *(self.column(c, rows, across) for c in self.columns))
+        else:
+            whole = self.whole(self.product.inner)
+            body = (Loop(rows, tuple(Loop(c, whole) for c in self.columns)),)
         return body if self.block is None else (Loop(self.block, body),)
 
     def across(self, rows: Range) -> tuple[Load, tuple[Statement, ...]]:
