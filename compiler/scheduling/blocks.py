@@ -71,6 +71,7 @@ NEAR = 1 << 19  # bytes of an operand's rows that stay in the nearer caches besi
 ACROSS = 1 << 20  # bytes of a panel that is read across, at most
 CLOSE = 3 << 15  # bytes of an operand's columns that need no panel to stay in the nearer caches
 STAY = 3 << 18  # bytes of an operand's columns that stay in the nearer caches while rows pass by
+SHORT = 64  # terms of a sum, at most, for which results count more than columns, which need not be as close then
 ROWS = 64  # at least, that share a panel
 FEW = 16  # are enough where the columns come from afar for each tile of them
 SHARED = 8  # blocks, or a multiple of it: as many as some threads share without a rest
@@ -162,7 +163,8 @@ class _Blocks:
     @property
     def is_near(self) -> bool:
         """Do all columns stay near, so that they need no panel?"""
-        return self.terms * self.columns[-1].stop * self.bytes <= CLOSE
+        most = NEAR // 2 if self.terms <= SHORT else CLOSE
+        return self.terms * self.columns[-1].stop * self.bytes <= most
 
     @property
     def waits(self) -> bool:
