@@ -30,8 +30,7 @@ will be filled from. The results of a block of the sum wait for the next one (se
 columns together, so that a block of rows is read for all of them while it is near. An operand that is read across its
 rows (a weight gradient's) has a panel for each block of rows, with all terms: tile by tile, as it will be read.
 
-Columns that stay near as they lie need no panel. Then the rows are around them, and results are written row by row, as
-memory wants it.
+Columns that stay near as they lie need no panel; the rows are around them, so that results are written row by row.
 
 A window has few rows in its innermost loop. Where its columns are too many to stay near, the loops around (lines,
 samples) go inside: their rows are all done with one panel before the next one is filled.
@@ -60,7 +59,7 @@ from .loops import (
     Statement,
     Store,
 )
-from .product import Product, product_of
+from .product import Product, number_among, product_of
 from .rewrite import rewrite_affine
 from .waiting import added, is_all, place_in_result
 
@@ -236,14 +235,14 @@ class _Blocks:
         ranges, name = self.product.ranges, f"{load.tensor}.across"
         width = min(lanes, rows.span & -rows.span)
         if width < 4 or self.around:
-            address = self.offset(rows) + self.place(ranges, self.height + LINE)
+            address = self.offset(rows) + number_among(ranges, self.height + LINE)
             count = math.gcd(self.height // lanes, 4) if self.height % lanes == 0 else 1
             side = replace(rows, rows=count, width=lanes, overlap=False)
         else:
             self.tile = Range(f"{rows.index}.tile", rows.start, rows.stop, step=rows.span)
             before, tile = _at(self.block), _at(self.tile)
             address = (tile + before.scaled(-1)).scaled(terms) + tile.scaled(-1) + _at(rows)
-            address += self.place(ranges, rows.span)
+            address += number_among(ranges, rows.span)
             side = replace(rows, rows=rows.span // width, width=width)
         panel = self.panel(name, load.type, terms * (self.height + LINE))
         copy: Statement = self.in_tiles(side, (Store(panel, address, load),))
@@ -378,7 +377,7 @@ class _Blocks:
         if self.bytes_along <= CLOSE or length * column.span * self.bytes > NEAR:
             return load, ()
         panel = self.panel(f"{load.tensor}.along", load.type, length * column.span)
-        address = self.place(ranges, column.span) + place
+        address = number_among(ranges, column.span) + place
         copy: Statement = Store(panel, address, load)
         for k, r in enumerate(reversed(ranges)):
             pieces = (r.extent, r.block[1] if r.block else r.extent)
@@ -388,16 +387,7 @@ class _Blocks:
 
     def offset(self, rows: Range) -> Affine:
         """A row's number in its block."""
-        return self.place((*self.around, rows), 1)
-
-    def place(self, ranges: Sequence[Range], step: int) -> Affine:
-        """A term's number among those of the ranges, in row-major order, ``step`` apart."""
-        result = Affine(0)
-        for r in reversed(ranges):
-            first = Affine(-r.start) if r.block is None else Affine(0, ((r.block[0], -1),))
-            result += (Affine(0, ((r.index, 1),)) + first).scaled(step)
-            step *= r.extent if r.block is None else r.block[1]
-        return result
+        return number_among((*self.around, rows), 1)
 
     def panel(self, name: str, type_: str, length: int) -> str:
         """A panel, one for all vectors of columns: they come one after the other, the widest first."""

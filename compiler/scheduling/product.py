@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from .loops import Apply, Fold, Load, Range, Register, Statement
+from .loops import Affine, Apply, Fold, Load, Range, Register, Statement
 
-__all__ = ["Product", "product_of"]
+__all__ = ["Product", "number_among", "product_of"]
 
 Levels = Sequence[Sequence[Range]]
 
@@ -75,3 +75,13 @@ def product_of(levels: Levels, body: tuple[Statement, ...]) -> Product | None:
         return None
     k = places[0]
     return Product(body[:k], tuple(outer), fold, result, body[k + 1 :], across, along)
+
+
+def number_among(ranges: Sequence[Range], step: int) -> Affine:
+    """A term's number among those of the ranges, in row-major order, ``step`` apart."""
+    result = Affine(0)
+    for r in reversed(ranges):
+        first = Affine(-r.start) if r.block is None else Affine(0, ((r.block[0], -1),))
+        result += (Affine(0, ((r.index, 1),)) + first).scaled(step)
+        step *= r.extent if r.block is None else r.block[1]
+    return result

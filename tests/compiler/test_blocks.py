@@ -202,7 +202,7 @@ def test_tiles_ask_for_what_the_next_panel_is_filled_from() -> None:
 
 def test_tiles_do_not_ask_where_a_panel_is_filled_once_for_very_many() -> None:
     """Then filling it takes no time, and most rows would ask for what belongs to no panel."""
-    text = _text(matrix_product(2048, 48, 640), "schedule")
+    text = _text(matrix_product(2048, 48, 1600), "schedule")
     assert "along" in text
     assert "ask for" not in text
 
