@@ -20,7 +20,16 @@ from .facts import InCommon
 from .flat import flat_equation
 from .system import Equation, System, reads
 
-__all__ = ["Form", "form", "names_of_form", "names_read", "of_alike", "of_form", "of_others"]
+__all__ = [
+    "Form",
+    "each_of_alike",
+    "form",
+    "names_of_form",
+    "names_read",
+    "of_alike",
+    "of_form",
+    "of_others",
+]
 
 T = TypeVar("T")
 
@@ -138,5 +147,29 @@ def of_alike(
         except KeyError:
             value = known[key] = find(equation)
             return value
+
+    return found
+
+
+def each_of_alike(
+    change: Callable[[Equation], Iterable[Equation]],
+    system: System,
+    facts: Callable[[str], Hashable],
+) -> Callable[[Equation], list[Equation]]:
+    """What an equation becomes, found once for those that are alike.
+
+    Of tensors it asks for their kind in the system, and for ``facts``; the new equations are of the same tensors.
+    """
+    known: dict[Hashable, tuple[list[Equation], tuple[str, ...]]] = {}
+
+    def found(equation: Equation) -> list[Equation]:
+        own, names = form(equation)
+        key = own, tuple([(system.kinds[name], facts(name)) for name in names])
+        if key not in known:
+            known[key] = list(change(equation)), names
+            return known[key][0]
+        equations, others = known[key]
+        new = dict(zip(others, names, strict=True))
+        return [of_others(each, new, equation.origin) for each in equations]
 
     return found

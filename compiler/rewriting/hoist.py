@@ -25,7 +25,7 @@ linear in the number of equations: what is equal is found in dictionaries of can
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
@@ -83,13 +83,17 @@ def simplified(system: System) -> System:
     tensors = system.by_name
 
     def rewrite(equation: Equation) -> tuple[Equation, tuple[str, ...]]:
-        sizes = equation.sizes
-        value = simplify(rename_apart(equation.value, sizes), sizes, tensors)
-        subscripts = tuple(simplify(s, sizes, tensors) for s in equation.subscripts)
-        return replace(equation, value=value, subscripts=subscripts), ()
+        return _simplified(equation, tensors), ()
 
     once = Once(None, lambda name: tensors[name].dtype, rewrite)
     return system.with_equations(once(equation)[0] for equation in system.equations)
+
+
+def _simplified(equation: Equation, tensors: Mapping[str, Tensor]) -> Equation:
+    sizes = equation.sizes
+    value = simplify(rename_apart(equation.value, sizes), sizes, tensors)
+    subscripts = tuple(simplify(s, sizes, tensors) for s in equation.subscripts)
+    return replace(equation, value=value, subscripts=subscripts)
 
 
 @of_form
@@ -118,17 +122,16 @@ def constants(system: System, notes: list[Note] | None = None) -> System:
                 sizes = inner_sizes(sizes, binders)
         return rebuild(e, lambda child: read(child, sizes, dtype))
 
+    def rewrite(equation: Equation) -> tuple[Equation, tuple[str, ...]]:
+        value = read(equation.value, equation.sizes, tensors[equation.target].dtype)
+        return _simplified(equation.valued(value), tensors), ()
+
     if not known:
         return system
     for name, value in known.items():
         note(notes, "hoist", name, f"is {value}")
-    equations = tuple(
-        q.valued(read(q.value, q.sizes, tensors[q.target].dtype))
-        if not known.keys().isdisjoint(names_read(q))
-        else q
-        for q in system.equations
-    )
-    return simplified(system.with_equations(equations))
+    once = Once(definitions, lambda name: (system.kinds[name], known.get(name)), rewrite)
+    return system.with_equations(once(equation)[0] for equation in system.equations)
 
 
 # --- hoist ----------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from ..language.expression import (
     substitute,
     walk,
 )
-from ..language.form import of_alike
+from ..language.form import each_of_alike, of_alike
 from ..language.integers import bounds, polynomial, simplify_integer
 from ..language.match import Sizes, inner_sizes, rename_apart
 from ..language.notes import Note, note
@@ -55,14 +55,22 @@ Tensors = Mapping[str, Tensor]
 def split(system: System, notes: list[Note] | None = None) -> System:
     """The same system, its equations cut where that saves work."""
     tensors, whole = system.by_name, carrying(system)
+    axes: dict[str, frozenset[int]] = {}  # that stay whole, of each tensor
+    for name, axis in whole:
+        axes[name] = axes.get(name, frozenset()) | {axis}
     equations: list[Equation] = []
     is_whole = of_alike(lambda equation: _is_whole(equation, tensors), system)
+
+    def cut(equation: Equation) -> Iterator[Equation]:
+        value = rename_apart(equation.value, equation.sizes)
+        return _parts(equation.valued(value), tensors, whole)
+
+    parts_of = each_of_alike(cut, system, lambda name: axes.get(name))
     for equation in system.equations:
         if is_whole(equation):
             equations.append(equation)
             continue
-        value = rename_apart(equation.value, equation.sizes)
-        parts = list(_parts(equation.valued(value), tensors, whole))
+        parts = parts_of(equation)
         if len(parts) > 1:
             note(notes, "split", equation.target, f"in {len(parts)} parts")
         equations += parts

@@ -22,7 +22,7 @@ what replaces a state; and, unless asked for, in other precisions than float32.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil, prod
 
@@ -36,10 +36,11 @@ from ..language.expression import (
     fresh_index,
     substitute,
 )
-from ..language.form import of_alike
+from ..language.form import form, of_alike, of_others
 from ..language.integers import normalize
 from ..language.notes import Note, note
-from ..language.system import Equation, System, Tensor, fresh_name
+from ..language.system import Equation, System
+from .additions import Additions
 from .interpolation import Matrix, combined, interpolation
 from .order import cycles
 from .phases import inlined
@@ -102,59 +103,76 @@ def winograd(system: System, policy: str, notes: list[Note] | None = None) -> Sy
     tensors = system.by_name
     has_windows = of_alike(lambda equation: windows(equation, tensors) is not None, system)
 
-    def found(equation: Equation) -> Tiling | str | None:
-        if equation.target in cyclic or not has_windows(equation):
-            return None
-        product = windows(equation, tensors)
-        assert product is not None
-        if equation.target in states:
-            return "declined: it replaces a state"
+    def own_tiles(equation: Equation) -> Tiling | str:
         dtype = tensors[equation.target].dtype
         if dtype != "float32" and (policy == "auto" or not dtype.startswith("float")):
             return f"declined: {dtype} is added up as it is written"
+        product = windows(equation, tensors)
+        assert product is not None
         return tiling(product, policy == "auto")
+
+    tiles_of = of_alike(own_tiles, system)
+
+    def found(equation: Equation) -> Tiling | str | None:
+        if equation.target in cyclic or not has_windows(equation):
+            return None
+        if equation.target in states:
+            return "declined: it replaces a state"
+        return tiles_of(equation)
 
     def is_cut(equation: Equation) -> bool:
         tiles = found(equation)
         return isinstance(tiles, Tiling) and not tiles.product.to_window
 
     system = inlined(system, is_cut)
-    writer = _Writer(system)
+    writer = _Writer(system, own_tiles)
     for equation in system.equations:
         tiles = found(equation)
         if isinstance(tiles, Tiling):
-            writer.write(equation, tiles)
+            writer.write(equation)
         else:
             writer.equations.append(equation)
         if tiles is not None:
             note(notes, "winograd", equation.target, str(tiles))
-    left = tuple(writer.tensors.values())
-    return replace(system, tensors=left, equations=tuple(writer.equations))
+    whole = (*system.tensors, *writer.added.tensors)
+    return replace(system, tensors=whole, equations=tuple(writer.equations))
 
 
 # --- equations ---------------------------------------------------------------------------------------------------
 
 
 class _Writer:
-    """The equations so far."""
+    """The equations so far; those of sums that are alike are written once, then as they are for other tensors."""
 
-    def __init__(self, system: System) -> None:
-        self.tensors = dict(system.by_name)
+    def __init__(self, system: System, tiles_of: Callable[[Equation], Tiling | str]) -> None:
+        self.kinds, self.tiles_of = system.kinds, tiles_of
+        self.added = Additions(system)
         self.equations: list[Equation] = []
+        self.known: dict[Hashable, tuple[_Tiles, tuple[str, ...]]] = {}
 
-    def write(self, equation: Equation, tiling: Tiling) -> None:
-        tiles = _Tiles(self, equation, tiling)
-        if tiling.product.to_window:
-            tiles.write_steps()
-        else:
-            tiles.write_places()
+    def write(self, equation: Equation) -> None:
+        own, names = form(equation)
+        key = own, tuple(map(self.kinds.get, names))
+        if key not in self.known:
+            tiling = self.tiles_of(equation)
+            assert isinstance(tiling, Tiling)
+            self.known[key] = _Tiles(self.added, equation, tiling), names
+            self.equations += self.known[key][0].equations
+            return
+        tiles, others = self.known[key]
+        new = dict(zip(others, names, strict=True))
+        for name, label in tiles.labels.items():
+            new[name] = self.added.tensor(equation.target, label, self.added.known[name].shape)
+        self.equations += [of_others(each, new, equation.origin) for each in tiles.equations]
 
 
 class _Tiles:
     """One sum by tiles: to points, products there, and back."""
 
-    def __init__(self, writer: _Writer, equation: Equation, tiling: Tiling) -> None:
-        self.writer, self.equation, self.outputs = writer, equation, tiling.outputs
+    def __init__(self, added: Additions, equation: Equation, tiling: Tiling) -> None:
+        self.added, self.equation, self.outputs = added, equation, tiling.outputs
+        self.equations: list[Equation] = []
+        self.labels: dict[str, str] = {}  # of new tensors
         product = self.product = tiling.product
         self.transforms = interpolation(tiling.outputs, LENGTH)
         self.taken: dict[Index, object] = dict.fromkeys(product.extents)
@@ -175,6 +193,7 @@ class _Tiles:
         self.rows: dict[Expr, Expr] = {
             i: axis.place for i, axis in zip(product.rows, self.axes, strict=False)
         }
+        (self.write_steps if product.to_window else self.write_places)()
 
     def binder(self, hint: str, size: int) -> Binder:
         """A new index."""
@@ -355,14 +374,13 @@ class _Tiles:
         whole = substitute(self.equation.value, known)
         self.add(replace(self.equation, subscripts=subscripts, indices=space, value=whole))
 
-    def tensor(self, name: str, axes: Axes) -> str:
-        known, target = self.writer.tensors, self.equation.target
-        name = fresh_name(f"{target}.{name}", known)
-        known[name] = Tensor(name, tuple(b.extent for b in axes), known[target].dtype)
+    def tensor(self, label: str, axes: Axes) -> str:
+        name = self.added.tensor(self.equation.target, label, [b.extent for b in axes])
+        self.labels[name] = label
         return name
 
     def add(self, equation: Equation) -> None:
-        self.writer.equations.append(replace(equation, origin=self.equation.origin))
+        self.equations.append(replace(equation, origin=self.equation.origin))
 
 
 def _reader(element: Element, axes: Axes) -> Read:
