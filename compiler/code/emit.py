@@ -24,6 +24,7 @@ from ..target import Target
 from .assembler import Assembler, module
 from .barrier import clock
 from .kernels import kernel_function, shared_turns
+from .past import past
 from .pieces import MOST_WORKS
 
 __all__ = ["SYMBOL", "Module", "emit"]
@@ -209,19 +210,20 @@ class _Writer:
         """
         common, names = anonymous(kernel)
         dtypes = {new: self.dtypes[old] for old, new in names.items() if old in self.dtypes}
-        key = common, tuple(dtypes.items())
+        late = frozenset(names[tensor] for tensor in past(kernel, self.plan, self.target))
+        key = common, tuple(dtypes.items()), late
         if key not in self.known:
-            name = self.written(common.nameless, dtypes)
+            name = self.written(common.nameless, dtypes, late)
             types = ["ptr"] * len(kernel.tensors + kernel.panels) + ["i64"] * len(kernel.outer)
             types += ["i64", "i64"] if kernel.shares else []
             declaration = f"declare hidden void @{name}({', '.join(types)})"
             self.known[key] = name, declaration, pieces(kernel)
         return self.known[key]
 
-    def written(self, kernel: Kernel, dtypes: Mapping[str, str]) -> str:
+    def written(self, kernel: Kernel, dtypes: Mapping[str, str], late: frozenset[str]) -> str:
         """The name of a new function, or of one with the same text."""
         name = f"kernel_{len(self.functions)}"
-        text, assembler = kernel_function(kernel, dtypes, self.target, "kernel")
+        text, assembler = kernel_function(kernel, dtypes, self.target, "kernel", late)
         if text not in self.names:
             self.names[text] = name
             self.assemblers.append(assembler)

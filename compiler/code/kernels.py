@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 
 from ..language.dtypes import BYTES, dtype_of
@@ -38,6 +38,7 @@ from .assembler import Assembler, element_type, lanes, like, vector
 from .folds import Slot, combine, horizontal, identity, state_types
 from .lanes import Lanes
 from .nodes import Node, Nodes
+from .past import fence
 from .scalars import apply
 from .straight import first_straight, straight
 from .values import Values
@@ -54,15 +55,22 @@ Turn = Callable[[States], list[str]]
 
 
 def kernel_function(
-    kernel: Kernel, dtypes: Mapping[str, str], target: Target, name: str
+    kernel: Kernel,
+    dtypes: Mapping[str, str],
+    target: Target,
+    name: str,
+    late: Set[str] = frozenset(),
 ) -> tuple[str, Assembler]:
-    """The text of a kernel as a function, and the assembler that knows what it needs declared."""
+    """The text of a kernel as a function, and what knows what it needs declared; for ``late`` see `past`."""
     memory = {tensor: dtype_of(dtypes[tensor]).memory for tensor in kernel.tensors}
     memory |= {panel.name: panel.type for panel in kernel.panels}
     writer = _Writer(kernel, memory, target)
+    writer.values.late = late
     if kernel.shares:
         writer.lanes.own = shared_turns(writer.a, kernel.shares, "%piece", "%pieces")
     writer.run(kernel.body)
+    if late:
+        fence(writer.a)
     writer.a.line("ret void")
     parameters = [f"ptr {writer.values.pointers[tensor]}" for tensor in kernel.tensors]
     parameters += [f"ptr noalias {writer.values.pointers[p.name]}" for p in kernel.panels]

@@ -7,7 +7,7 @@ differ by constants, which become immediates of the instructions, so that the re
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from fractions import Fraction
 
 from ..language.dtypes import BYTES
@@ -17,6 +17,7 @@ from .assembler import Value as Exact
 from .lanes import Lane, Lanes
 from .lost import STEEP, lost
 from .nodes import Node, Nodes
+from .past import is_line, store_past
 from .scalars import COMPARISONS, apply, convert, read_memory, write_memory
 from .transposition import transposed
 from .vectorphilox import uniform
@@ -28,12 +29,16 @@ _SQUARE = 4  # lanes that lie side by side, at least, to be loaded together
 
 
 class Values:
-    """What computes the values of one kernel; ``memory`` says how the elements of each tensor are stored."""
+    """What computes the values of one kernel; ``memory`` says how the elements of each tensor are stored.
+
+    Of those in ``late`` whole lines go past the caches.
+    """
 
     def __init__(
         self, assembler: Assembler, lanes: Lanes, nodes: Nodes, memory: Mapping[str, str]
     ) -> None:
         self.a, self.lanes, self.nodes, self.memory = assembler, lanes, nodes, memory
+        self.late: Set[str] = frozenset()
         self.pointers = {tensor: f"%a{k}" for k, tensor in enumerate(memory)}
 
     def value(self, node: Node, lane: Lane) -> str:
@@ -363,6 +368,10 @@ class Values:
             new = apply(self.a, "+", vector(value.type, width), (old, new))
         raw = write_memory(self.a, element, new, width, value.type)
         type_, bits = vector(element, width), vector("i1", width)
+        is_late = store.tensor in self.late and mask is None
+        if is_late and is_line(store.address, self.lanes.vector, width, element):
+            store_past(self.a, type_, raw, pointer)
+            return
         if near and mask is None:
             self.a.line(f"store {type_} {raw}, ptr {pointer}, align {BYTES[element]}")
             return

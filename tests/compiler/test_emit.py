@@ -153,6 +153,38 @@ def test_only_the_last_vectors_of_a_sum_are_masked() -> None:
     assert not re.search(r"icmp \w+ <\d+ x i32>", _stage(system, "emit"))
 
 
+def _turned(columns: int, rows: int = 96) -> System:
+    """``y[n, o] = sum[k](x[n, k]*W[o, k])``, for which W is turned before."""
+    value = reduction("sum", element("x", "n", "k") * element("W", "o", "k"), k=1024)
+    return System(
+        (
+            tensor("x", rows, 1024),
+            tensor("W", columns, 1024),
+            tensor("y", rows, columns, role="output"),
+        ),
+        (equation(element("y", "n", "o"), value, n=rows, o=columns),),
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "target", "is_past"),
+    [(2048, "x86-64-v4", True), (1024, "x86-64-v4", False), (2048, "x86-64-v3", False)],
+)
+def test_what_no_cache_keeps_goes_past_them(columns: int, target: str, is_past: bool) -> None:
+    """Lines of a large copy are written only, and all are there when the kernel is done; of a small one they stay."""
+    text = _stage(_turned(columns), "emit", target)
+    assert text.count("sfence()") == 2 * is_past
+    assert ("!nontemporal" in text) == is_past
+
+
+def test_what_goes_past_the_caches_is_right() -> None:
+    """A copy of 8 MB, and the product that reads it, on several threads."""
+    generator = np.random.default_rng(0)
+    x, w = (generator.standard_normal((n, 1024), "float32") for n in (96, 2048))
+    step = compiler.compile(_turned(2048), Options(cache="off", threads=3))
+    np.testing.assert_allclose(step({"x": x, "W": w})["y"], x @ w.T, rtol=1e-3, atol=1e-3)
+
+
 def test_lines_far_apart_are_asked_for_ahead() -> None:
     """A sum down a column reads another line in every turn, asked for some turns before; one along rows does not."""
     assert "prefetch" in _hottest(_stage(_window_gradient(), "assembly"))
