@@ -32,6 +32,7 @@ from .strands import moved, only
 
 __all__ = ["Group", "starts"]
 
+MANY = 32  # blocks that threads share, of which one more or less is little
 COUNT = 16  # blocks that threads share, where there are as many rows
 NEAR_LARGE = 5 * NEAR // 2  # elements of a block whose tensors would go through memory else
 SMALL = 1 << 15  # elements that all blocks may read
@@ -215,6 +216,13 @@ class Group:
         """Elements that are not read from far away, or written there; of large blocks half of that is won."""
         own = sum(self.sizes[name] for name in self.inside(users))
         return (self.handed + own) // (1 if self.least <= NEAR else 2)
+
+    @property
+    def is_even(self) -> bool:
+        """Do two threads, or four, have equally many of the blocks that are shared, or so many that one is little?"""
+        kinds = enumerate(level.kind for level in self.levels)
+        shared = prod(self.count(k) for k, kind in kinds if kind != IN_ORDER)
+        return shared % 4 == 0 or shared >= MANY
 
     @property
     def near(self) -> int:

@@ -132,7 +132,10 @@ class _Finder:
         return sum(self.sizes[name] for name in written if len(self.users[name]) > 1)
 
     def best(self, parts: Sequence[Any]) -> Group | None:
-        """The group that begins with the first part and saves most, in half as many blocks if it can."""
+        """The group that begins with the first part and saves most, in half as many blocks if it can.
+
+        Those that threads share unevenly count twice.
+        """
         if not isinstance(parts[0], Fusion) or self.touched(parts[0])[0] & self.states:
             return None
         first, best, most = self.work(parts[0]), None, (0, 0)
@@ -141,7 +144,8 @@ class _Finder:
             while self.gather(group):  # then more may follow
                 rest, group.after = [*group.after, *group.unseen], []
                 self.grow(group, rest)
-            saved = group.saved(self.users), -group.blocks.bit_length()
+            blocks = group.blocks if group.is_even else 2 * group.blocks
+            saved = group.saved(self.users), -blocks.bit_length()
             if group.handed > HANDED and saved > most:
                 best, most = group, saved
         return best

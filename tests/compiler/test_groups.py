@@ -536,3 +536,8 @@ def test_of_groups_that_save_as_much_one_has_large_blocks() -> None:
     )
     text = _text(system)
     assert "p[h, t, u]" in text and "t:1," not in text
+
+
+def test_of_groups_that_save_as_much_one_is_shared_evenly() -> None:
+    """Of five samples one would be left over, of their rows none is."""
+    assert "5 times:" in _text(_weighted_mean(5, 1, 1000, False, 64))
