@@ -30,13 +30,14 @@ def complement(e: Call, sizes: Sizes, rewrite: Callable[[Expr, Sizes], Expr]) ->
     if calls(e).isdisjoint(SHARES):
         return None
     terms = list(_terms(e, 1))
-    for (sign, whole), (own, share) in permutations(terms, 2):
+    for one, other in permutations(range(len(terms)), 2):
+        (sign, whole), (own, share) = terms[one], terms[other]
         found = _share(whole, share)
         if found is None or found[0] * sign * own not in SHARES[found[1].function]:
             continue
         left = rewrite(ONE + found[1] if found[0] * sign * own > 0 else ONE - found[1], sizes)
         pair = left if whole == ONE else rewrite(whole, sizes) * left
-        others = [t for t in terms if t[1] is not whole and t[1] is not share]
+        others = [t for k, t in enumerate(terms) if k not in (one, other)]  # equal ones stay
         if not others:
             return pair if sign > 0 else -pair
         total = rewrite(_sum(others), sizes)

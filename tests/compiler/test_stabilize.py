@@ -434,6 +434,17 @@ def test_complements_decline_when_no_digits_are_lost() -> None:
         assert stabilize(before).equations == before.equations
 
 
+def test_complements_leave_terms_that_are_equal() -> None:
+    """Of several terms that are one and the same expression one is taken with its share, the others stay."""
+    x, tanh = at("x", n, i), f("tanh", at("x", n, i))
+    for value in (1 + tanh + 1, 1 - tanh - tanh, x + x * f("erf", x) + x, tanh - 1 - 1):
+        before = system(define("y", value), outputs="y")
+        after = stabilize(before)
+        assert after.equations != before.equations
+        expected, found = (evaluate(each, arrays(1))["y"] for each in (before, after))
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_zero_times_log_of_zero() -> None:
     """t*log(p) is 0 where both are 0; a NaN still shows, and so does -inf where t is not 0."""
     before = system(define("y", at("t", n, i) * f("log", at("x", n, i))), outputs="y")
