@@ -35,8 +35,8 @@ def complement(e: Call, sizes: Sizes, rewrite: Callable[[Expr, Sizes], Expr]) ->
         found = _share(whole, share)
         if found is None or found[0] * sign * own not in SHARES[found[1].function]:
             continue
-        left = rewrite(ONE + found[1] if found[0] * sign * own > 0 else ONE - found[1], sizes)
-        pair = left if whole == ONE else rewrite(whole, sizes) * left
+        left = ONE + found[1] if found[0] * sign * own > 0 else ONE - found[1]
+        pair = rewrite(left if whole == ONE else whole * left, sizes)
         others = [t for k, t in enumerate(terms) if k not in (one, other)]  # equal ones stay
         if not others:
             return pair if sign > 0 else -pair

@@ -26,6 +26,7 @@ class Rule:
     before: Expr
     after: Expr
     through: bool = True  # does it read through the definitions of other equations?
+    factor: Symbol | None = None  # declines where this is an exponential: `exponents` adds them up
 
 
 def call(function: str, *arguments: Expr) -> Call:
@@ -55,9 +56,15 @@ FUNCTIONS: tuple[Rule, ...] = (
         "tanh with a factor",
         _b * (_exp - call("exp", -_a)) / (_exp + call("exp", -_a)),
         _b * call("tanh", _a),
+        factor=_b,
     ),
-    Rule("sigmoid with a factor", _b / (1 + call("exp", -_a)), _b * call("sigmoid", _a)),
-    Rule("sigmoid of -a with a factor", _b / (1 + _exp), _b * call("sigmoid", -_a)),
+    Rule(
+        "sigmoid with a factor",
+        _b / (1 + call("exp", -_a)),
+        _b * call("sigmoid", _a),
+        factor=_b,
+    ),
+    Rule("sigmoid of -a with a factor", _b / (1 + _exp), _b * call("sigmoid", -_a), factor=_b),
 )
 RULES: tuple[Rule, ...] = (
     Rule("log(sigmoid)", call("log", call("sigmoid", _a)), call("min", _a, ZERO) - _log_far),

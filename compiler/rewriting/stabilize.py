@@ -139,7 +139,7 @@ class _Stabilizer:
         for rule in self.rules if isinstance(e, Call) else ():
             definitions = self.definitions if rule.through else None
             found = match(rule.before, e, sizes, definitions, {})
-            if found is not None:
+            if found is not None and not (rule.factor and self.reach(found[rule.factor])):
                 self.fired(rule.name)
                 parts = {symbol: self.rewrite(part, sizes) for symbol, part in found.items()}
                 return substitute(rule.after, parts)

@@ -207,12 +207,27 @@ COMPOSED = {
     "a difference by a share": system(
         define("y", 1 + at("x", n, i) - at("x", n, i) * f("sigmoid", at("x", n, i))), outputs="y"
     ),
+    "a difference of an exponential by a share": system(
+        define(
+            "y", f("exp", at("x", n, i)) - f("exp", at("x", n, i)) * f("sigmoid", at("x", n, i))
+        ),
+        outputs="y",
+    ),
     "a difference of halves": system(
         define("y", f("erf", at("x", n, i)) * at("t", n, i) / 2 - 3 + at("t", n, i) / 2),
         outputs="y",
     ),
     "a number and a share": system(
         define("y", f("tanh", at("x", n, i)) - at("t", n, i) - 1), outputs="y"
+    ),
+    "a quotient of a sum of exponentials": system(
+        define(
+            "y",
+            (f("exp", at("x", n, i)) + f("exp", -at("x", n, i)))
+            * at("t", n, i)
+            / (1 + f("exp", f("abs", at("x", n, i)))),
+        ),
+        outputs="y",
     ),
     "a masked quotient": system(MASKED, outputs="p"),
     "an average weighted by exponentials": system(WEIGHTED, outputs="y"),
