@@ -207,13 +207,29 @@ class Layer(Trainable, ABC):
         return self._calls
 
     @property
+    def input(self) -> Any:
+        """The node, or nodes, that its one call was given; of a model its inputs. Raises as `output`."""
+        return self._ends[0]
+
+    @property
     def output(self) -> Any:
-        """The node, or nodes, that its one call gave. Raises `GraphnnError` if it was called never or several times."""
-        if self._use is None or self._calls != 1:
-            raise GraphnnError(
-                f"{self.name} was called {self._calls} times, so that no output is the one: keep what its calls give"
-            )
-        return self._use.output
+        """The node, or nodes, that its one call gave; of a model its outputs.
+
+        Raises `GraphnnError` for a layer that was called never or several times.
+        """
+        return self._ends[1]
+
+    @property
+    def _ends(self) -> tuple[Any, Any]:
+        inputs, outputs = self.network_ends or ((), ())
+        if not inputs:
+            if self._use is None or self._calls != 1:
+                raise GraphnnError(
+                    f"{self.name} was called {self._calls} times, so that no output is the one:"
+                    " keep what its calls give"
+                )
+            inputs, outputs = self._use.inputs, self._use.output
+        return inputs[0] if len(inputs) == 1 else list(inputs), outputs
 
     @property
     def kind(self) -> str:

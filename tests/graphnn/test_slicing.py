@@ -80,3 +80,19 @@ def test_the_output_of_a_layer(tmp_path):
             hidden(words)
         with pytest.raises(gn.GraphnnError, match="keep what its calls give"):
             layer.output  # noqa: B018
+
+
+def test_a_network_goes_on_from_the_ends_of_another(tmp_path):
+    """Of a model its inputs and outputs are its ends, one or several, called or not; of a layer what it was given."""
+    tags = gn.Input((None, 2), "tags")
+    hidden = Dense(3, "relu", name="hidden")
+    one = gn.Model(words, hidden(words))
+    two = gn.Model([words, tags], [one(words), Dense(2)(tags)])
+    assert (one.input, one.output, hidden.input) == (words, one.outputs[0], words)
+    assert (two.input, two.output) == (two.inputs, two.outputs)
+    one.save(tmp_path / "model")
+    loaded = gn.load_model(tmp_path / "model")
+    more = gn.Model(loaded.input, Dense(1)(loaded.output))
+    assert more.predict(X).shape == (*one.predict(X).shape[:-1], 1)
+    with pytest.raises(gn.GraphnnError, match="was called 0 times"):
+        gn.Sequential([Dense(3)]).output  # noqa: B018
