@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Protocol
+from typing import Any, Literal, NoReturn, Protocol
 
 import numpy as np
 
@@ -27,9 +27,7 @@ from .graph.application import Result
 from .graph.graph import Graph
 from .graph.lower import lower, lower_graph
 from .graph.node import Constant, Input, Node, Parameter, require_node
-
-if TYPE_CHECKING:
-    from .graph.updates import Updates
+from .graph.updates import Updates
 
 __all__ = ["Function", "as_input", "evaluate", "explain", "function"]
 
@@ -92,6 +90,9 @@ class Function:
         for k, node in enumerate(self.inputs):
             if node in self.inputs[:k]:
                 raise GraphnnError(f"input {node.name} is given twice")
+        if not isinstance(updates, (Updates, type(None))):
+            kind = type(updates).__name__
+            raise GraphnnError(f"updates are what optimizer.apply_gradients gives, got {kind}")
         self.updates = dict(updates.new_values) if updates is not None else {}
         self.training = bool(self.updates) if training is None else training
         self.options = compiler.Options(ftz=ftz, windows=windows)
@@ -224,7 +225,8 @@ def explain(what: Explainable, stage: str | None = None) -> str:
 def as_input(node: object) -> Input:
     """The node if it is an input."""
     if not isinstance(node, Input):
-        raise GraphnnError(f"expected gn.Input nodes as inputs, got {node!r}")
+        given = repr(node) if isinstance(node, Node) else type(node).__name__
+        raise GraphnnError(f"expected gn.Input nodes as inputs, got {given}")
     return node
 
 

@@ -34,6 +34,8 @@ class Sequential(Model):
     ) -> None:
         super().__init__([], [], name)
         self._chain: list[Step] = []
+        if isinstance(layers, (Layer, Node)):
+            raise GraphnnError(f"{self.name}: layers stand in a list, got {layers!r} alone")
         for layer in layers or ():
             self.add(layer)
 

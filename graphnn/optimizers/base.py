@@ -119,6 +119,11 @@ class Optimizer:
         Raises `GraphnnError` for what is not a parameter, `ShapeError` for a gradient of another
         shape.
         """
+        if not isinstance(gradients, Mapping):
+            kind = type(gradients).__name__
+            raise GraphnnError(
+                f"gradients are a dict from parameters, as gn.compute_gradients gives it, got {kind}"
+            )
         weights = [_checked(node, gradient) for node, gradient in gradients.items()]
         if not weights:
             raise GraphnnError("there are no gradients: the loss depends on no trainable parameter")

@@ -144,6 +144,15 @@ def test_an_input_that_is_needed_must_be_listed():
         function([], y)
 
 
+def test_inputs_and_updates_are_what_they_should_be():
+    """Arrays are given to the function, gradients to the optimizer."""
+    x, _, y = network()
+    with pytest.raises(GraphnnError, match="expected gn.Input nodes as inputs, got ndarray"):
+        function([np.ones((2, 3))], y)
+    with pytest.raises(GraphnnError, match="what optimizer.apply_gradients gives, got dict"):
+        function([x], y, updates=gn.compute_gradients(gn.sum(y)))
+
+
 def test_explain_shows_stages():
     """The same text in the same order at each call."""
     x, _, y = network()

@@ -352,6 +352,8 @@ def test_sequential_refuses_what_is_no_layer():
     """Numbers, a second Input, and an empty chain."""
     with pytest.raises(gn.GraphnnError, match="expected a layer, got 3"):
         gn.Sequential([3])
+    with pytest.raises(gn.GraphnnError, match="layers stand in a list, got <Dense .*> alone"):
+        gn.Sequential(Dense(3))
     with pytest.raises(gn.GraphnnError, match="an Input comes first"):
         gn.Sequential([gn.Input((None, 4)), Dense(2), gn.Input((None, 2))])
     with pytest.raises(gn.GraphnnError, match="no layers yet"):

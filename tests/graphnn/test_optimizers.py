@@ -250,6 +250,8 @@ def test_wrong_numbers_and_gradients_are_refused():
         SGD().apply_gradients({w: x})
     with pytest.raises(gn.GraphnnError, match="no gradients"):
         SGD().apply_gradients({})
+    with pytest.raises(gn.GraphnnError, match="a dict from parameters, .* got list"):
+        SGD().apply_gradients([(w, w)])
 
 
 def test_the_update_graph_is_a_graph_like_any_other():
