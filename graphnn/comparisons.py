@@ -11,8 +11,7 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from .catalogue import define
-from .functions import axes_of, maximum, minimum
-from .graph.application import Result
+from .functions import axes_of, maximum, minimum, single
 from .graph.node import Node, index_names, require_node
 from .graph.operation import op
 
@@ -34,18 +33,13 @@ def _comparison(name: str, sign: str) -> Callable[[object, object], Node]:
     text = f"y[...] = a[...] {sign} b[...]"
 
     def function(a: object, b: object) -> Node:
-        return _single(op(text, name)(a, b))
+        return single(op(text, name)(a, b))
 
     function.__name__ = function.__qualname__ = name
     function.__doc__ = (
         f"``{text}``: truths, with NumPy's broadcasting; numbers and arrays may stand beside nodes."
     )
     return function
-
-
-def _single(result: Result | tuple[Result, ...]) -> Node:
-    assert isinstance(result, Result)
-    return result
 
 
 equal = _comparison("equal", "==")
@@ -73,7 +67,7 @@ def where(condition: object, a: object, b: object) -> Node:
     >>> print(where(less(abs(error), 1), square(error)/2, abs(error) - 0.5).shape)
     (None, 3)
     """
-    return _single(_where(condition, a, b))
+    return single(_where(condition, a, b))
 
 
 def clip(x: Node, x_min: object, x_max: object) -> Node:
@@ -89,7 +83,7 @@ def _place(kind: str, extreme: str) -> Callable[..., Node]:
         left = ", ".join(n for k, n in enumerate(names) if k not in axes)
         over = ", ".join(names[k] for k in axes)
         target = f"y[{left}]" if left else "y"
-        return _single(op(f"{target} = {kind}[{over}](x[{', '.join(names)}])", kind)(node))
+        return single(op(f"{target} = {kind}[{over}](x[{', '.join(names)}])", kind)(node))
 
     function.__name__ = function.__qualname__ = kind
     function.__doc__ = (

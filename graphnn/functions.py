@@ -48,6 +48,7 @@ __all__ = [
     "power",
     "reshape",
     "sin",
+    "single",
     "sqrt",
     "square",
     "subtract",
@@ -113,7 +114,8 @@ def _called(name: str, operation: Operation, *operands: object) -> Node:
     return application.result("y")
 
 
-def _single(result: Result | tuple[Result, ...]) -> Node:
+def single(result: Result | tuple[Result, ...]) -> Node:
+    """What an operation of one result gave."""
     assert isinstance(result, Result)
     return result
 
@@ -135,7 +137,7 @@ def _extreme(kind: str) -> Callable[[object, object], Node]:
     whole = op(f"y[...] = {plain}", f"{kind}imum")
 
     def function(a: object, b: object) -> Node:
-        return _single(whole(a, b)) if _is_whole(a) and _is_whole(b) else real(a, b)
+        return single(whole(a, b)) if _is_whole(a) and _is_whole(b) else real(a, b)
 
     function.__name__ = function.__qualname__ = f"{kind}imum"
     function.__doc__ = f"``y[...] = {plain}`` with NumPy's broadcasting; a tie splits the gradient."
@@ -158,7 +160,7 @@ def power(a: object, b: object) -> Node:
     """
     number = isinstance(b, (int, float)) and not isinstance(b, bool)
     if number and isinstance(a, Node) and float(b).is_integer():  # type: ignore[arg-type]
-        return _single(op(f"y[...] = x[...]**({int(b)})", "power")(a))  # type: ignore[call-overload]
+        return single(op(f"y[...] = x[...]**({int(b)})", "power")(a))  # type: ignore[call-overload]
     return _power(a, b)
 
 
@@ -182,12 +184,12 @@ def matmul(a: object, b: object) -> Node:
     if left.ndim == 0 or right.ndim == 0:
         raise ShapeError(f"@ needs at least one axis on both sides, got {left!r} @ {right!r}")
     if right.ndim == 1:
-        return _single(_dot(left, right))
+        return single(_dot(left, right))
     if right.ndim == 2:
-        return _single(_matmul(left, right))
+        return single(_matmul(left, right))
     if left.ndim == 1:
-        return _single(op("y[..., j] = sum[k](a[k]*b[..., k, j])", "matmul")(left, right))
-    return _single(_batch_matmul(left, right))
+        return single(op("y[..., j] = sum[k](a[k]*b[..., k, j])", "matmul")(left, right))
+    return single(_batch_matmul(left, right))
 
 
 def cast(x: Node, dtype: str | np.dtype | type) -> Node:
@@ -196,7 +198,7 @@ def cast(x: Node, dtype: str | np.dtype | type) -> Node:
     wanted = dtype_name(dtype, "cast")
     if node.dtype == wanted:
         return node
-    return _single(op("y[...] = x[...]", "cast", dtype=wanted)(node))
+    return single(op("y[...] = x[...]", "cast", dtype=wanted)(node))
 
 
 def axes_of(x: Node, axis: int | Sequence[int] | None) -> tuple[int, ...]:
@@ -227,7 +229,7 @@ def _reduction(kind: str, tie: str = "") -> Callable[..., Node]:
         bound = ", ".join(names[a] for a in axes)
         kept = [("0" if keepdims else "") if a in axes else names[a] for a in range(node.ndim)]
         left = ", ".join(k for k in kept if k)
-        return _single(op(f"y[{left}] = {kind}[{bound}](x[{', '.join(names)}])", kind)(node))
+        return single(op(f"y[{left}] = {kind}[{bound}](x[{', '.join(names)}])", kind)(node))
 
     function.__name__ = function.__qualname__ = kind
     function.__doc__ = f"``{kind}`` over all axes, one, or a tuple of them.{tie}"
@@ -252,7 +254,7 @@ def transpose(x: Node, axes: Sequence[int] | None = None) -> Node:
         raise ShapeError(f"{node.name} has {node.ndim} axes; {axes} is not an order of them")
     names = index_names(node.ndim)
     left = ", ".join(names[a] for a in order)
-    return _single(op(f"y[{left}] = x[{', '.join(names)}]", "transpose")(node))
+    return single(op(f"y[{left}] = x[{', '.join(names)}]", "transpose")(node))
 
 
 def reshape(x: Node, shape: Sequence[int]) -> Node:
@@ -285,7 +287,7 @@ def reshape(x: Node, shape: Sequence[int]) -> Node:
     left = ", ".join([*kept, *(f"{name}:{size}" for name, size in rest)])
     right = ", ".join([*kept, *_digits(position, old[same:])])
     brackets = f"[{left}]" if left else ""
-    return _single(op(f"y{brackets} = x{f'[{right}]' if right else ''}", "reshape")(node))
+    return single(op(f"y{brackets} = x{f'[{right}]' if right else ''}", "reshape")(node))
 
 
 def _filled(shape: Sequence[int | None], total: int, node: Node) -> list[int]:
@@ -347,7 +349,7 @@ def _concat(parts: Sequence[Node], place: int) -> Node:
         lines.append(f"y[{', '.join(left)}] = x{k}[{', '.join(names)}]")
         size = f"dim(x{k}, {place})"
         start = size if start == "0" else f"{start} + {size}"
-    return _single(op("\n".join(lines), "concat")(*parts))
+    return single(op("\n".join(lines), "concat")(*parts))
 
 
 def _reflected(function: Callable[[object, object], Node]) -> Callable[[Node, object], Node]:
@@ -364,8 +366,8 @@ def _install_operators() -> None:
         "matmul": matmul,
     }
     methods: dict[str, Callable[..., Node]] = {
-        "neg": lambda self: _single(negative(self)),  # functions: an operation would not be bound
-        "abs": lambda self: _single(abs(self)),  # to the node that it is looked up on
+        "neg": lambda self: single(negative(self)),  # functions: an operation would not be bound
+        "abs": lambda self: single(abs(self)),  # to the node that it is looked up on
     }
     for word, function in table.items():
         methods |= {word: function, f"r{word}": _reflected(function)}
