@@ -123,9 +123,13 @@ def truncated_normal(
 
 def _normal(positions: np.ndarray, stream: Stream, part: int = 0) -> np.ndarray:
     """Box and Muller's transform of two uniform numbers."""
-    a, b, c, d = _words(positions, stream, part)
-    radius = np.sqrt(-2 * np.log(1 - unit(a, b, _BITS)))
-    return radius * np.cos(2 * math.pi * unit(c, d, _BITS))
+    values = np.empty(len(positions))
+    for start in range(0, len(values), BLOCK):
+        block = slice(start, start + BLOCK)
+        a, b, c, d = _words(positions[block], stream, part)
+        radius = np.sqrt(-2 * np.log(1 - unit(a, b, _BITS)))
+        values[block] = radius * np.cos(2 * math.pi * unit(c, d, _BITS))
+    return values
 
 
 def permutation(count: int, stream: Stream) -> np.ndarray:

@@ -31,12 +31,12 @@ columns together, so that a block of rows is read for all of them while it is ne
 rows (a weight gradient's) has a panel for each block of rows, with all terms: tile by tile, as it will be read.
 
 Columns that stay near as they lie need no panel; the rows are around them, so that results are written row by row.
+Rows that are left over, where none may be computed twice, come after the blocks.
 
 A window has few rows in its innermost loop. Where its columns are too many to stay near, the loops around (lines,
 samples) go inside: their rows are all done with one panel before the next one is filled.
 
-Declines where the rows are too few to pay for a copy (fewer pay where each tile of them would read all from afar), and
-for what is no product of two elements.
+Declines where rows are too few to pay for a copy (fewer, if all comes from afar), and for what is no product of two.
 """
 
 from __future__ import annotations
@@ -61,23 +61,26 @@ from .loops import (
 )
 from .product import Product, number_among, product_of
 from .rewrite import rewrite_affine
+from .sizes import (
+    ACROSS,
+    AGAIN,
+    BLOCK,
+    CLOSE,
+    LINE,
+    NEAR,
+    ROWS,
+    SHARED,
+    SHORT,
+    SPARE,
+    STAY,
+    WAITING,
+    evenly,
+    fewest,
+)
 from .waiting import added, is_all, place_in_result
 
-__all__ = ["ACROSS", "BLOCK", "CLOSE", "ROWS", "evenly", "fewest", "in_blocks", "nest"]
+__all__ = ["in_blocks", "nest"]
 
-BLOCK = 256  # terms that one accumulator adds up before its result goes into the next one
-NEAR = 1 << 19  # bytes of an operand's rows that stay in the nearer caches beside all else
-ACROSS = 1 << 20  # bytes of a panel that is read across, at most
-CLOSE = 3 << 15  # bytes of an operand's columns that need no panel to stay in the nearer caches
-STAY = 3 << 18  # bytes of an operand's columns that stay in the nearer caches while rows pass by
-SHORT = 64  # terms of a sum, at most, for which results count more than columns, which need not be as close then
-ROWS = 64  # at least, that share a panel
-FEW = 16  # are enough where the columns come from afar for each tile of them
-SHARED = 8  # blocks, or a multiple of it: as many as some threads share without a rest
-AGAIN = 6  # vectors of columns, at least, for which a panel is read across
-WAITING = 1 << 19  # bytes of sums that may wait for the next block of terms
-LINE = 16  # elements between two rows of a panel that is read across
-SPARE = 2  # terms between two tiles of one: these lie in other places of a cache, and the last may be moved back
 Levels = Sequence[Sequence[Range]]
 Body = tuple[Statement, ...]
 
@@ -92,29 +95,13 @@ def in_blocks(
     product = product_of(levels, body)
     if product is None:
         return None
-    blocks = _Blocks(product, levels[-2], levels[-1][0], once)
+    blocks = _Blocks(product, levels[-2:], body, once)
     if blocks.rows.extent < ROWS:
         blocks.gather(levels[:-2])
         if blocks.height < fewest(blocks.bytes_along):
             return None
     outer = levels[: len(levels) - 2 - len(blocks.around)]
     return nest(outer, blocks.statements()), tuple(blocks.panels)
-
-
-def fewest(bytes_: int) -> int:
-    """Rows that pay for panels of an operand of so many bytes."""
-    return ROWS if bytes_ <= STAY else FEW
-
-
-def evenly(tiles: int, most: int) -> int:
-    """How many tiles, up to so many, go together if of two threads, and of four, each is to have about as many."""
-
-    def longest(together: int) -> int:
-        turns = math.ceil(tiles / together)
-        return sum(n * math.ceil(turns / n) * together for n in (2, 4))
-
-    least = min(map(longest, range(1, most + 1)))
-    return next(n for n in range(most, 0, -1) if 8 * longest(n) <= 9 * least)
 
 
 def nest(levels: Levels, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
@@ -127,10 +114,9 @@ def nest(levels: Levels, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
 class _Blocks:
     """The loops over the columns and rows of one product."""
 
-    def __init__(
-        self, product: Product, columns: Sequence[Range], rows: Range, once: frozenset[str]
-    ) -> None:
-        self.product, self.columns, self.rows, self.once = product, columns, rows, once
+    def __init__(self, product: Product, levels: Levels, body: Body, once: frozenset[str]) -> None:
+        self.product, self.body, self.once = product, body, once
+        self.columns, (self.rows, *self.left) = levels
         self.around: tuple[Range, ...] = ()  # loops over more rows, inside that over the columns
         self.tile: Range | None = None  # where each tile has a part of a panel for itself
         self.panels: list[Panel] = []
@@ -218,12 +204,26 @@ class _Blocks:
         if self.block is not None:
             rows = replace(rows, block=(self.block.index, self.block.step))
         across, copy = self.across(rows)
-        if copy or not self.is_near:
-            body = (*copy, *(self.column(c, rows, across) for c in self.columns))
+        is_near = self.is_near and not copy
+        if is_near:
+            loops = [Loop(rows, nest([self.columns], self.whole(self.product.inner)))]
         else:
-            whole = self.whole(self.product.inner)
-            body = (Loop(rows, tuple(Loop(c, whole) for c in self.columns)),)
-        return body if self.block is None else (Loop(self.block, body),)
+            loops = [self.column(c, rows, across) for c in self.columns]
+        if self.block is not None:
+            last = [replace(self.block, start=r.start, stop=r.stop) for r in self.left]
+            left = nest([last, self.columns, self.left], self.body)
+            return (Loop(self.block, (*copy, *loops)), *left)
+        if is_near:
+            return (*loops, *nest([self.left, self.columns], self.body))
+        return tuple(map(self.with_left, loops, self.columns))
+
+    def with_left(self, loop: Loop, column: Range) -> Loop:
+        """A loop over some columns, in which the rows that are left over come last."""
+        if not self.left:
+            return loop
+        own = replace(column, block=(loop.range.index, loop.range.step))
+        levels = [[r] for r in (own, *self.around) if r.index != loop.range.index]
+        return replace(loop, body=(*loop.body, *nest([*levels, self.left], self.body)))
 
     def across(self, rows: Range) -> tuple[Load, tuple[Statement, ...]]:
         """What is read across its rows from a panel for the block, and the loops that fill it."""
@@ -250,7 +250,7 @@ class _Blocks:
             copy = Loop(r, (copy,))
         return replace(load, tensor=panel, address=address), (copy,)
 
-    def column(self, column: Range, rows: Range, across: Load) -> Statement:
+    def column(self, column: Range, rows: Range, across: Load) -> Loop:
         """The loops for some vectors of columns."""
         product, inner = self.product, self.product.inner
         block = Range(f"{column.index}.block", column.start, column.stop, step=column.span)

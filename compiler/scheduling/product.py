@@ -50,9 +50,9 @@ class Product:
 def product_of(levels: Levels, body: tuple[Statement, ...]) -> Product | None:
     """The product that a body is, or None: vectors of columns around tiles of rows."""
     places = [k for k, s in enumerate(body) if isinstance(s, Fold)]
-    if len(levels) < 2 or len(places) != 1 or len(levels[-1]) > 1:
+    if len(levels) < 2 or len(places) != 1:
         return None
-    (rows,), columns = levels[-1], levels[-2][0]
+    rows, columns = levels[-1][0], levels[-2][0]
     fold = body[places[0]]
     outer: tuple[Range, ...] = ()
     assert isinstance(fold, Fold)

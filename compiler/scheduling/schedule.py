@@ -27,7 +27,7 @@ from dataclasses import replace
 from functools import partial
 
 from ..target import Target
-from .blocks import BLOCK, in_blocks, nest
+from .blocks import in_blocks, nest
 from .collapse import collapse
 from .loops import (
     Accumulator,
@@ -44,6 +44,7 @@ from .loops import (
     walk,
 )
 from .rewrite import dependences, indices
+from .sizes import BLOCK
 from .tiles import Tile, choose, instructions
 
 __all__ = ["schedule"]

@@ -17,7 +17,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..target import Target
-from .blocks import BLOCK, CLOSE, fewest
 from .loops import (
     Apply,
     Fold,
@@ -30,6 +29,7 @@ from .loops import (
     walk,
 )
 from .rewrite import dependences, indices
+from .sizes import BLOCK, CLOSE, fewest
 
 __all__ = ["Tile", "choose", "instructions"]
 

@@ -14,7 +14,7 @@ from compiler import Options
 from compiler.language.expression import Call, Element, Index, expr
 from compiler.language.system import Equation, System
 from compiler.pipeline import stages
-from compiler.scheduling.blocks import ACROSS, evenly
+from compiler.scheduling.sizes import ACROSS, evenly
 
 from .build import element, equation, matrix_product, reduction, tensor
 
@@ -348,6 +348,29 @@ def test_a_state_may_be_changed_by_its_own_gradient() -> None:
     arrays = {t.name: random.integers(-3, 4, t.shape).astype("float32") for t in tensors[:3]}
     found = compiler.compile(system, Options(cache="off", threads=2))(arrays)
     np.testing.assert_array_equal(found["W"], arrays["W"] - arrays["x"].T @ arrays["g"])
+
+
+@pytest.mark.parametrize("rows", [83, 311])
+def test_rows_that_fill_no_tile_are_computed_after_the_blocks(rows: int) -> None:
+    """Where each element is computed once, the last rows are loops of their own, shared with the blocks."""
+    product = reduction("sum", element("x", "n", "k", "i") * element("g", "n", "k", "j"), n=9, k=40)
+    own = equation(element("W.new", "i", "j"), element("W", "i", "j") - product, i=rows, j=100)
+    tensors = (
+        tensor("x", 9, 40, rows),
+        tensor("g", 9, 40, 100),
+        tensor("W", rows, 100, role="parameter"),
+        tensor("W.new", rows, 100, role="local"),
+    )
+    system = System(tensors, (own,), (("W", "W.new"),))
+    text = _text(system, "schedule")
+    assert f", {rows}, " in text[text.index("sum.waiting[") :]
+    assert re.search(r"kernel_0: \d+ turns", _text(system, "distribute"))
+    random = np.random.default_rng(1)
+    arrays = {t.name: random.integers(-3, 4, t.shape).astype("float32") for t in tensors[:3]}
+    expected = arrays["W"] - np.einsum("nki,nkj->ij", arrays["x"], arrays["g"])
+    for threads in (1, 2):
+        found = compiler.compile(system, Options(cache="off", threads=threads))(arrays)
+        np.testing.assert_array_equal(found["W"], expected)
 
 
 def test_products_in_blocks_are_added_once() -> None:
