@@ -56,9 +56,10 @@ Tensors = Mapping[str, Tensor]
 
 def phases(system: System, notes: list[Note] | None = None) -> System:
     """The same system, its equations cut by remainders."""
-    whole = carrying(system)
-    tensors = system.by_name
     divides = of_alike(lambda equation: any(True for _ in _divisions(equation.value)))
+    if not any(map(divides, system.equations)):
+        return system
+    whole, tensors = carrying(system), system.by_name
     system = inlined(system, lambda e: divides(e) and _remainder(e, whole) is not None)
     equations: list[Equation] = []
     for equation in system.equations:

@@ -244,8 +244,10 @@ class Group:
 
     def touched_in_unit(self) -> int:
         """Elements of one unit without what all share; of large tensors, of all units that are in one around."""
-        levels = self.levels[-1:] if self.is_large else self.levels
-        cut = set[str]().union(*(level.axes for level in levels))
+        first, *others = self.levels[-1:] if self.is_large else self.levels
+        cut: Set[str] = first.axes.keys()
+        for level in others:
+            cut = cut | level.axes.keys()
         return sum(map(self.most.__getitem__, cut))
 
     def lengths(self, work: Work, units: Sequence[int]) -> dict[Index, int]:

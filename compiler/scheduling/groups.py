@@ -144,9 +144,11 @@ class _Finder:
             while self.gather(group):  # then more may follow
                 rest, group.after = [*group.after, *group.unseen], []
                 self.grow(group, rest)
+            if group.handed <= HANDED:
+                continue
             blocks = group.blocks if group.is_even else 2 * group.blocks
             saved = group.saved(self.users), -blocks.bit_length()
-            if group.handed > HANDED and saved > most:
+            if saved > most:
                 best, most = group, saved
         return best
 

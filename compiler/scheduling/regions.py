@@ -30,7 +30,10 @@ class Linear:
     terms: tuple[tuple[Index, int, int], ...]
 
     def factor(self, index: Index) -> int:
-        return next((factor for i, factor, _ in self.terms if i == index), 0)
+        for i, factor, _ in self.terms:
+            if i.name == index.name:  # quicker to compare than indices, and asked most
+                return factor
+        return 0
 
     def span(self, lengths: Sizes) -> tuple[int, int]:
         """Least and greatest value; ``lengths`` says of which indices only the first few values are meant."""
