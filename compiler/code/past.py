@@ -16,6 +16,7 @@ from math import prod
 
 from ..caches import is_far
 from ..language.dtypes import BYTES
+from ..scheduling.alike import anonymous
 from ..scheduling.loops import Affine, Fold, Kernel, Loop, statements
 from ..scheduling.plan import Plan
 from ..target import Target
@@ -28,19 +29,28 @@ _LINE = 64  # bytes
 
 def past(kernel: Kernel, plan: Plan, target: Target) -> frozenset[str]:
     """The tensors of the arena that a kernel writes past the caches."""
+    common, names = anonymous(kernel)
+    found = common.fact(_late) if target.vector_bytes == _LINE else ()
+    arena = len(plan.slots)
+    return frozenset(
+        old for old, new in names.items() if new in found and plan.places[old][0] == arena
+    )
+
+
+def _late(kernel: Kernel) -> frozenset[str]:
+    """The tensors that a kernel may write past the caches, wherever they lie."""
     inside = list(statements(kernel.body))
-    if kernel.outer or target.vector_bytes != _LINE or any(isinstance(s, Fold) for s in inside):
+    if kernel.outer or any(isinstance(s, Fold) for s in inside):
         return frozenset()
     ranges = [s.range for s in inside if isinstance(s, Loop)]
     if any(r.start % r.width for r in ranges):
         return frozenset()
     extents = {r.index: r.stop for r in ranges}
     read = {load.tensor for load in kernel.loads}
-    arena = len(plan.slots)
     return frozenset(
         s.tensor
         for s in kernel.stores
-        if s.tensor not in read and not s.accumulate and plan.places[s.tensor][0] == arena
+        if s.tensor not in read and not s.accumulate
         if is_far(prod(extents.get(i, 1) for i, _ in s.address.terms))
     )
 
