@@ -68,11 +68,12 @@ def find_nan(
 
     >>> from graphnn import Input, log, mean
     >>> p = Input((3,), "p")
-    >>> loss = mean(log(p))
-    >>> loss.name = "loss"
+    >>> logs = log(p)
+    >>> loss = mean(logs)
+    >>> logs.name, loss.name = "logs", "loss"
     >>> print(find_nan(loss, {p: [0.5, 0.0, 0.5]}))
     loss is not finite; it comes from
-    log[1] = -inf:  log[n] = log(p[n])
+    logs[1] = -inf:  logs[n] = log(p[n])
         p[1] = 0, of values from 0 to 0.5
     """
     wanted = [node] if isinstance(node, Node) else list(node)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -399,7 +399,15 @@ def same_in_real_numbers(before: System, target: str, point: tuple[int, ...]) ->
     assert sides[0] != sides[1]
     difference = (sides[0] - sides[1]).rewrite(sympy.exp)
     difference = sympy.powsimp(sympy.expand(sympy.expand_log(difference, force=True)))
-    assert sympy.simplify(difference) == 0
+    assert all(sympy.simplify(case) == 0 for case in by_signs(difference))
+
+
+def by_signs(e: Any) -> Iterator[Any]:
+    """For either sign of what an absolute value or a maximum is taken of."""
+    signed = sorted(set().union(*(m.free_symbols for m in e.atoms(sympy.Abs, sympy.Max))), key=str)
+    sizes = [sympy.Symbol(v.name, positive=True) for v in signed]
+    for signs in itertools.product((1, -1), repeat=len(signed)):
+        yield e.subs({v: sign * size for v, sign, size in zip(signed, signs, sizes, strict=True)})
 
 
 # --- values ---------------------------------------------------------------------------------------

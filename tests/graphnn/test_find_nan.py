@@ -21,15 +21,15 @@ def test_nothing_is_found_where_all_is_finite():
 def test_a_formula_is_found_within_a_network():
     """Of a gradient, layers behind: the node, the place, and the values read there."""
     x = gn.Input((None, 2), "x")
-    y = Dense(1, "tanh", name="score")(
-        share(Dense(2, use_bias=False, kernel_initializer="identity", name="d")(x))
-    )
+    shares = share(Dense(2, use_bias=False, kernel_initializer="identity", name="d")(x))
+    shares.name = "shares"
+    y = Dense(1, "tanh", name="score")(shares)
     loss = gn.mean(y**2)
     gradients = list(gn.compute_gradients(loss).values())
     for wanted in (loss, gradients):
         found = gn.find_nan(wanted, {x: X}, training=True)
         assert str(found).splitlines()[1:] == [
-            "share[1, 0] = nan:  share[n, i] = d[n, i]/sum[j](d[n, j])",
+            "shares[1, 0] = nan:  shares[n, i] = d[n, i]/sum[j](d[n, j])",
             "    d: values from 0 to 3",
         ]
         assert found.place == (1, 0)
@@ -39,8 +39,9 @@ def test_a_formula_is_found_within_a_network():
 def test_values_read_at_one_place_are_shown():
     """With the smallest and the largest of all."""
     a, b = gn.Input((None, 2), "a"), gn.Input((2,), "b")
-    found = gn.find_nan(a / b, {a: X, b: [1.0, 0.0]})
-    assert (found.node.name, found.value) == ("divide", np.inf)
+    ratio = a / b
+    found = gn.find_nan(ratio, {a: X, b: [1.0, 0.0]})
+    assert (found.node, found.value) == (ratio, np.inf)
     assert [str(read) for read in found.reads] == [
         "a[0, 1] = 3, of values from 0 to 3",
         "b[1] = 0, of values from 0 to 1",
