@@ -7,6 +7,7 @@ What a step is given lies in memory already; what it gives and what it works in 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..language.dtypes import DTYPES
@@ -15,7 +16,8 @@ from .program import Program
 __all__ = ["check_room", "shortage"]
 
 _STATUS = Path("/proc/meminfo")
-_QUOTA = Path("/sys/fs/cgroup/memory.max")
+_GROUPS = Path("/sys/fs/cgroup")  # of control groups, version 2
+_OWN = Path("/proc/self/cgroup")
 _SMALL = 64 << 20  # bytes that are not asked for
 _NAMED = 3  # how many of the largest results are named
 
@@ -49,15 +51,37 @@ def _results(program: Program) -> dict[str, int]:
 def _free() -> int | None:
     """Bytes that the system can give, as far as it says so."""
     try:
-        lines = (line.split() for line in _STATUS.read_text().splitlines())
-        found = {words[0]: int(words[1]) << 10 for words in lines if len(words) > 1}
-        free = found["MemAvailable:"] + found.get("SwapFree:", 0)
+        found = _numbers(_STATUS)
+        free = (found["MemAvailable:"] + found.get("SwapFree:", 0)) << 10
     except (OSError, ValueError, KeyError):
         return None
+    return min([free, *_left()])
+
+
+def _left() -> Iterator[int]:
+    """What the limit of this process's control group leaves, and those of the groups around it.
+
+    Pages of files count as left: the system takes them back first.
+    """
     try:
-        return min(free, int(_QUOTA.read_text()))
-    except (OSError, ValueError):
-        return free
+        lines = _OWN.read_text().splitlines()
+    except OSError:
+        return
+    own = next((line[len("0::/") :] for line in lines if line.startswith("0::/")), "")
+    for group in (Path(own), *Path(own).parents):
+        folder = _GROUPS / group
+        try:
+            limit = int((folder / "memory.max").read_text())
+            used = int((folder / "memory.current").read_text())
+            yield limit - used + _numbers(folder / "memory.stat").get("file", 0)
+        except (OSError, ValueError):
+            continue  # no limit, or nobody says
+
+
+def _numbers(path: Path) -> dict[str, int]:
+    """The numbers of a file of lines ``name number ...``."""
+    lines = (line.split() for line in path.read_text().splitlines())
+    return {words[0]: int(words[1]) for words in lines if len(words) > 1}
 
 
 def _amount(size: int) -> str:

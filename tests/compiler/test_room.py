@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import graphnn as gn
@@ -35,3 +37,19 @@ def test_the_system_says_what_is_free() -> None:
     """At least what this process works in; None where nobody says."""
     free = room._free()
     assert free is None or free > 1 << 20
+
+
+def test_a_group_s_limit_leaves_what_is_not_used(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The narrowest of the control groups around the process; files' pages are given back."""
+    files = {"memory.max": "900", "memory.current": "700", "memory.stat": "anon 500\nfile 200\n"}
+    inner, outer = tmp_path / "groups/a/b", tmp_path / "groups/a"
+    inner.mkdir(parents=True)
+    for name, text in files.items():
+        (outer / name).write_text(text)
+    (inner / "memory.max").write_text("max\n")
+    (tmp_path / "own").write_text("1:name=systemd:/\n0::/a/b\n")
+    monkeypatch.setattr(room, "_GROUPS", tmp_path / "groups")
+    monkeypatch.setattr(room, "_OWN", tmp_path / "own")
+    assert room._free() in (None, 900 - 700 + 200)
