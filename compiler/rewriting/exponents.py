@@ -35,14 +35,15 @@ from .identities import call
 __all__ = ["Power", "Powers", "Reach", "collected", "of_logarithm"]
 
 OPENED = 2  # definitions inside one another that are compared; a sum of many terms has many
-ZERO, ONE = Number(Fraction(0)), Number(Fraction(1))
+ZERO, ONE, INFINITY = Number(Fraction(0)), Number(Fraction(1)), Constant("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Power:
     """``factor*exp(exponent)``, as a product or quotient of ``count`` exponentials.
 
-    ``may_overflow``: one of these may be infinite by itself. ``is_positive``: it may be divided by.
+    ``may_overflow``: one of these may be infinite by itself. ``is_positive``: it may be divided by. ``condition``:
+    where it fails the factor is 0, and what the exponent has ``within`` counts for nothing, be it infinite or a NaN.
     """
 
     factor: Expr
@@ -50,16 +51,20 @@ class Power:
     count: int = 1
     may_overflow: bool = True
     is_positive: bool = False
+    condition: Expr | None = None
+    within: Expr = ZERO
 
 
 def _multiplied(left: Power, right: Power) -> Power:
     """The product of two."""
     return Power(
         _product(left.factor, right.factor),
-        left.exponent if right.exponent == ZERO else left.exponent + right.exponent,
+        _added(left.exponent, right.exponent),
         left.count + right.count,
         left.may_overflow or right.may_overflow,
         left.is_positive and right.is_positive,
+        _both(left.condition, right.condition),
+        _added(left.within, right.within),
     )
 
 
@@ -167,7 +172,12 @@ class Powers:
         if power is None or power.count < 2 or not power.may_overflow:
             return None
         exponent = collected(power.exponent, sizes, self.definitions)
-        return power.factor if exponent == ZERO else power.factor * call("exp", exponent)
+        if exponent == ZERO:
+            return power.factor
+        if power.condition is not None:
+            others = collected(power.exponent - power.within, sizes, self.definitions)
+            exponent = call("where", power.condition, exponent, _added(others, -INFINITY))
+        return power.factor * call("exp", exponent)
 
     def power(self, e: Expr, sizes: Sizes, depth: int = 2 * DEPTH) -> Power | None:
         """``e`` as a factor and an exponential; None if nothing of it is one."""
@@ -220,8 +230,14 @@ class Powers:
             case Call("where", (condition, u, v)) if v == ZERO:
                 inner = self.power(u, sizes, depth)
                 if inner is not None:
-                    masked = call("where", self.rewrite(condition, sizes), inner.factor, ZERO)
-                    return replace(inner, factor=masked, is_positive=False)
+                    condition = self.rewrite(condition, sizes)
+                    return replace(
+                        inner,
+                        factor=call("where", condition, inner.factor, ZERO),
+                        is_positive=False,
+                        condition=_both(inner.condition, condition),
+                        within=inner.exponent,
+                    )
             case Reduce("sum"):
                 return self._summed(e, sizes, depth)
             case Call("exp", (argument,)):
@@ -239,12 +255,17 @@ class Powers:
         exponent = collected(inner.exponent, inside, self.definitions)
         if exponent == ZERO:  # what there was has cancelled
             return None
-        if not any(b.index in free_indices(exponent) for b in e.binders):
+        condition = inner.condition
+        if not any(b.index in free_indices(exponent) for b in e.binders) and condition is None:
             return replace(inner, factor=replace(e, body=inner.factor), exponent=exponent)
         if inner.count < 2 or not inner.may_overflow:
             return self.exponential(e, sizes)
-        peak = rename_apart(replace(e, kind="max", body=exponent), inside)
-        terms = inner.factor * call("exp", exponent - peak)
+
+        def masked(value: Expr) -> Expr:
+            return value if condition is None else call("where", condition, value, -INFINITY)
+
+        peak = rename_apart(replace(e, kind="max", body=masked(exponent)), inside)
+        terms = inner.factor * call("exp", masked(exponent - peak))
         return Power(replace(e, body=terms), peak, is_positive=inner.is_positive)
 
     def _as_factor(self, e: Expr, sizes: Sizes) -> Power:
@@ -337,6 +358,16 @@ def _nameless(e: Expr, sizes: Sizes, definitions: Definitions, depth: int, insid
     within = inner_sizes(sizes, binders)
     body = _nameless(substitute(e.body, names), within, definitions, depth, inside + 1)
     return Reduce(e.kind, body, binders)
+
+
+def _added(left: Expr, right: Expr) -> Expr:
+    """``a + 0`` as ``a``."""
+    return right if left == ZERO else left if right == ZERO else left + right
+
+
+def _both(left: Expr | None, right: Expr | None) -> Expr | None:
+    """Both conditions, where None always holds."""
+    return call("and", left, right) if left and right else left or right
 
 
 def _product(left: Expr, right: Expr) -> Expr:

@@ -498,6 +498,28 @@ def test_variance_of_large_numbers() -> None:
     np.testing.assert_allclose(y, x.astype(np.float64).var(1), rtol=1e-3)
 
 
+def test_what_where_hides_stays_hidden() -> None:
+    """However exponents are added up: what is not chosen is 0, be it infinite or no number; the other factor shows."""
+    x, t, g = at("x", n, i), at("t", n, i), at("g")
+    hidden = f("where", f("==", t, 1), f("exp", x), 0)
+    products = hidden * f("exp", g), hidden / f("exp", g), hidden * (f("exp", -t) / f("exp", g))
+    summed = total(substitute(hidden * f("exp", t), {i: j}), j) * f("exp", g)
+    twice = hidden * f("where", f("<", x, 3), f("exp", t), 0)
+    values = arrays(1)
+    values["x"] = np.where(
+        values["t"] == 1, values["x"], np.float32([200, -np.inf, np.inf, np.nan, 1])
+    )
+    for value in (*products, summed, twice):
+        before = system(define("y", value), outputs="y")
+        after = stabilize(before)
+        assert after != before
+        for number in (0.5, np.nan):
+            expected, found = (
+                evaluate(each, {**values, "g": np.float32(number)})["y"] for each in (before, after)
+            )
+            np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
 def test_infinite_arguments_of_log_sum_exp() -> None:
     """log(sum(exp(x))) of -inf only is -inf, with one inf it is inf, with a NaN it is NaN."""
     before = COMPOSED["a logarithm of a sum"]
