@@ -42,6 +42,9 @@ _MOST_LANES = 28
 _FAR = 1024  # elements: rows so far apart share no line and no page, but often places of a cache
 _MOST_CODE = 1200  # instructions after a reduction, for all its lanes: they cost time to compile
 _STALL = 0.4  # cycles that a load in such a row waits
+_PAGE = 1024  # elements: rows that lie so far apart, or a multiple of it, share one place of the nearest cache
+_WAYS = 8  # lines that it keeps there, at least
+_CROWDED = 1.0  # cycles that a load waits in a row beyond these
 _NEAREST = 1 << 13  # elements that stay in the nearest cache while tiles read them again
 _LOAD = 0.6  # cycles of a load: two at once, but for those that must wait
 _FETCH = 0.75  # cycles that a vector takes more from the next cache
@@ -88,6 +91,16 @@ class _Access:
         steps = {i: abs(c) for i, c in self.steps.items() if extents.get(i, 1) > 1}
         far = any(n > 1 and steps.get(i, 0) >= _FAR for i, n in rows.items())
         return far and min(steps.values()) < _FAR
+
+    def crowded(self, rows: Mapping[str, int]) -> int:
+        """How many rows find no room in their places of the nearest cache."""
+        places, count = 1, 1
+        for index, n in rows.items():
+            step = abs(self.steps.get(index, 0))
+            if n > 1 and step:
+                places *= min(n, _PAGE // math.gcd(step, _PAGE))
+                count *= n
+        return max(0, count - _WAYS * places)
 
 
 class _Facts:
@@ -364,7 +377,10 @@ def _tile_cycles(
         return math.inf
     if accumulators * facts.work > _MOST_CODE and accumulators > 6:
         return math.inf
+    if tile.inside_folds and any(lanes(a.indices) > _WAYS for a in fed):
+        return math.inf
     turn = max(work / 2, _LOAD * count, (work + count + 2) / 4, _TURN) + _STALL * far
+    turn += _CROWDED * sum(a.crowded(rows) for a in heavy if along not in a.indices)
     turn += sum(_fetched(facts, fold, a, tile, rows, width) * lanes(a.indices) for a in fed)
     turns = math.prod(r.extent for r in fold.ranges)
     around = accumulators * (1.5 + facts.work) + 15 + vectors

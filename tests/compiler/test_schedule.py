@@ -57,6 +57,16 @@ def test_schedule_takes_more_rows_where_vectors_come_from_afar() -> None:
     assert min(rows) >= 4
 
 
+@pytest.mark.parametrize(("terms", "places"), [(1024, 1), (512, 2), (3072, 1)])
+@pytest.mark.parametrize("columns", [1, 8, 64])
+def test_schedule_takes_no_more_rows_than_a_cache_has_ways(
+    terms: int, places: int, columns: int
+) -> None:
+    """Rows that lie a page apart share one place of the nearest cache, which has room for eight."""
+    rows = [r.rows for r in _loops(_product(matrix_product(112, terms, columns))) if r.index == "i"]
+    assert 4 <= max(rows) <= 8 * places
+
+
 def test_schedule_tiles_a_transposed_product_alike() -> None:
     """With the reduced index outside (a weight gradient) the tile is the same."""
     product = element("A", "k", "i") * element("B", "k", "j")
