@@ -6,6 +6,9 @@ After:    for part in range(0, 256, 32):                ask for what belongs to 
 
 What a fold asks for itself (the next panel of a product, see `blocks`) comes in the same way.
 
+A vector may begin in one line and end in the next, of what was read or written beside it before: so it is asked for by
+its last byte.
+
 A processor waits for few lines at a time: asked for all at once, they hold up one another and what the fold reads.
 Only into the second cache, for the nearest one belongs to the fold.
 
@@ -34,9 +37,10 @@ Turn = Callable[[Sequence[str]], list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A vector in the first of some rows; those in the others lie ``step`` bytes apart."""
+    """A vector in the first of some rows and its last byte; those in the others lie ``step`` bytes apart."""
 
     pointer: str
+    last: int
     step: int
     rows: int
 
@@ -60,8 +64,9 @@ def touched(
         count = lanes.rows[row] if row in node.indices else 1
         step = address.coefficient(row) * BYTES[values.memory[tensor]]
         firsts = [lane for lane in lanes.over(node.indices) if lane.get(row, 0) == 0]
+        last = lanes.width * BYTES[values.memory[tensor]] - 1
         pointers = [values.pointer(node, tensor, address, lane) for lane in firsts]
-        found += [Asked(pointer, step, count) for pointer in pointers]
+        found += [Asked(pointer, last, step, count) for pointer in pointers]
     return found
 
 
@@ -84,7 +89,7 @@ def ask_at_once(a: Assembler, asked: Sequence[Asked]) -> None:
     """All rows of it."""
     for own in asked:
         for row in range(own.rows):
-            a.ask(own.pointer, row * own.step, _SECOND)
+            a.ask(own.pointer, row * own.step + own.last, _SECOND)
 
 
 def in_parts(
@@ -106,7 +111,7 @@ def in_parts(
     def part(states: Sequence[str]) -> list[str]:
         stepped = []
         for own, pointer in zip(moving, states[len(carried) :], strict=True):
-            a.ask(pointer, 0, _SECOND)
+            a.ask(pointer, own.last, _SECOND)
             stepped.append(a.offset(pointer, own.step))
         here = [(type_, state) for (type_, _), state in zip(carried, states, strict=False)]
         return [*lanes.loop(inner, here, turn), *stepped]

@@ -287,7 +287,7 @@ class _Writer:
 
             return self.lanes.loop(first, carried, inside)
         streams = self._streams(fold, first)
-        far = {stream.load: self._lines(stream, first, fold) for stream in streams}
+        far = {stream.load: self._unforeseen(stream, first, fold) for stream in streams}
         nearer = {load.tensor for load in fold.asked}
 
         def stepping(states: Sequence[str]) -> list[str]:
@@ -297,8 +297,8 @@ class _Writer:
                 self.lanes.keep(self._pointer_key(stream.load), pointer)
                 stepped.append(self.a.stepped(pointer, stream.step))
                 turns = _NEARER if stream.load.tensor in nearer else _AHEAD
-                for line in range(far[stream.load]):
-                    self.a.ask(pointer, turns * stream.step + line * _LINE)
+                for place in far[stream.load]:
+                    self.a.ask(pointer, turns * stream.step + place)
             return [*turn(lambda: own), *stepped]
 
         all_carried = [*carried, *(("ptr", stream.start) for stream in streams)]
@@ -328,21 +328,21 @@ class _Writer:
                 found[key] = _Stream(load, factor * range_.advance * bytes_, base)
         return list(found.values())
 
-    def _lines(self, stream: _Stream, range_: Range, fold: Fold) -> int:
-        """How many lines every turn reads that the processor does not foresee.
+    def _unforeseen(self, stream: _Stream, range_: Range, fold: Fold) -> list[int]:
+        """Bytes that every turn reads and the processor does not foresee: the last one of each line, see `ahead`.
 
         What runs in vectors counts while it is copied into a panel: from there it comes the other times.
         """
         tensor, address = stream.load.tensor, stream.load.address
         if abs(stream.step) <= _LINE or range_.span > 1 or tensor in self.panels:
-            return 0
+            return []
         vector = self.lanes.vector
         if vector is None or not address.coefficient(vector):
-            return 1
+            return [0]
         if all(isinstance(s, Store) and s.value != stream.load for s in fold.body):
-            return 0
+            return []
         bytes_ = self.lanes.rows.get(vector, 1) * self.lanes.width * BYTES[stream.load.type]
-        return math.ceil(bytes_ / _LINE)
+        return [min(end, bytes_) - 1 for end in range(_LINE, bytes_ + _LINE, _LINE)]
 
     def _pointer_key(self, load: Load) -> object:
         """What `pointer` looks for."""

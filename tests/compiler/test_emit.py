@@ -219,6 +219,16 @@ def test_rows_are_asked_for_one_in_each_part_of_a_sum() -> None:
     assert _stage(whole, "assembly").count("prefetch") == rows * vectors
 
 
+@pytest.mark.parametrize("columns", [100, 1000])
+def test_vectors_are_asked_for_by_their_ends(columns: int) -> None:
+    """One may begin in a line that is near and end in one that is not: the next panel's, the results'."""
+    lines = _stage(matrix_product(128, 512, columns), "emit").splitlines()
+    places = [line for line, after in pairwise(lines) if "call void @llvm.prefetch" in after]
+    ends = [re.search(r"getelementptr i8, .* i64 (\d+)$", place) for place in places]
+    assert ends
+    assert all(end is not None and int(end[1]) % 64 == 63 for end in ends)
+
+
 @pytest.mark.parametrize(("more", "is_divided"), [(Fraction(1, 10**8), False), (Fraction(0), True)])
 def test_quotients_by_a_root_and_more_are_products(more: Fraction, is_divided: bool) -> None:
     """Such a divisor is neither small nor very large, so that its inverse has all digits; a root alone may be zero."""
