@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from .errors import CompilerError
 from .language.notes import Note
 from .machine.profile import TimedProgram
+from .machine.program import Program
 from .options import Settings
 
 __all__ = ["Explanation"]
@@ -28,13 +29,12 @@ CODE = ("emit", "assembly")
 
 @dataclass
 class Explanation:
-    """The text of each stage, made when it is asked for, and the stages' notes."""
+    """The text of each stage, the stages' notes, and the program; texts and code are made for who asks for them."""
 
     texts: dict[str, Callable[[], str]] = field(default_factory=dict)
     notes: list[Note] = field(default_factory=list)
-    timed: Callable[[], TimedProgram] = field(
-        init=False
-    )  # the program, taking the time of its kernels
+    program: Callable[[], Program] = field(init=False)
+    timed: Callable[[], TimedProgram] = field(init=False)  # taking the time of its kernels
 
     def __call__(self, stage: str | None = None) -> str:
         """The text of one stage with its notes, or of all under headings."""

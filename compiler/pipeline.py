@@ -116,7 +116,7 @@ def compile_system(system: System, options: Options | None = None) -> Executable
 
     @functools.cache
     def explained() -> Explanation:
-        return stages(system, settings)[1]
+        return stages(system, settings)
 
     def explain(stage: str | None = None) -> str:
         return explained()(stage)
@@ -133,13 +133,14 @@ def compile_system(system: System, options: Options | None = None) -> Executable
 
 def _through_stages(system: System, settings: Settings) -> Program:
     """The program, and reports of what is asked for."""
-    program, explanation = stages(system, settings)
+    explanation = stages(system, settings)
+    program = explanation.program()
     explanation.report(settings)
     return program
 
 
-def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
-    """All stages in order, and what they did."""
+def stages(system: System, settings: Settings) -> Explanation:
+    """All stages in order, and what they did; code is written for who asks for the program."""
     explanation = Explanation()
     texts, target = explanation.texts, settings.target
     texts["system"] = lambda: str(system)
@@ -260,23 +261,31 @@ def stages(system: System, settings: Settings) -> tuple[Program, Explanation]:
     texts["distribute"] = lambda: "\n".join(distributed_lines(divided))
 
     # Text, not an object model: it is three times faster to write, and it is what one reads when one asks.
-    emitted = emit(divided, placed, {t.name: t.dtype for t in padded.tensors}, target)
-    modules, objects = _objects(emitted, settings)
-    texts["emit"] = lambda: "\n".join(module.text for module in modules)
-    texts["assembly"] = lambda: "\n".join(jit.assembly(m.text, target, m.is_plain) for m in modules)
+    def emitted() -> Iterable[Module]:
+        return emit(divided, placed, {t.name: t.dtype for t in padded.tensors}, target)
 
-    program = Program(
-        slots=placed.slots,
-        arena=placed.arena,
-        own=placed.own,
-        zeros=placed.zeros,
-        states=tuple(state for state, _ in system.updates),
-        limits=limits(system),
-        objects=objects,
-        for_team=is_for_team(divided),
+    modules = functools.cache(lambda: tuple(emitted()))
+    texts["emit"] = lambda: "\n".join(module.text for module in modules())
+    texts["assembly"] = lambda: "\n".join(
+        jit.assembly(m.text, target, m.is_plain) for m in modules()
     )
-    explanation.timed = lambda: _timed(program, divided, placed, storages, settings)
-    return program, explanation
+
+    @functools.cache
+    def program() -> Program:
+        return Program(
+            slots=placed.slots,
+            arena=placed.arena,
+            own=placed.own,
+            zeros=placed.zeros,
+            states=tuple(state for state, _ in system.updates),
+            limits=limits(system),
+            objects=_objects(emitted(), settings),
+            for_team=is_for_team(divided),
+        )
+
+    explanation.program = program
+    explanation.timed = lambda: _timed(program(), divided, placed, storages, settings)
+    return explanation
 
 
 def _timed(
@@ -289,24 +298,23 @@ def _timed(
     """The program once more, taking the time of its kernels."""
     marked, kernels = timed(parts)
     dtypes = {name: storage.tensor.dtype for name, storage in storages.items()}
-    _, objects = _objects(emit(marked, placed, dtypes, settings.target), settings)
+    objects = _objects(emit(marked, placed, dtypes, settings.target), settings)
     sizes = {
         n: (math.prod(s.tensor.shape), dtype_of(s.tensor.dtype).bytes) for n, s in storages.items()
     }
     return TimedProgram.of(replace(program, objects=objects), kernels, sizes)
 
 
-def _objects(
-    emitted: Iterable[Module], settings: Settings
-) -> tuple[tuple[Module, ...], tuple[bytes, ...]]:
-    """Modules and their object code, which is kept by the text that it was made from."""
+def _objects(emitted: Iterable[Module], settings: Settings) -> tuple[bytes, ...]:
+    """The object code of modules, which is kept by the text that it was made from."""
     cache, versions = opened(settings.cache), jit.versions()
-    keys: dict[Module, str] = {}
+    keys: dict[str, None] = {}  # in order
     found: dict[str, bytes] = {}
     begun: dict[str, Future[bytes]] = {}
     with jit.compiling(settings.target, settings.threads) as begin:
         for module in emitted:
-            key = keys[module] = module_key(module.text, settings.target, versions)
+            key = module_key(module.text, settings.target, versions)
+            keys[key] = None
             data = cache.get(key) if cache else None
             if data is None:
                 begun[key] = begin(*module)
@@ -316,7 +324,7 @@ def _objects(
         found[key] = each.result()
         if cache:
             cache.put(key, found[key])
-    return tuple(keys), tuple(found[key] for key in keys.values())
+    return tuple([found[key] for key in keys])
 
 
 def _lowered(

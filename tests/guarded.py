@@ -97,7 +97,7 @@ def random_system(random: Random) -> tuple[Program, dict[str, Array]]:
     case = random_case(random, random.choice((50, 400, 4000)))
     target = random.choice(TARGETS) if host().triple.startswith("x86_64") else None
     options = Options(cache="off", target=named(target) if target else None)
-    return stages(case.system, options.settle())[0], case.arrays
+    return stages(case.system, options.settle()).program(), case.arrays
 
 
 def small_network(random: Random) -> tuple[Program, dict[str, Array]]:

@@ -116,16 +116,21 @@ def _arrays(system: System) -> dict[str, np.ndarray]:
 def test_what_waits_is_computed_again_and_never_stored(is_causal: bool, is_whole: bool) -> None:
     """Of scores, weights and their gradients each thread has a few rows, and results are the same."""
     system = _means(is_causal, is_whole=is_whole)
-    plan = stages(system, SETTINGS)[1]("plan")
+    plan = stages(system, SETTINGS)("plan")
     assert all(f"{name}: own" in plan for name in ("z", "p", "p.again", "f"))
-    assert int(plan.split("arena of ")[1].split()[0]) < 4 * 4 * LENGTH * LENGTH
+    assert _arena(plan) < 4 * 4 * LENGTH * LENGTH
     _agree(system)
+
+
+def _arena(plan: str) -> int:
+    """Bytes."""
+    return int(plan.split("arena of ")[1].split()[0])
 
 
 def test_rows_are_as_long_as_what_is_left_of_them() -> None:
     """Of a band, rows begin and end where comparisons say, and all is as it was."""
     system = _means(is_causal=True, length=2 * LENGTH, band=20)
-    notes = [n for n in stages(system, SETTINGS)[1].notes if n.stage == "reach"]
+    notes = [n for n in stages(system, SETTINGS).notes if n.stage == "reach"]
     assert next(n.equation for n in notes if "declined" not in n.message) == "z"
     _agree(system)
 
@@ -156,7 +161,7 @@ def test_rows_are_cut_where_nobody_waits_for_them(is_causal: bool) -> None:
     Blocks that are masked throughout are passed over.
     """
     system = _means(is_causal, length=4 * LENGTH)
-    lines = stages(system, SETTINGS)[1]("idle").splitlines()
+    lines = stages(system, SETTINGS)("idle").splitlines()
     assert sum(line.startswith(" " * 20 + "for block") for line in lines) == 1
     assert any(line.strip().startswith("if ") for line in lines) == is_causal
     _agree(system)
@@ -167,8 +172,8 @@ def test_rows_are_cut_where_nobody_waits_for_them(is_causal: bool) -> None:
 def test_memory_grows_with_the_number_of_places_not_of_pairs(is_causal: bool) -> None:
     """However many there are, a step keeps less than ten vectors for each, and never a row."""
     for length in (2 * LENGTH, 4 * LENGTH):
-        program, _ = stages(_means(is_causal, length=length), SETTINGS)
-        assert program.arena < 10 * length * 4 * DEPTH * 4
+        plan = stages(_means(is_causal, length=length), SETTINGS)("plan")
+        assert _arena(plan) < 10 * length * 4 * DEPTH * 4
 
 
 def test_declines_when_it_comes_from_much() -> None:

@@ -20,7 +20,7 @@ from .build import element, equation, matrix_product, reduction, tensor
 
 
 def _text(system: System, stage: str) -> str:
-    return stages(system, Options(cache="off", threads=1).settle())[1](stage)
+    return stages(system, Options(cache="off", threads=1).settle())(stage)
 
 
 def _product(a: Element, b: Element, **sizes: int) -> Equation:

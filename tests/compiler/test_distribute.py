@@ -26,7 +26,7 @@ def _settings() -> Settings:
 
 
 def _plan(system: System) -> list[str]:
-    return stages(system, _settings())[1]("distribute").splitlines()
+    return stages(system, _settings())("distribute").splitlines()
 
 
 def _results(system: System, arrays: dict[str, Any], threads: int) -> dict[str, bytes]:
@@ -119,7 +119,7 @@ def test_sums_that_wait_for_loops_inside_a_turn_keep_it_from_no_thread() -> None
             ),
         ),
     )
-    explanation = stages(system, _settings())[1]
+    explanation = stages(system, _settings())
     assert "sum.waiting" in explanation("schedule") and "turns" in explanation("distribute")
     random = np.random.default_rng(5)
     shapes = {"x": (19, 19, 112), "g": (17, 19, 100)}
@@ -172,8 +172,8 @@ def test_a_loop_inside_may_have_a_single_turn(
 
 def test_declines_when_the_work_is_small() -> None:
     """A small program is the same function as without threads."""
-    program, explanation = stages(matrix_product(32, 32, 32), _settings())
-    assert not program.for_team
+    explanation = stages(matrix_product(32, 32, 32), _settings())
+    assert not explanation.program().for_team
     assert explanation("distribute") == "kernel_0"
     assert "@wait" not in explanation("emit")
 
@@ -213,7 +213,7 @@ def test_one_waits_for_what_another_wrote() -> None:
 def test_sums_into_chosen_rows_are_shared_along_the_columns() -> None:
     """Where data choose the rows that are added to, threads take columns; the order of the sums stays."""
     system, arrays = _gather(50, 10_000, 256)
-    text = stages(system, _settings())[1]("distribute")
+    text = stages(system, _settings())("distribute")
     assert "turns" in text
     alone = _results(system, arrays, 1)
     assert all(_results(system, arrays, threads) == alone for threads in TEAMS)
@@ -222,7 +222,7 @@ def test_sums_into_chosen_rows_are_shared_along_the_columns() -> None:
 def test_declines_when_all_may_add_into_one_place() -> None:
     """Rows of one column, chosen by data, are one thread's work."""
     system, _ = _gather(50, 200_000, 1)
-    assert "turns" not in stages(system, _settings())[1]("distribute")
+    assert "turns" not in stages(system, _settings())("distribute")
 
 
 def test_a_recurrence_is_shared_within_its_turns() -> None:
@@ -249,6 +249,7 @@ def test_code_does_not_depend_on_threads() -> None:
     """The same objects for any number of threads."""
     system = matrix_product(256, 256, 256)
     objects = [
-        stages(system, Options(cache="off", threads=n).settle())[0].objects for n in (1, 2, 7)
+        stages(system, Options(cache="off", threads=n).settle()).program().objects
+        for n in (1, 2, 7)
     ]
     assert objects[0] == objects[1] == objects[2]

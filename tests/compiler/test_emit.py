@@ -33,7 +33,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def _stage(system: System, stage: str, target: str = "x86-64-v4") -> str:
     settings = Options(target=named(target), cache="off", threads=1).settle()
-    return stages(system, settings)[1](stage)
+    return stages(system, settings)(stage)
 
 
 def _hottest(assembly: str) -> str:

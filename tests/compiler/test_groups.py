@@ -35,7 +35,7 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _text(system: System, stage: str = "groups") -> str:
-    text = stages(system, Options(cache="off", threads=1).settle())[1](stage)
+    text = stages(system, Options(cache="off", threads=1).settle())(stage)
     return "\n".join(line for line in text.splitlines() if not line.startswith("#"))
 
 

@@ -188,9 +188,9 @@ def test_random_rows_are_right(monkeypatch: pytest.MonkeyPatch) -> None:
         system, generator = _masked(Random(seed)), np.random.default_rng(seed)
         shapes = {t.name: t.shape for t in system.tensors if t.role == "input"}
         arrays = {n: generator.normal(size=shape).astype("f4") for n, shape in shapes.items()}
-        program, explanation = stages(system, Options(cache="off", threads=1).settle())
+        explanation = stages(system, Options(cache="off", threads=1).settle())
         expected = compiler.evaluate(system, arrays)["y"]
-        found = Executable(program, explanation)(arrays)["y"]
+        found = Executable(explanation.program(), explanation)(arrays)["y"]
         np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
         ended += "ranges" in "".join(n.message for n in explanation.notes if n.stage == "reach")
     assert ended > 3

@@ -46,7 +46,7 @@ def _cell(rows: int, length: int, units: int, neighbour: int = 0) -> System:
 
 
 def _text(system: System, stage: str) -> str:
-    return stages(system, _settings())[1](stage)
+    return stages(system, _settings())(stage)
 
 
 @pytest.mark.parametrize("rows", [16, 17, 32, 37, 64])

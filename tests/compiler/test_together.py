@@ -46,7 +46,7 @@ def _chain(
 
 
 def _text(system: System, stage: str) -> str:
-    return stages(system, _settings())[1](stage)
+    return stages(system, _settings())(stage)
 
 
 def test_together_kernels_are_the_kernels() -> None:

@@ -32,7 +32,7 @@ def _turned(*shapes: tuple[int, int], dtype: str = "float32") -> System:
 
 def _stage(system: System, stage: str) -> str:
     settings = Options(target=named("x86-64-v4"), cache="off", threads=1).settle()
-    return stages(system, settings)[1](stage)
+    return stages(system, settings)(stage)
 
 
 @pytest.mark.parametrize("machine", RUNNABLE)

@@ -30,7 +30,7 @@ def sizes_of_stages(*units: int) -> np.ndarray:
     updates = SGD(0.1).apply_gradients(compute_gradients(loss)).new_values
     lowered = lower([loss], updates, training=True)
     validate(lowered.system)
-    _, explain = stages(lowered.system, Options(cache="off", threads=1).settle())
+    explain = stages(lowered.system, Options(cache="off", threads=1).settle())
     return np.array([explain(stage).count("\n") for stage in ("hoist", "schedule", "emit")])
 
 
