@@ -251,29 +251,27 @@ def _integer(value: int) -> Number:
 
 def children(e: Expr) -> tuple[Expr, ...]:
     """Direct sub-expressions: subscripts, arguments, a reduction's body and the sizes of its binders."""
-    match e:
-        case Element(_, subscripts):
-            return subscripts
-        case Call(_, arguments):
-            return arguments
-        case Reduce(_, body, binders):
-            return (body, *(b.size for b in binders if b.size is not None))
+    if isinstance(e, Call):
+        return e.arguments
+    if isinstance(e, Element):
+        return e.subscripts
+    if isinstance(e, Reduce):
+        return (e.body, *[b.size for b in e.binders if b.size is not None])
     return ()
 
 
 def rebuild(e: Expr, fn: Callable[[Expr], Expr]) -> Expr:
     """``e`` with ``fn`` applied to each direct child; ``e`` itself when nothing changed."""
-    match e:
-        case Element(tensor, subscripts):
-            new = tuple(map(fn, subscripts))
-            return e if new == subscripts else Element(tensor, new)
-        case Call(function, arguments):
-            new = tuple(map(fn, arguments))
-            return e if new == arguments else Call(function, new)
-        case Reduce(kind, body, binders):
-            sized = tuple(Binder(i, None if n is None else fn(n)) for i, n in binders)
-            inner = fn(body)
-            return e if inner == body and sized == binders else Reduce(kind, inner, sized)
+    if isinstance(e, Call):
+        new = tuple(map(fn, e.arguments))
+        return e if new == e.arguments else Call(e.function, new)
+    if isinstance(e, Element):
+        new = tuple(map(fn, e.subscripts))
+        return e if new == e.subscripts else Element(e.tensor, new)
+    if isinstance(e, Reduce):
+        sized = tuple([Binder(i, None if n is None else fn(n)) for i, n in e.binders])
+        inner = fn(e.body)
+        return e if inner == e.body and sized == e.binders else Reduce(e.kind, inner, sized)
     return e
 
 
@@ -350,12 +348,15 @@ def fresh_index(hint: str, taken: Mapping[Index, object] | set[Index]) -> Index:
 
 def substitute(e: Expr, values: Mapping[Any, Expr]) -> Expr:
     """Replace leaves or whole sub-expressions; a bound index that would capture is renamed."""
-    if not values:
-        return e
-    if e in values:
-        return values[e]
+    return _substituted(e, values) if values else e
+
+
+def _substituted(e: Expr, values: Mapping[Any, Expr]) -> Expr:
+    found = values.get(e)
+    if found is not None:
+        return found
     if not isinstance(e, Reduce):
-        return rebuild(e, lambda child: substitute(child, values))
+        return rebuild(e, lambda child: _substituted(child, values))
     inner = {k: v for k, v in values.items() if k not in e.indices}
     incoming: dict[Index, None] = {}
     for value in inner.values():

@@ -171,7 +171,7 @@ def collect(total: Iterable[Term]) -> Sum:
     found: dict[tuple[object, object], Fraction] = {}
     for t in total:
         key = (t.factors, t.conditions)
-        found[key] = found.get(key, Fraction(0)) + t.coefficient
+        found[key] = found[key] + t.coefficient if key in found else t.coefficient
     kept = [Term(c, *key) for key, c in found.items() if c]  # type: ignore[arg-type]
     return tuple(sorted(kept, key=_term_key)) if len(kept) > 1 else tuple(kept)
 
@@ -189,7 +189,7 @@ def multiply(*given: Term) -> Term:
         coefficient *= t.coefficient
         conditions |= dict.fromkeys(t.conditions)
         for base, exponent in t.factors:
-            exponents[base] = exponents.get(base, Fraction(0)) + exponent
+            exponents[base] = exponents[base] + exponent if base in exponents else exponent
     kept = []
     for base, q in exponents.items():
         if isinstance(base, Number) and q.denominator == 1:
