@@ -12,6 +12,7 @@ order: an element is worked out when it is asked for.
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import reduce
@@ -58,6 +59,11 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": lambda a, b: a == b,
     "!=": lambda a, b: a != b,
 }
+_WHOLE: Mapping[str, Callable[[int, int], int]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+}
 # What sympy and mpmath call the functions of the notation; the others are written out in
 # `Scalars.call`.
 _SAME = ("exp", "log", "sqrt", "sin", "cos", "tanh", "erf", "erfc")
@@ -101,6 +107,14 @@ class Scalars:
         return self.known[key]
 
     def integer(self, e: Expr, environment: Mapping[Index, int]) -> int:
+        """A whole number; most of them are sums and multiples of indices, which need no symbols."""
+        match e:
+            case Index():
+                return environment[e]
+            case Number(value) if value.denominator == 1:
+                return value.numerator
+            case Call("+" | "-" | "*" as function, (a, b)):
+                return _WHOLE[function](self.integer(a, environment), self.integer(b, environment))
         return int(self.value(e, environment).number)
 
     def value(self, e: Expr, environment: Mapping[Index, int]) -> Scalar:
