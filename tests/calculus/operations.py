@@ -9,7 +9,7 @@ __all__ = ["OPERATIONS", "Case"]
 Shape = tuple[int, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """A formula, the shapes of its operands, and which of them hold whole numbers below a bound or positive numbers."""
 

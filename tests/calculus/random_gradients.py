@@ -21,7 +21,7 @@ from graphnn.errors import NotationError, ShapeError
 from graphnn.notation import Resolved, parse, resolve, resolved_text
 
 from ..systems import random_case
-from .numeric import DIGITS, dot, extrapolated
+from .numeric import DIGITS, difference, dot
 
 __all__ = ["gradient_shapes", "random_error"]
 
@@ -50,7 +50,7 @@ def random_error(seed: int, order: int = 1) -> float | None:
         return mpmath.fsum(dot(given[s], values[t.name]) for s, t in seeds.items() if s in given)
 
     with mpmath.workdps(DIGITS):
-        expected = extrapolated(objective)
+        expected = difference(objective)
         found = evaluate(both, given, precision=DIGITS)
         total = mpmath.fsum(dot(direction[n], found[d]) for n, d in gradients.items())
         return float(abs(total - expected) / (1 + abs(expected)))
