@@ -101,6 +101,7 @@ class _Writer:
         self.names: dict[str, str] = {}  # the text of a kernel -> the function that has it
         # A kernel without names and the types of its tensors -> the same, how it is declared, and its pieces.
         self.known: dict[object, tuple[str, str, int]] = {}
+        self.asked: dict[int, tuple[str, str, int]] = {}  # the same, of kernels that were asked for
         self.addresses: dict[tuple[int, int], str] = {}
         for place in dict.fromkeys(plan.places.values()):
             self.addresses[place] = self.address(*place)
@@ -208,6 +209,11 @@ class _Writer:
 
         And how it is declared, and its pieces.
         """
+        if id(kernel) not in self.asked:
+            self.asked[id(kernel)] = self.found(kernel)
+        return self.asked[id(kernel)]
+
+    def found(self, kernel: Kernel) -> tuple[str, str, int]:
         common, names = anonymous(kernel)
         dtypes = {new: self.dtypes[old] for old, new in names.items() if old in self.dtypes}
         late = frozenset(names[tensor] for tensor in past(kernel, self.plan, self.target))

@@ -114,10 +114,15 @@ class Expr:
 
     __slots__ = ("_calls", "_elements", "_free", "_hash", "_reduces")
 
-    @found_once("_hash")
     def __hash__(self) -> int:
-        """Of kind and fields: expressions are keys wherever something is looked up."""
-        return hash((type(self), *(getattr(self, name) for name in self.__match_args__)))  # type: ignore[attr-defined]
+        """Of kind and fields, found once: expressions are keys wherever something is looked up."""
+        try:
+            return self._hash  # type: ignore[attr-defined]
+        except AttributeError:
+            fields = (getattr(self, name) for name in self.__match_args__)  # type: ignore[attr-defined]
+            found = hash((type(self), *fields))
+            object.__setattr__(self, "_hash", found)
+            return found
 
     def __add__(self, other: object) -> Call:
         return Call("+", (self, expr(other)))

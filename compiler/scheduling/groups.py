@@ -42,6 +42,7 @@ from .cuts import LARGE
 from .fuse import AlikeFusions, Fusion, defined_by, fusion_form, fusions, read_by
 from .group import Group, starts
 from .regions import Work, work_of
+from .vain import Vain
 
 __all__ = ["groups"]
 
@@ -76,6 +77,7 @@ class _Finder:
         self.works: dict[int, Work] = {}
         self.known: dict[Hashable, tuple[Work, tuple[str, ...]]] = {}
         self.alike = AlikeFusions()
+        self.vain = Vain(lambda name: (self.shapes[name], name in self.states))
         self.sources: dict[int, bool] = {}
         self.names: dict[int, tuple[set[str], set[str]]] = {}
         self.users: dict[str, set[int]] = {}
@@ -138,18 +140,28 @@ class _Finder:
         """
         if not isinstance(parts[0], Fusion) or self.touched(parts[0])[0] & self.states:
             return None
+        if self.vain.begins(parts):
+            return None
         first, best, most = self.work(parts[0]), None, (0, 0)
+        seen, is_vain = 1, True
         for group in starts(first, self.shapes, self.sizes, self.alike):
             self.grow(group, parts[1:])
+            seen = max(
+                seen, len(parts) - len(group.unseen) + 1
+            )  # more than all: also that none follows
             while self.gather(group):  # then more may follow
                 rest, group.after = [*group.after, *group.unseen], []
                 self.grow(group, rest)
+                seen = max(seen, len(parts) - len(group.unseen) + 1)
             if group.handed <= HANDED:
                 continue
+            is_vain = False
             blocks = group.blocks if group.is_even else 2 * group.blocks
             saved = group.saved(self.users), -blocks.bit_length()
             if saved > most:
                 best, most = group, saved
+        if is_vain:
+            self.vain.add(parts, seen)
         return best
 
     def is_better_without(self, group: Group, parts: Sequence[Any]) -> bool:
