@@ -47,6 +47,7 @@ from .scheduling.distribute import distribute, distributed_lines, is_for_team
 from .scheduling.fuse import Fusion, fuse, fusion_lines
 from .scheduling.groups import groups
 from .scheduling.idle import idle
+from .scheduling.inside import inside
 from .scheduling.joined import joined, of_one_block
 from .scheduling.layout import layout
 from .scheduling.loops import Kernel
@@ -79,6 +80,7 @@ STAGES = (
     "narrow",
     "halo",
     "order",
+    "inside",
     "fuse",
     "together",
     "groups",
@@ -210,8 +212,12 @@ def stages(system: System, settings: Settings) -> Explanation:
     texts["halo"] = lambda: str(padded)
 
     # Only now an order: the stages before may add, merge and drop equations freely, as those stand in none.
-    steps = order(padded)
-    texts["order"] = lambda: "\n".join(step_lines(steps))
+    ordered = order(padded)
+    texts["order"] = lambda: "\n".join(step_lines(ordered))
+
+    # A loop that will be short of nothing takes back what was done before it; then it is known who is beside whom.
+    steps = inside(ordered, padded, explanation.notes)
+    texts["inside"] = lambda: "\n".join(step_lines(steps))
 
     # Kernels are found among equations, where "the same place" is a matter of comparing subscripts.
     fused = fuse(steps, padded)

@@ -41,6 +41,7 @@ from ..language.steps import Recurrence, Step, Window, equations
 from ..language.system import Equation, System, Tensor, reads
 
 __all__ = [
+    "at",
     "carriers",
     "cycles",
     "order",
@@ -369,12 +370,16 @@ def _time(cycle: Sequence[Equation], axes: Axes) -> Index:
 def _at(equation: Equation, axes: Axes, time: Index, low: int) -> Equation:
     """The equation at position ``time + low`` of the carrying axis, its index gone."""
     index, sign, offset = _carrying(equation, axes)
-    value = normalize(Number(Fraction(sign)) * (time + (low - offset)))
+    return at(equation, index, normalize(Number(Fraction(sign)) * (time + (low - offset))))
+
+
+def at(equation: Equation, index: Index, place: Expr) -> Equation:
+    """The equation where one of its indices, which is gone, has a value."""
     return replace(
         equation,
-        subscripts=tuple(substitute(s, {index: value}) for s in equation.subscripts),
+        subscripts=tuple(substitute(s, {index: place}) for s in equation.subscripts),
         indices=tuple(b for b in equation.indices if b.index != index),
-        value=substitute(equation.value, {index: value}),
+        value=substitute(equation.value, {index: place}),
     )
 
 

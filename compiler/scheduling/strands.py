@@ -37,7 +37,7 @@ from ..language.steps import Recurrence, Strand, Strands
 from ..language.system import Equation, System, reads
 from .fuse import Fusion, fusions
 
-__all__ = ["moved", "only", "strands"]
+__all__ = ["are_strands", "moved", "only", "strands"]
 
 ROWS = 8  # of a strand at least
 COUNTS = (16, 8, 4, 2)  # strands: powers of two, as numbers of threads mostly are
@@ -73,8 +73,7 @@ def _divided(part: Recurrence, system: System, notes: list[Note] | None) -> Any:
     if rows is None:
         note(notes, "strands", name, "declined: some row reads another one")
         return part
-    count = next((c for c in COUNTS if rows.size >= c * ROWS), 0)
-    shared = _shared(kernels, rows, system)
+    count, shared = _count(rows), _shared(kernels, rows, system)
     if count == 0 or shared > NEAR:
         few = "its rows are few" if count == 0 else f"all rows read the same {shared} elements"
         note(notes, "strands", name, f"declined: {few}")
@@ -91,6 +90,16 @@ def _divided(part: Recurrence, system: System, notes: list[Note] | None) -> Any:
             if start < stop
         ),
     )
+
+
+def are_strands(kernels: Sequence[Fusion], system: System) -> bool:
+    """Would the kernels of a recurrence be done in strands?"""
+    rows = _rows(kernels)
+    return rows is not None and _count(rows) > 0 and _shared(kernels, rows, system) <= NEAR
+
+
+def _count(rows: _Rows) -> int:
+    return next((c for c in COUNTS if rows.size >= c * ROWS), 0)
 
 
 # --- which rows --------------------------------------------------------------------------------------------------
