@@ -2,6 +2,7 @@
 
     Target    := triple, cpu, features            for LLVM
                + vector_bytes, registers, fma     for the stages: 64 and 32 with AVX-512, 32 and 16 with AVX2 ...
+               + halves                           computes vectors in two halves: those half as wide take half the time
 
 ``host()`` describes this machine, ``named("aarch64")`` another one, for cross-compiling to assembly text.
 """
@@ -26,6 +27,7 @@ class Target:
     vector_bytes: int
     registers: int
     has_fma: bool
+    halves: bool = False
 
     def lanes(self, element_bytes: int) -> int:
         """How many elements of this size fill one vector register."""
@@ -39,6 +41,7 @@ class Target:
 _AVX2 = "+avx,+avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe"
 _AVX512 = _AVX2 + ",+avx512f,+avx512bw,+avx512cd,+avx512dq,+avx512vl"
 _LINUX = "x86_64-unknown-linux-gnu"
+_HALVES = {"znver1": 32, "znver4": 64}  # processors, and bytes of the vectors that they compute so
 NAMES = {
     "x86-64": Target(_LINUX, "x86-64", "", 16, 16, False),
     "x86-64-v3": Target(_LINUX, "x86-64-v3", _AVX2, 32, 16, True),
@@ -69,6 +72,6 @@ def host() -> Target:
         vector_bytes, registers, has_fma = 32, 16, True
     else:
         vector_bytes, registers, has_fma = 16, 16, False
-    return Target(
-        triple, binding.get_host_cpu_name(), features.flatten(), vector_bytes, registers, has_fma
-    )
+    cpu = binding.get_host_cpu_name()
+    halves = _HALVES.get(cpu) == vector_bytes
+    return Target(triple, cpu, features.flatten(), vector_bytes, registers, has_fma, halves)

@@ -50,6 +50,7 @@ _LOAD = 0.6  # cycles of a load: two at once, but for those that must wait
 _FETCH = 0.75  # cycles that a vector takes more from the next cache
 _LAST = 0.75  # of the cycles of a tile that one with fewer vectors takes at least: its rows are read as often
 _PACKED = 0.25  # and where it lies beside the one before
+_LESS = 0.9  # of the lanes, with which vectors half as wide are the better ones where they take half the time
 _BESIDE = 8  # rows at least, of vectors whose lanes lie apart, that are turned in registers: all of a line
 _TURN = 4.0  # cycles that a turn of a loop takes at least: one multiply-add after the other
 
@@ -170,10 +171,17 @@ def choose(
     if vector is None:
         return Tile(None, 1, {})
     width = min(most, 1 << (extents[vector] - 1).bit_length())
-    tile = Tile(vector, width, {vector: 1})
-    if facts.folds:
-        return _best(facts, tile, width, target)
-    return _pointwise(facts, tile)
+    if not facts.folds:
+        return _pointwise(facts, Tile(vector, width, {vector: 1}))
+    if target.halves and width == most:
+        width = _less_idle(extents[vector], width)
+    return _best(facts, Tile(vector, width, {vector: 1}), width, target)
+
+
+def _less_idle(extent: int, width: int) -> int:
+    """Half the width, if clearly fewer lanes of the last vector are idle then."""
+    whole, half = (math.ceil(extent / n) * n for n in (width, width // 2))
+    return width // 2 if half <= _LESS * whole else width
 
 
 def _direction(facts: _Facts, most: int, scattered: frozenset[str]) -> tuple[str | None, bool]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from compiler.language.expression import Call, Index
@@ -190,6 +192,25 @@ def test_schedule_computes_once_what_may_replace_its_source() -> None:
     ranges = [r for r in _loops(_scheduled(tensors, own, once="C")) if r.index == "i"]
     assert not any(r.overlap for r in ranges)
     assert sum(r.extent for r in ranges) == 127
+
+
+@pytest.mark.parametrize(
+    ("columns", "halves", "width"),
+    [
+        (20, True, 8),
+        (20, False, 16),
+        (72, True, 8),
+        (100, True, 16),
+        (32, True, 16),
+        (10, True, 16),
+    ],
+)
+def test_schedule_takes_narrow_vectors_where_wide_ones_are_idle(
+    columns: int, halves: bool, width: int
+) -> None:
+    """On processors that compute vectors in two halves, if that leaves a tenth of the lanes less without work."""
+    kernel = _product(matrix_product(64, 64, columns), replace(WIDE, halves=halves))
+    assert {r.width for r in _loops(kernel) if r.index == "j"} == {width}
 
 
 def test_schedule_masks_the_last_vector() -> None:
