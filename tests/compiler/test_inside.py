@@ -50,7 +50,7 @@ def _asked_for() -> System:
 
 
 def _text(system: System, stage: str) -> str:
-    return stages(system, Options(cache="off", threads=1).settle())[1](stage)
+    return stages(system, Options(cache="off", threads=1).settle())(stage)
 
 
 @pytest.fixture
