@@ -114,6 +114,8 @@ class _Facts:
         self.folds = [s for s in statements(tuple(body)) if isinstance(s, Fold)]
         self.work = _operations(body)
         self.fold_extents = {r.index: r.extent for f in self.folds for r in f.ranges}
+        sums = (a for f in self.folds for a in f.accumulators)
+        self.summed = {id(a): indices(a.value, self.registers) for a in sums}
 
     def _accesses(
         self, body: Sequence[Statement], folded: frozenset[str], times: int
@@ -371,7 +373,7 @@ def _tile_cycles(
 
     accumulators = work = 0
     for a in fold.accumulators:
-        own = lanes(indices(a.value, facts.registers))
+        own = lanes(facts.summed[id(a)])
         accumulators += own * (2 if a.position else 1)
         work += own * max(1, sum(isinstance(v, Apply) for v in walk(a.value)))
     along = tile.vector if tile.vector is not None else _along(facts, fold)
