@@ -27,7 +27,7 @@ from ..graph.node import Constant, Input, Node, Parameter
 from ..notation import Formula
 from .report import GradientReport, Verdict
 from .samples import Sample, sample, weyl
-from .trial import Trial
+from .trial import Trial, Written
 
 __all__ = ["check_gradients", "check_operation"]
 
@@ -64,14 +64,17 @@ def check_operation(
 ) -> list[Verdict]:
     """The verdicts on one application's formula, operand by operand."""
     verdicts = []
+    known: dict[Formula, tuple[Sample, dict[tuple[str, ...], Written]]] = {}
     for operand in operands:
         formula, derived, needed = derived_formulas(application, targets, [operand])
         if operand not in derived.targets:
             continue
         integers = {k for k, n in application.operands.items() if not n.dtype.startswith("float")}
-        small = _tried(formula, integers)
+        if formula not in known:
+            known[formula] = _tried(formula, integers), {}
+        small, written = known[formula]
         gradient = replace(derived, formula=needed)
-        trial = Trial(formula, gradient, small, application.name, application.attributes)
+        trial = Trial(formula, gradient, small, application.name, application.attributes, written)
         verdicts.append(trial.verdict(operand))
     return verdicts
 

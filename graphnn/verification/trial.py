@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from typing import Any
 
 import mpmath
 import numpy as np
@@ -22,7 +23,7 @@ from .report import Verdict
 from .samples import Sample, weyl
 from .scalars import Scalar, Scalars, symbol
 
-__all__ = ["Trial"]
+__all__ = ["Trial", "Written"]
 
 DIGITS = 50
 STEP = Fraction(1, 10**15)
@@ -40,6 +41,7 @@ class Trial:
         small: Sample,
         name: str,
         attributes: Mapping[str, Fraction],
+        written: dict[tuple[str, ...], Written],
     ) -> None:
         self.name, self.formula, self.derived, self.small = name, formula, derived, small
         self.attributes = attributes
@@ -50,6 +52,7 @@ class Trial:
             seed: weyl(_extents(shapes[target]), 11 + k)
             for k, (seed, target) in enumerate(derived.seeds.items())
         }
+        self.written = written  # out for other operands of the same formula, by the seeds
 
     def verdict(self, operand: str) -> Verdict:
         """Symbolic and numeric verdict; where they fail, the element at which the difference is largest."""
@@ -154,19 +157,13 @@ class Trial:
 
     def symbolic(self, operand: str) -> str:
         """Compare sympy's derivative of the written-out scalar with the written-out gradient."""
-        names: dict[tuple[str, tuple[int, ...]], Scalar] = {}
-
-        def leaf(tensor: str, numbers: np.ndarray):  # type: ignore[no-untyped-def]
-            def element(position: tuple[int, ...]) -> Scalar:
-                return names.setdefault((tensor, position), symbol(tensor, position, numbers))
-
-            return element
-
-        given = {k: leaf(k, v) for k, v in {**self.small.values, **self.seeds}.items()}
-        forward = Scalars(self.small.resolved, self.attributes, given)
-        computed = {t: partial(forward.element, t) for t in self.small.resolved.shapes}
+        seeds = tuple(self.seeds)
+        if seeds not in self.written:
+            self.written[seeds] = Written(self.small, self.attributes, self.seeds, self.derived)
+        written = self.written[seeds]
+        names, given, total = written.names, written.given, written.total
+        computed = {t: partial(written.forward.element, t) for t in self.small.resolved.shapes}
         backward = Scalars(self.gradient, self.attributes, {**computed, **given})
-        total = self.written_out(forward)
         decided = True
         for position in _spread(self.small.values[operand].shape):
             element = given[operand](position)
@@ -181,13 +178,31 @@ class Trial:
                     return "differs"
         return "proved" if decided else "not decided"
 
-    def written_out(self, forward: Scalars):  # type: ignore[no-untyped-def]
-        total = 0
-        for seed, output in self.derived.seeds.items():
-            for position in np.ndindex(*self.seeds[seed].shape):
-                weight = symbol(seed, position, self.seeds[seed]).symbolic
-                total += weight * forward.element(output, position).symbolic
-        return total
+
+class Written:
+    """A formula in scalars, and ``total``, the sum of seed times output: the same for all operands."""
+
+    def __init__(
+        self,
+        small: Sample,
+        attributes: Mapping[str, Fraction],
+        seeds: Mapping[str, np.ndarray],
+        derived: Derived,
+    ) -> None:
+        self.names: dict[tuple[str, tuple[int, ...]], Scalar] = {}
+        self.given = {k: self.leaf(k, v) for k, v in {**small.values, **seeds}.items()}
+        self.forward = Scalars(small.resolved, attributes, self.given)
+        self.total: Any = 0
+        for seed, output in derived.seeds.items():
+            for position in np.ndindex(*seeds[seed].shape):
+                weight = self.given[seed](position).symbolic
+                self.total += weight * self.forward.element(output, position).symbolic
+
+    def leaf(self, tensor: str, numbers: np.ndarray) -> Callable[[tuple[int, ...]], Scalar]:
+        def element(position: tuple[int, ...]) -> Scalar:
+            return self.names.setdefault((tensor, position), symbol(tensor, position, numbers))
+
+        return element
 
 
 def _spread(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
