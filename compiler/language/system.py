@@ -103,7 +103,7 @@ class Equation(_Known):
 class _Found:
     """What is found once of a system and kept with it."""
 
-    __slots__ = ("_by_name", "_cycles", "_definitions", "_kinds")
+    __slots__ = ("_by_name", "_cycles", "_definitions", "_kinds", "_new_values", "_temporaries")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +134,13 @@ class System(_Found):
         return tuple(t.name for t in self.tensors if t.role in roles)
 
     @property
+    @found_once("_new_values")
     def new_values(self) -> frozenset[str]:
         """What states become when the step is done."""
         return frozenset(new for _, new in self.updates)
 
     @property
+    @found_once("_temporaries")
     def temporaries(self) -> frozenset[str]:
         """What nobody asks for when the step is done."""
         return frozenset(self.names("local")) - self.new_values

@@ -40,6 +40,8 @@ def inside(
     steps: Sequence[Step], system: System, notes: list[Note] | None = None
 ) -> tuple[Step, ...]:
     """The program with such equations in the recurrences that need them."""
+    if not any(isinstance(step, Recurrence) for step in steps):
+        return tuple(steps)
     found: list[Step | None] = list(steps)
     readers: dict[str, list[int]] = {}
     for k, step in enumerate(steps):

@@ -7,6 +7,7 @@ import pytest
 
 import graphnn as gn
 from compiler.language.form import Form
+from compiler.language.system import System
 from compiler.language.validate import validate
 from compiler.options import Options
 from compiler.pipeline import stages
@@ -17,7 +18,7 @@ from graphnn.gradients import compute_gradients
 from graphnn.graph import operation
 from graphnn.graph.lower import lower
 from graphnn.graph.node import Input
-from graphnn.layers import Dense, LayerNormalization
+from graphnn.layers import Dense, LayerNormalization, SimpleRNN
 from graphnn.optimizers import SGD
 
 
@@ -91,6 +92,24 @@ def test_equal_layers_are_asked_once(monkeypatch):
     counts.update(dict.fromkeys(ASKED, 0))
     sizes_of_stages(*[24] * 16)
     assert all(0 < counts[name] <= few[name] for name in ASKED), (few, counts)
+
+
+def test_all_tensors_are_gone_through_as_often_for_more_layers(monkeypatch):
+    """No stage does so for each equation."""
+    calls, names = [], System.names
+    monkeypatch.setattr(
+        System, "names", lambda own, *roles: calls.append(roles) or names(own, *roles)
+    )
+
+    def counted(layers):
+        calls.clear()
+        y = Input((4, 3, 8))
+        for _ in range(layers):
+            y = SimpleRNN(8, return_sequences=True)(y)
+        stages(lower([y], {}, training=True).system, Options().settle())
+        return len(calls)
+
+    assert 0 < counted(6) <= counted(2)
 
 
 def test_equal_layers_are_searched_for_groups_once(monkeypatch):
