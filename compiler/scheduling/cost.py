@@ -16,6 +16,7 @@ from .loops import (
     Apply,
     Fold,
     Kernel,
+    Load,
     Loop,
     Range,
     Statement,
@@ -32,7 +33,7 @@ __all__ = ["cycles", "operations", "traffic"]
 _AT_ONCE = 2.0  # vector instructions that begin in one cycle
 _CHAINED = 2.0  # slots that an instruction takes where the next one waits for its result
 _MOVED = 4.0  # slots that a vector takes from or to memory
-_SHARED = 0.2  # of a slot: a load in a contraction, where lanes share most of them
+_SHARED = 0.2  # of a slot: a load in a contraction that lanes share
 _FAR = 1 << 20  # bytes that the nearer caches do not keep
 _RATE = 8.0  # of them a cycle
 _BYTES = 4  # of an element, mostly
@@ -53,13 +54,20 @@ def _instructions(kernel: Kernel) -> float:
     for statement, turns, _, around in _weighed(kernel.body, (), 1.0, 1.0):
         own = sum(map(instructions, _applied(statement)))
         if isinstance(statement, Fold) and all(map(_is_product, statement.accumulators)):
-            own += _SHARED * len(list(loads(statement)))
+            own += sum(_loaded(load, around) for load in loads(statement))
         else:
             places = [load.address for load in loads(statement)]
             places += [statement.address] if isinstance(statement, Store) else []
             own = _CHAINED * own + _MOVED * sum(_moves(place, around) for place in places)
         total += own * turns
     return total
+
+
+def _loaded(load: Load, around: Sequence[Range]) -> float:
+    """Slots of a load in a contraction, for each multiply-add: where no lanes share it, all that a vector takes."""
+    lanes = [r for r in around if r.span > 1]
+    alone = all(load.address.coefficient(r.index) for r in lanes)
+    return _MOVED if alone and any(r.width > 1 for r in lanes) else _SHARED
 
 
 def _touched(kernel: Kernel) -> int:

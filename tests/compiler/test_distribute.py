@@ -240,6 +240,12 @@ def test_a_recurrence_is_shared_within_its_turns() -> None:
     assert all(_results(system, arrays, threads) == alone for threads in TEAMS)
 
 
+def test_a_turn_of_one_row_is_shared_if_it_reads_much() -> None:
+    """Each of its multiply-adds has a weight of its own, which takes longer to come than to be used."""
+    assert any("turns" in line for line in _plan(_recurrence(1, 50, 256)))
+    assert not any("turns" in line for line in _plan(_recurrence(1, 50, 64)))
+
+
 def test_a_short_recurrence_is_one_threads() -> None:
     """Turns that are over at once are not shared: nobody waits in them."""
     assert "wait" not in "\n".join(_plan(_recurrence(2, 50, 4)))
