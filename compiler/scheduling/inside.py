@@ -8,11 +8,12 @@ After:    for t2 in range(64):
               z[n, t2, j] = z.outside[n, t2, j] + sum[k](h[n, t2 - 1, k]*U[k, j]);    h[n, t2, k] = ...
 
 What `outside` has taken out comes back where the recurrence will be done in `strands`: a turn of one has as many rows
-as a tile, the weights stay near, and the result is read before anything else takes its place in the nearest cache.
+as a tile, the weights stay near, and the result is read before anything else takes its place in the nearest cache. And
+where there are none because other weights are large: then these come from afar in every turn anyway.
 
 Declines where others read the result, or another turn does; where its sums are longer than its rows, for then more is
-read than written; where caches keep all of it; and where there would be no strands: all at once is faster for few rows,
-or with weights from afar.
+read than written; where caches keep all of it; where rows are few or read one another, for all at once is faster; and
+where its own weights would come from afar in every turn, and are more than what they give there.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
 
-from ..caches import FAR
+from ..caches import FAR, NEAR
 from ..language.expression import Index, Reduce, reduces, walk
 from ..language.notes import Note, note
 from ..language.steps import Recurrence, Step, equations
 from ..language.system import Equation, System, reads
 from ..rewriting.order import at
 from .fuse import Fusion
-from .strands import are_strands
+from .strands import shared_by_rows
 
 __all__ = ["inside"]
 
@@ -57,12 +58,11 @@ def inside(
         turn = _of_a_turn(step, loop) if isinstance(loop, Recurrence) and not others else None
         if not isinstance(loop, Recurrence) or turn is None:
             continue
-        longer = replace(loop, steps=(turn, *loop.steps))
-        if declined := _declined(step, longer, system):
+        if declined := _declined(step, turn, loop, system):
             note(notes, "inside", step.target, f"declined: {declined}")
             continue
         note(notes, "inside", step.target, f"in each of {loop.size} turns")
-        found[first], found[k] = longer, None
+        found[first], found[k] = replace(loop, steps=(turn, *loop.steps)), None
     return tuple(step for step in found if step is not None)
 
 
@@ -79,14 +79,18 @@ def _of_a_turn(equation: Equation, loop: Recurrence) -> Equation | None:
     return None
 
 
-def _declined(equation: Equation, loop: Recurrence, system: System) -> str:
-    """Why an equation stays outside of a loop that would have it; empty if it does not."""
-    extents = list(equation.extents.values())
-    sums = (e for e in walk(equation.value) if isinstance(e, Reduce))
-    if prod(extents) < LARGE:
+def _declined(whole: Equation, turn: Equation, loop: Recurrence, system: System) -> str:
+    """Why an equation stays outside of a loop that would have it for each turn; empty if it does not."""
+    result = list(turn.extents.values())
+    sums = (e for e in walk(turn.value) if isinstance(e, Reduce))
+    if prod(whole.extents.values()) < LARGE:
         return "caches keep all of it"
-    if extents[-1] < max(prod(b.extent for b in sum_.binders) for sum_ in sums):
+    if result[-1] < max(prod(b.extent for b in sum_.binders) for sum_ in sums):
         return "its sums are longer than its rows"
-    if not are_strands([Fusion(own.indices, (own,)) for own in equations([loop])], system):
-        return "there would be no strands"
+    kernels = [Fusion(e.indices, (e,)) for e in (turn, *equations([loop]))]
+    shared, others = (shared_by_rows(some, system) for some in (kernels, kernels[1:]))
+    if shared is None or others is None:
+        return "rows are few, or read one another"
+    if shared > NEAR and shared - others > prod(result):
+        return "its weights would come from afar in every turn"
     return ""

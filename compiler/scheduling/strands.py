@@ -37,7 +37,7 @@ from ..language.steps import Recurrence, Strand, Strands
 from ..language.system import Equation, System, reads
 from .fuse import Fusion, fusions
 
-__all__ = ["are_strands", "moved", "only", "strands"]
+__all__ = ["moved", "only", "shared_by_rows", "strands"]
 
 ROWS = 8  # of a strand at least
 COUNTS = (16, 8, 4, 2)  # strands: powers of two, as numbers of threads mostly are
@@ -92,10 +92,10 @@ def _divided(part: Recurrence, system: System, notes: list[Note] | None) -> Any:
     )
 
 
-def are_strands(kernels: Sequence[Fusion], system: System) -> bool:
-    """Would the kernels of a recurrence be done in strands?"""
+def shared_by_rows(kernels: Sequence[Fusion], system: System) -> int | None:
+    """Elements that a turn of a recurrence reads whatever the row; None where rows are few or read one another."""
     rows = _rows(kernels)
-    return rows is not None and _count(rows) > 0 and _shared(kernels, rows, system) <= NEAR
+    return _shared(kernels, rows, system) if rows is not None and _count(rows) else None
 
 
 def _count(rows: _Rows) -> int:

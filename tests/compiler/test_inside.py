@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+import compiler
 from compiler import Options, System
 from compiler.language.expression import Call, Expr, Index
 from compiler.pipeline import stages
 from compiler.scheduling import inside
 
-from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
+from .build import element, equation, reduction, tensor
 
 
 def _cell(rows: int, terms: int, lag: int = 0, length: int = 5, units: int = 24) -> System:
@@ -53,6 +55,19 @@ def _text(system: System, stage: str) -> str:
     return stages(system, Options(cache="off", threads=1).settle())(stage)
 
 
+def _assert_values(system: System) -> None:
+    """Compiled is interpreted, for weights that no rounding error grows by."""
+    random = np.random.default_rng(0)
+    arrays = {
+        t.name: (random.normal(size=t.shape) / t.shape[0] ** 0.5).astype("float32")
+        for t in system.tensors
+        if t.role == "input"
+    }
+    expected = compiler.evaluate(system, arrays)
+    for name, found in compiler.compile(system, Options(cache="off"))(arrays).items():
+        np.testing.assert_allclose(found, expected[name], rtol=1e-5, atol=1e-5, err_msg=name)
+
+
 @pytest.fixture
 def _every_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(inside, "LARGE", 0)
@@ -68,7 +83,16 @@ def test_each_turn_computes_its_own(rows: int) -> None:
     assert lines[lines.index("for t2 in range(5):") + 1].startswith("    z[")
     stores = [line for line in _text(system, "lower").splitlines() if line.strip().startswith("z[")]
     assert stores and not any("t2" in line for line in stores)
-    assert_compiled_is_interpreted(system)
+    _assert_values(system)
+
+
+@pytest.mark.usefixtures("_every_size")
+def test_other_weights_may_come_from_afar() -> None:
+    """Where a recurrence's own weights are large, those before it may be as many as the results of a turn."""
+    system = _cell(20, 20, length=3, units=520)
+    assert "# z: in each of 3 turns" in _text(system, "inside")
+    assert "strands:" not in _text(system, "strands")
+    _assert_values(system)
 
 
 @pytest.mark.usefixtures("_every_size")
@@ -76,19 +100,20 @@ def test_each_turn_computes_its_own(rows: int) -> None:
     ("system", "reason"),
     [
         (_cell(32, 25), "its sums are longer than its rows"),
-        (_cell(8, 7), "there would be no strands"),
+        (_cell(8, 7), "rows are few"),
+        (_cell(16, 20, length=3, units=520), "its weights would come from afar"),
         (_cell(32, 7, lag=1), ""),
         (_read_later(), ""),
         (_asked_for(), ""),
     ],
-    ids=["long sums", "few rows", "another turn", "read later", "asked for"],
+    ids=["long sums", "few rows", "weights", "another turn", "read later", "asked for"],
 )
 def test_inside_declines(system: System, reason: str) -> None:
     """Where all turns at once are faster, or where others need the result, too."""
     text = _text(system, "inside")
     assert "\nz[n:" in f"\n{text}"
     assert reason in text
-    assert_compiled_is_interpreted(system)
+    _assert_values(system)
 
 
 def test_inside_declines_what_caches_keep() -> None:
