@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from math import ceil, prod
 
 from ..caches import PASSING
-from .windows import LENGTH, Windows
+from .windows import Windows
 
 __all__ = ["Tiling", "tiling"]
 
-OUTPUTS = (4, 5, 2)  # places of a tile along each axis, the usual one first
+POINTS = (6, 7, 4)  # of a tile along each axis, the usual ones first: more round worse
 WINDOW = 1 << 18  # elements of a window's points, which each block reads: more do not stay near
 LARGE = 1 << 25  # elements between the equations, in one block, that there is memory for
 LEAST = 1 << 22  # products that are worth it
@@ -58,7 +58,8 @@ def tiling(product: Windows, is_choice: bool) -> Tiling | str:
     direct = prod(product.extents.values())
     if is_choice and direct < LEAST:
         return f"declined: only {direct} products"
-    best, *others = (_tiling(product, outputs) for outputs in OUTPUTS)
+    outputs = [points - product.length + 1 for points in POINTS]
+    best, *others = (_tiling(product, n) for n in outputs if n > 1)
     for each in others:
         if each.share * CLEAR < best.share:
             best = each
@@ -76,7 +77,7 @@ def _tiling(product: Windows, outputs: int) -> Tiling:
     channels, filters = (
         prod(product.extents[i] for i in own) for own in (product.channels, product.filters)
     )
-    wide, terms = ceil(filters / LANES) * LANES, outputs + LENGTH - 1
+    wide, terms = ceil(filters / LANES) * LANES, outputs + product.length - 1
     points = terms**axes
     window = points * channels * wide
     sides = axes * ceil(channels / LANES) * LANES + (axes if product.to_window else 2) * wide

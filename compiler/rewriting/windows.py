@@ -17,9 +17,9 @@ from ..language.integers import polynomial
 from ..language.match import covers
 from ..language.system import Equation, Tensor
 
-__all__ = ["LENGTH", "Window", "Windows", "windows"]
+__all__ = ["LENGTHS", "Window", "Windows", "windows"]
 
-LENGTH = 3  # steps of a window
+LENGTHS = (3, 5)  # steps of a window, the same along all axes
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,11 @@ class Windows:
     filters: tuple[Index, ...]
     extents: Mapping[Index, int]
     to_window: bool
+
+    @property
+    def length(self) -> int:
+        """Steps of the window along each axis."""
+        return self.extents[self.windows[0].step]
 
 
 def windows(equation: Equation, tensors: Mapping[str, Tensor]) -> Windows | None:
@@ -89,6 +94,8 @@ def _windows(
     apart = all((i in plain) == (i in bound) for i in moving)
     if len(steps) != 1 or len(bound) != len(sum_.binders) or not (is_each and roles and apart):
         return None
+    if len({{**free, **bound}[w.step] for w in found}) != 1:
+        return None
     (to_window,) = steps
     rows, channels = (shared, own) if to_window else (own, shared)
     shape = tensors[other.tensor].shape
@@ -119,7 +126,7 @@ def _axes(
 def _window(
     axis: int, subscript: Expr, free: Mapping[Index, int], bound: Mapping[Index, int]
 ) -> Window | None:
-    """A subscript ``place + step`` of a free and a bound index, the step over a window of `LENGTH`."""
+    """A subscript ``place + step`` of a free and a bound index, the step over a window of one of the `LENGTHS`."""
     form = polynomial(subscript)
     terms = {m[0]: int(c) for m, c in form.terms if len(m) == 1 and isinstance(m[0], Index)}
     if len(terms) != 2 or len(form.terms) != 2 + (form.constant != 0):
@@ -127,9 +134,9 @@ def _window(
     ours, theirs = ([i for i in terms if i in own] for own in (free, bound))
     if len(ours) != 1 or len(theirs) != 1:
         return None
-    place, step = ours[0], theirs[0]
-    if bound[step] != LENGTH:
-        place, step = step, place
-    if {**free, **bound}[step] != LENGTH or terms[place] != 1 or abs(terms[step]) != 1:
+    extents = {**free, **bound}
+    pair = (*theirs, *ours)
+    step, place = sorted(pair, key=lambda i: (extents[i] not in LENGTHS, extents[i]))
+    if extents[step] not in LENGTHS or terms[place] != 1 or abs(terms[step]) != 1:
         return None
     return Window(axis, place, step, terms[step], int(form.constant))

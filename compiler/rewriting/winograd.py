@@ -45,7 +45,7 @@ from .interpolation import Matrix, combined, interpolation
 from .order import cycles
 from .phases import inlined
 from .tiling import Tiling, tiling
-from .windows import LENGTH, windows
+from .windows import windows
 
 __all__ = ["winograd"]
 
@@ -174,7 +174,7 @@ class _Tiles:
         self.equations: list[Equation] = []
         self.labels: dict[str, str] = {}  # of new tensors
         product = self.product = tiling.product
-        self.transforms = interpolation(tiling.outputs, LENGTH)
+        self.transforms = interpolation(tiling.outputs, product.length)
         self.taken: dict[Index, object] = dict.fromkeys(product.extents)
         self.points = tuple(self.binder("p", len(self.transforms.data)) for _ in product.windows)
         self.channels, self.filters = (
@@ -225,10 +225,10 @@ class _Tiles:
         product = self.product
         tiles = self.tiled("tiles", self.data, self.transforms.data, self.channels)
         own = (*self.channels, *self.filters)
-        steps = [_Side(self.binder(w.step.name, LENGTH)) for w in product.windows]
+        steps = [_Side(self.binder(w.step.name, product.length)) for w in product.windows]
         other = product.other
         if other.subscripts[-1] in product.channels:  # the transforms write more than this copy
-            axes = (*(Binder(w.step, expr(LENGTH)) for w in product.windows), *own)
+            axes = (*(Binder(w.step, expr(product.length)) for w in product.windows), *own)
             other = self.define("turned", axes, other)
 
         def at(steps: Places) -> Expr:
@@ -264,7 +264,7 @@ class _Tiles:
         points = self.define("parts", (*self.parts, *results), value, rest)
         if self.parts:
             points = self.define("points", results, Reduce("sum", points, self.parts))
-        axes = tuple(self.binder(w.step.name, LENGTH) for w in product.windows)
+        axes = tuple(self.binder(w.step.name, product.length) for w in product.windows)
 
         def finish(steps: Places, found: Expr) -> None:
             self.result(self.stepped(steps), found, (*axes[:-1], *self.channels, *self.filters))
@@ -277,7 +277,7 @@ class _Tiles:
         """The data at places of a block."""
         subscripts = [substitute(s, self.rows) for s in self.product.data.subscripts]
         for w, axis, place in zip(self.product.windows, self.tiles, places, strict=True):
-            offset = w.offset - (LENGTH - 1 if w.sign < 0 else 0)
+            offset = w.offset - (self.product.length - 1 if w.sign < 0 else 0)
             subscripts[w.axis] = normalize(axis.first * self.outputs + place + offset)
         return Element(self.product.data.tensor, tuple(subscripts))
 
@@ -290,8 +290,8 @@ class _Tiles:
 
     def stepped(self, steps: Places) -> dict[Expr, Expr]:
         """Steps of the window, in the direction in which it moves through the data."""
-        pairs = zip(self.product.windows, steps, strict=True)
-        return {w.step: s if w.sign > 0 else normalize(LENGTH - 1 - s) for w, s in pairs}
+        last, pairs = self.product.length - 1, zip(self.product.windows, steps, strict=True)
+        return {w.step: s if w.sign > 0 else normalize(last - s) for w, s in pairs}
 
     # --- transforms ----------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from compiler.language.expression import Call, Expr, Index, expr, walk
 from compiler.language.notes import Note
 from compiler.language.system import Equation
 from compiler.rewriting.interpolation import combined, interpolation
-from compiler.rewriting.windows import LENGTH, windows
+from compiler.rewriting.windows import windows
 from compiler.rewriting.winograd import winograd
 
 from .build import assert_compiled_is_interpreted, element, equation, reduction, tensor
@@ -22,13 +22,20 @@ KINDS = ("places", "backward", "window")
 
 
 def _system(
-    kind: str, batch: int, size: tuple[int, ...], inner: int, outer: int, pad: int = 1, **given: str
+    kind: str,
+    batch: int,
+    size: tuple[int, ...],
+    inner: int,
+    outer: int,
+    pad: int = 1,
+    length: int = 3,
+    **given: str,
 ) -> System:
-    """A sum over windows of 3 along each axis: its value, or its gradient for the data or the window."""
+    """A sum over windows of one length along each axis: its value, or its gradient for the data or the window."""
     dtype = given.get("dtype", "float32")
     places, steps = "hw"[: len(size)], "ij"[: len(size)]
-    after = tuple(n + 2 * pad - 2 for n in size)
-    x, k = tensor("x", batch, *size, inner), tensor("k", *(3 for _ in size), inner, outer)
+    after = tuple(n + 2 * pad - length + 1 for n in size)
+    x, k = tensor("x", batch, *size, inner), tensor("k", *(length for _ in size), inner, outer)
     y = tensor("y", batch, *after, outer)
 
     def moved(sign: int) -> tuple[Expr, ...]:
@@ -38,7 +45,7 @@ def _system(
     def shape(*pairs: tuple[str, tuple[int, ...]]) -> dict[str, int]:
         return {i: n for letters, sizes in pairs for i, n in zip(letters, sizes, strict=True)}
 
-    window = (steps, (3,) * len(size))
+    window = (steps, (length,) * len(size))
     match kind:
         case "places":
             body = element("x", "n", *moved(1), "c") * element("k", *steps, "c", "o")
@@ -136,11 +143,21 @@ def _value(e: Expr, numbers: dict[str, int]) -> object:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    ("size", "pad"), [((6, 9), 0), ((7, 5), 1), ((11,), 1), ((4, 4), 2)], ids=str
+    ("size", "pad", "length"),
+    [
+        ((6, 9), 0, 3),
+        ((7, 5), 1, 3),
+        ((11,), 1, 3),
+        ((4, 4), 2, 3),
+        ((11, 10), 2, 5),
+        ((12,), 0, 5),
+        ((9, 9), 1, 5),
+    ],
+    ids=str,
 )
-def test_tiles_are_the_sum(kind: str, size: tuple[int, ...], pad: int) -> None:
+def test_tiles_are_the_sum(kind: str, size: tuple[int, ...], pad: int, length: int) -> None:
     """In real numbers nothing changes: the interpreter finds the same to 15 digits, whatever is left of a tile."""
-    system = _system(kind, 2, size, 2, 3, pad, dtype="float64")
+    system = _system(kind, 2, size, 2, 3, pad, length, dtype="float64")
     tiled = winograd(system, "winograd")
     assert len(tiled.equations) > 10
     arrays = _arrays(system)
@@ -169,14 +186,18 @@ def test_blocks_are_shared(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("outputs", "bound"), [(5, 8e-6), (4, 4e-6), (2, 2e-6)])
+@pytest.mark.parametrize(
+    ("length", "outputs", "bound"),
+    [(3, 5, 8e-6), (3, 4, 4e-6), (3, 2, 2e-6), (5, 2, 4e-6), (5, 3, 8e-6)],
+)
 def test_errors_are_as_documented(
-    kind: str, outputs: int, bound: float, monkeypatch: pytest.MonkeyPatch
+    kind: str, length: int, outputs: int, bound: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Relative to the largest result, errors stay below what `Options` says."""
-    monkeypatch.setattr("compiler.rewriting.tiling.OUTPUTS", (outputs,))
+    monkeypatch.setattr("compiler.rewriting.tiling.POINTS", (outputs + length - 1,))
     system, double = (
-        _system(kind, 2, (16, 16), 64, 24, dtype=dtype) for dtype in ("float32", "float64")
+        _system(kind, 2, (16, 16), 64, 24, length // 2, length, dtype=dtype)
+        for dtype in ("float32", "float64")
     )
     arrays = _arrays(system)
     exact = {name: array.astype("float64") for name, array in arrays.items()}
@@ -255,10 +276,10 @@ def test_winograd_declines_for_what_replaces_a_state() -> None:
 def test_windows_move_by_single_steps(subscripts: tuple[object, ...]) -> None:
     """Strides, dilated windows and anything that is not understood are left alone."""
     body = element("x", *subscripts) * element("k", "i", "c", "o")
-    sum_ = reduction("sum", body, i=LENGTH, c=4)
+    sum_ = reduction("sum", body, i=3, c=4)
     target = tensor("y", 8, 4, role="output")
     system = System(
-        (tensor("x", 20, 4), tensor("k", LENGTH, 4, 4), target),
+        (tensor("x", 20, 4), tensor("k", 3, 4, 4), target),
         (equation(element("y", "h", "o"), sum_, h=8, o=4),),
     )
     assert windows(system.equations[0], system.by_name) is None
@@ -270,9 +291,7 @@ def test_parts_of_a_target_are_left_alone(order: tuple[int, int]) -> None:
     """Tiles reach over the end, where another equation's part of the target may begin."""
     body = element("x", "n", Index("h") + Index("i"), "c") * element("k", "i", "c", "o")
     parts = (
-        equation(
-            element("y", "n", "h", "o"), reduction("sum", body, i=LENGTH, c=32), n=4, h=70, o=48
-        ),
+        equation(element("y", "n", "h", "o"), reduction("sum", body, i=3, c=32), n=4, h=70, o=48),
         equation(
             element("y", "n", Index("h") + 70, "o"), element("a", "n", "h", "o"), n=4, h=5, o=48
         ),
@@ -280,7 +299,7 @@ def test_parts_of_a_target_are_left_alone(order: tuple[int, int]) -> None:
     system = System(
         (
             tensor("x", 4, 72, 32),
-            tensor("k", LENGTH, 32, 48),
+            tensor("k", 3, 32, 48),
             tensor("a", 4, 5, 48),
             tensor("y", 4, 75, 48, role="output"),
         ),
