@@ -86,11 +86,11 @@ def excess(c: Expr) -> tuple[Expr, ...] | None:
 
 
 def is_total(e: Expr) -> bool:
-    """Is ``e`` finite for all finite elements? Only then is zero times it zero, whatever guards it."""
+    """Is ``e`` finite for all elements of usual sizes? Only then is zero times it zero, whatever guards it."""
     for node in walk(e):
         match node:
             case Call("/" | "**", (_, b)) if any(isinstance(n, (Element, Reduce)) for n in walk(b)):
                 return False
-            case Call("log" | "sqrt" | "log1p", (a,)) if any(elements(a)):
+            case Call("exp" | "log" | "sqrt" | "log1p", (a,)) if any(elements(a)):
                 return False
     return True

@@ -39,6 +39,7 @@ from ..notation.formula import Resolved
 from .algebra import ZERO, Term, divided, expression, multiply, normal, product, shared, terms
 from .binding import fresh
 from .compose import inlined, is_zero_read, pruned, unguarded
+from .conditions import is_total
 from .conventions import unless_both_zero, zero_times_log
 from .laws import Scope, simplify, summation
 from .measure import cost
@@ -134,9 +135,7 @@ class _Derivation:
             arriving = self.helpers.define(f"e_{equation.target}", error, equation.indices)
             self.steps.record(self.helpers.equations[-1], "name what is shared")
         for part in found:
-            rest = (
-                terms(part.slope) if common is None else (divided(_one_term(part.slope), common),)
-            )
+            rest = terms(part.slope) if common is None else (_without(common, part.slope),)
             value: Expr = expression(rest) * arriving
             if equation.value == Call("log", (part.element,)):  # what arrives weighs the logarithm
                 value = unless_both_zero(arriving, part.element, value)
@@ -348,6 +347,14 @@ def _mentioned(equations: list[Equation]) -> set[str]:
 
 def _one_term(e: Expr) -> Term:
     return product([terms(e)])[0]
+
+
+def _without(common: Term, slope: Expr) -> Term:
+    """A derivative without what has a name; what need not be finite keeps its guards, for what arrives is only zero."""
+    rest = divided(_one_term(slope), common)
+    if is_total(expression((rest,))):
+        return rest
+    return multiply(rest, Term(Fraction(1), (), common.conditions))
 
 
 def _common(parts: list[Part], equation: Equation) -> Term | None:

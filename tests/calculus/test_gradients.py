@@ -154,6 +154,7 @@ def test_zero_times_log_of_zero_has_slope_zero(formula: str, slope: float) -> No
             [0, 0, np.e**3 * (1 / 3 - 1 / 9)],
         ),
         ("y[i] = where(x[i] == 0, 0, b[i]/x[i])", [0, -3, -1 / 3]),
+        ("y[i] = where(x[i] > 0, sqrt(x[i])*sum[j](b[j]), 0)", [0, 4.5, 4.5 / np.sqrt(3)]),
     ],
 )
 def test_slopes_by_way_of_results_keep_their_guards(text: str, slopes: list[float]) -> None:
@@ -162,6 +163,12 @@ def test_slopes_by_way_of_results_keep_their_guards(text: str, slopes: list[floa
     x, b = np.array([0.0, 1.0, 3.0]), np.full(3, 3.0)
     found = gradients(case, {"x": x, "b": b}, {"g_y": np.ones(3)})
     assert [float(v) for v in found["d_x"]] == pytest.approx(slopes)
+
+
+def test_what_may_overflow_keeps_its_guard() -> None:
+    """An exponential is finite, but not in the numbers that are computed with: 0 times it need not be 0."""
+    text = gradient_of("y[i] = where(x[i] < 50, (1 + exp(x[i]))*sum[j](b[j]), 0)")
+    assert "sum[i](where(x[i] < 50, e_y[i]*(1 + exp(x[i])), 0))" in text
 
 
 def test_recurrence_runs_backward() -> None:
