@@ -57,10 +57,9 @@ class Options:
     ``"winograd"``: for whole tiles of places at once, wherever that is possible. ``"auto"``: that way where it is
     faster, and only in float32. It takes little more than a fifth of the multiplications for 5 x 5 places, a quarter
     for 4 x 4 and less than a half for 2 x 2, and rounds differently: relative to the largest result, errors are up to
-    some 1e-5, 5e-6 and 1e-6 in float32, where those of a direct sum are 1e-6 (with a window of 5 steps, those for 3 x 3
-    and 2 x 2 places are the first two); an infinity or a NaN reaches all places
-    of its tile; and where a sum of zeros is exactly 0 directly, it may be some 1e-8 beside it, on either side of a kink
-    that lies right there.
+    some 1e-5, 5e-6 and 1e-6 in float32, where those of a direct sum are 1e-6. (Each step of the window beyond the third
+    leaves a place less, for the same errors.) An infinity or a NaN reaches all places of its tile; and where a sum of
+    zeros is exactly 0 directly, it may be some 1e-8 beside it, on either side of a kink that lies right there.
     """
 
     target: Target | None = None

@@ -19,7 +19,7 @@ from ..language.system import Equation, Tensor
 
 __all__ = ["LENGTHS", "Window", "Windows", "windows"]
 
-LENGTHS = (3, 5)  # steps of a window, the same along all axes
+LENGTHS = (3, 4, 5)  # steps of a window, the same along all axes
 
 
 @dataclass(frozen=True, slots=True)

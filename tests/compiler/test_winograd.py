@@ -152,6 +152,8 @@ def _value(e: Expr, numbers: dict[str, int]) -> object:
         ((11, 10), 2, 5),
         ((12,), 0, 5),
         ((9, 9), 1, 5),
+        ((10, 9), 2, 4),
+        ((11,), 1, 4),
     ],
     ids=str,
 )
@@ -188,7 +190,15 @@ def test_blocks_are_shared(kind: str) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("length", "outputs", "bound"),
-    [(3, 5, 8e-6), (3, 4, 4e-6), (3, 2, 2e-6), (5, 2, 4e-6), (5, 3, 8e-6)],
+    [
+        (3, 5, 8e-6),
+        (3, 4, 4e-6),
+        (3, 2, 2e-6),
+        (4, 3, 4e-6),
+        (4, 4, 8e-6),
+        (5, 2, 4e-6),
+        (5, 3, 8e-6),
+    ],
 )
 def test_errors_are_as_documented(
     kind: str, length: int, outputs: int, bound: float, monkeypatch: pytest.MonkeyPatch
