@@ -11,13 +11,14 @@ What `outside` has taken out comes back where the recurrence will be done in `st
 as a tile, the weights stay near, and the result is read before anything else takes its place in the nearest cache. And
 where there are none because other weights are large: then these come from afar in every turn anyway.
 
-Declines where others read the result, or another turn does; where its sums are longer than its rows, for then more is
-read than written; where caches keep all of it; where rows are few or read one another, for all at once is faster; and
-where its own weights would come from afar in every turn, and are more than what they give there.
+Declines where others read the result or add to it, or another turn reads it; where its sums are longer than its rows,
+for then more is read than written; where caches keep all of it; where rows are few or read one another, for all at once
+is faster; and where its own weights would come from afar in every turn, and are more than what they give there.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from math import prod
@@ -44,6 +45,7 @@ def inside(
     if not any(isinstance(step, Recurrence) for step in steps):
         return tuple(steps)
     found: list[Step | None] = list(steps)
+    writers = Counter(equation.target for equation in equations(steps))
     readers: dict[str, list[int]] = {}
     for k, step in enumerate(steps):
         for name in {e.tensor: None for own in equations([step]) for e in reads(own)}:
@@ -51,7 +53,7 @@ def inside(
     for k, step in enumerate(steps):
         if not isinstance(step, Equation) or step.target not in system.temporaries:
             continue
-        if not step.is_plain or not reduces(step.value):
+        if not step.is_plain or not reduces(step.value) or writers[step.target] > 1:
             continue
         (first, *others) = readers.get(step.target, [k])
         loop = found[first]
@@ -73,9 +75,12 @@ def _of_a_turn(equation: Equation, loop: Recurrence) -> Equation | None:
     for axis, index in enumerate(equation.subscripts):
         own = {place[axis] for place in places}
         rest = [s for place in places for k, s in enumerate(place) if k != axis]
-        if own == {loop.index} and not any(loop.index in walk(s) for s in rest):
-            assert isinstance(index, Index)  # for it is plain
-            return at(equation, index, loop.index) if equation.extents[index] == loop.size else None
+        if own != {loop.index} or any(loop.index in walk(s) for s in rest):
+            continue
+        assert isinstance(index, Index)  # for it is plain
+        others = equation.extents.keys() - {index}
+        is_whole = equation.extents[index] == loop.size and loop.index not in others
+        return at(equation, index, loop.index) if is_whole else None
     return None
 
 

@@ -51,6 +51,21 @@ def _asked_for() -> System:
     return System(tuple(tensors), cell.equations)
 
 
+def _added_to() -> System:
+    """Another equation adds to it before the loop."""
+    cell = _cell(32, 7)
+    more = equation(element("z", "n", 1, "k"), element("v", "n", "k"), add=True, n=32, k=24)
+    return System((*cell.tensors, tensor("v", 32, 24)), (*cell.equations, more))
+
+
+def _called_alike() -> System:
+    """One of its indices has the name that the loop will have."""
+    cell = _cell(32, 7)
+    own = reduction("sum", element("x", "n", "t", "i") * element("W", "i", "t2"), i=7)
+    first = equation(element("z", "n", "t", "t2"), own, n=32, t=5, t2=24)
+    return System(cell.tensors, (first, cell.equations[1]))
+
+
 def _text(system: System, stage: str) -> str:
     return stages(system, Options(cache="off", threads=1).settle())(stage)
 
@@ -105,13 +120,24 @@ def test_other_weights_may_come_from_afar() -> None:
         (_cell(32, 7, lag=1), ""),
         (_read_later(), ""),
         (_asked_for(), ""),
+        (_added_to(), ""),
+        (_called_alike(), ""),
     ],
-    ids=["long sums", "few rows", "weights", "another turn", "read later", "asked for"],
+    ids=[
+        "long sums",
+        "few rows",
+        "weights",
+        "another turn",
+        "read later",
+        "asked for",
+        "added to",
+        "alike",
+    ],
 )
 def test_inside_declines(system: System, reason: str) -> None:
     """Where all turns at once are faster, or where others need the result, too."""
     text = _text(system, "inside")
-    assert "\nz[n:" in f"\n{text}"
+    assert "\nz[n:" in f"\n{text}" and "    z[n:" not in text
     assert reason in text
     _assert_values(system)
 
