@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
 
 from compiler.language.expression import Element, Expr, Index, elements
 from compiler.language.text import expression_text
@@ -24,7 +25,9 @@ def picture(graph: Graph, title: str = "", loss: Node | None = None) -> Picture:
     """All of ``graph``; the application that computes ``loss`` is marked."""
     readers = _readers(graph)
     boxes = [_leaf(graph, node, readers) for node in graph.nodes if _is_leaf(node)]
-    boxes += [_box(graph, a, loss) for a in graph.applications]
+    named = Counter((a.scope, a.name) for a in graph.applications)
+    alike = {a for a in graph.applications if named[a.scope, a.name] > 1}
+    boxes += [_box(graph, a, loss, _title(graph, a, alike)) for a in graph.applications]
     arrows = [arrow for a in graph.applications for arrow in _arrows(graph, a)]
     pairs = [(_id(graph, a.differentiates), _id(graph, a)) for a in _gradients(graph)]
     pairs += _updated(graph)
@@ -79,7 +82,7 @@ def _leaf(graph: Graph, node: Node, readers: Mapping[Node, list[Application]]) -
     return Box(graph.symbols[node], node.name, node.type, (), kind, place, repr(node))
 
 
-def _box(graph: Graph, application: Application, loss: Node | None) -> Box:
+def _box(graph: Graph, application: Application, loss: Node | None, title: str) -> Box:
     names = {tensor: tensor for tensor in application.resolved.shapes}
     equations = named_equations(application, names)
     results = [r for r in application.results.values() if r in graph.symbols]
@@ -88,7 +91,7 @@ def _box(graph: Graph, application: Application, loss: Node | None) -> Box:
     lines = "\n".join(map(str, graph.equations(application)))
     return Box(
         _id(graph, application),
-        _title(graph, application),
+        title,
         types,
         tuple(equation_latex(e) for e in equations),
         kind,
@@ -97,14 +100,17 @@ def _box(graph: Graph, application: Application, loss: Node | None) -> Box:
     )
 
 
-def _title(graph: Graph, application: Application) -> str:
-    """Its name in prints, which outside of layers is that of its one result; a gradient is called after its forward."""
+def _title(graph: Graph, application: Application, alike: Container[Application]) -> str:
+    """Its name in prints, which outside of layers is that of its one result, and so in a layer of several
+    boxes of one name; of several results the last. A gradient is called after its forward."""
     forward = application.differentiates
-    if forward is not None and not application.scope:
-        return f"d_{_title(graph, forward)}"
+    if forward is not None and (not application.scope or forward in alike):
+        return f"d_{_title(graph, forward, alike)}"
     results = [r for r in application.results.values() if r in graph.symbols]
-    is_plain = application.role == "forward" and not application.scope and len(results) == 1
-    return results[0].name if is_plain else application.name
+    is_plain = not application.scope and len(results) == 1
+    if application.role == "forward" and (is_plain or application in alike):
+        return results[-1].name
+    return application.name
 
 
 def _arrows(graph: Graph, application: Application) -> list[Arrow]:

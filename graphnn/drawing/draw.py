@@ -22,10 +22,11 @@ def draw(
 ) -> Drawing:
     """A picture of ``what``: a node, a list of nodes, a model, or an optimizer's updates.
 
-    ``graph`` is "forward"; "gradient", the forward graph with the gradients of all parameters
-    beside it; or "train", with the updates as well (of a compiled model). ``formulas`` shows them
-    in the boxes; ``depth`` draws each layer deeper than that as one box. The result saves itself as
-    .svg, .png, .pdf, .dot or .html and shows itself in Jupyter.
+    ``graph`` is "forward"; "gradient", the forward graph with the gradients of all parameters (of
+    all inputs, where there are none) beside it; or "train", with the updates as well (of a
+    compiled model). ``formulas`` shows them in the boxes; ``depth`` draws each layer deeper than
+    that as one box. The result saves itself as .svg, .png, .pdf, .dot or .html and shows itself in
+    Jupyter.
     """
     if graph not in GRAPHS:
         raise GraphnnError(f"graph is one of {', '.join(GRAPHS)}, got {graph!r}")
@@ -33,12 +34,21 @@ def draw(
         raise GraphnnError(f"depth is a whole number from 0 on, or None, got {depth!r}")
     nodes, loss, title = _subject(what, graph)
     if graph == "gradient" and loss is not None:
-        nodes = [loss, *compute_gradients(loss).values()]
+        nodes = [loss, *_gradients(loss)]
     return Drawing(
         picture(Graph(nodes, training=graph != "forward"), title, loss),
         formulas=formulas,
         depth=depth,
     )
+
+
+def _gradients(loss: Node) -> list[Node]:
+    """The gradients of all parameters; of the inputs, if it has no parameters."""
+    found = compute_gradients(loss)
+    if not found:
+        inputs = [node for node in Graph([loss]).inputs if node.dtype.startswith("float")]
+        found = compute_gradients(loss, inputs)
+    return list(found.values())
 
 
 def _subject(what: object, graph: str) -> tuple[list[Node], Node | None, str]:

@@ -15,7 +15,7 @@ from .style import ARROWS, BOXES
 
 __all__ = ["dot", "html", "pdf", "png"]
 
-_LARGEST_IMAGE = 60e6  # pixels
+_LARGEST_IMAGE = 32e6  # pixels: more take seconds, and many viewers refuse them
 
 
 def png(svg: str, zoom: float = 2.0) -> bytes:

@@ -115,3 +115,26 @@ def test_a_weight_with_a_penalty_stays_in_its_model():
     for depth in (-1, 1.5, "x"):
         with pytest.raises(gn.GraphnnError, match=f"depth is a whole number .* got {depth!r}"):
             gn.draw(model, depth=depth)
+
+
+def test_boxes_of_a_layer_have_names_of_their_own():
+    """Several of one layer are called after what they give, as in prints, and so are their gradients."""
+    x = gn.Input((None, 5, 8), name="x")
+    loss = gn.mean(layers.MultiHeadAttention(2, 4, name="heads")(x, x))
+    titles = [box.title for box in gn.draw(loss, graph="gradient").picture.boxes]
+    for part in (
+        "heads",
+        "heads.query",
+        "heads.key",
+        "heads.value",
+        "heads.weights",
+        "heads.mixed",
+    ):
+        assert titles.count(part) == titles.count(f"d_{part}") == 1, titles
+
+
+def test_without_parameters_the_gradients_are_those_of_inputs():
+    """A formula's own gradient can be drawn before there is a network."""
+    x, t = gn.Input((None, 3), name="x"), gn.Input((None,), name="t", dtype="int32")
+    picture = gn.draw(gn.mean(gn.where(gn.equal(t, 1)[:, None], x**2, x)), graph="gradient").picture
+    assert any(box.kind == "gradient" for box in picture.boxes)
