@@ -12,7 +12,7 @@ GRAPHNN_DUMP=out  every stage in a file of its own: out/00_system.txt, out/01_st
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .errors import CompilerError
@@ -24,7 +24,7 @@ from .options import Settings
 __all__ = ["Explanation"]
 
 NOTES, LOOPS, STAGES, LLVM, MACHINE = 2, 3, 4, 5, 6
-CODE = ("emit", "assembly")
+_LEAST = {"emit": LLVM, "assembly": MACHINE}  # of stages that are not shown from STAGES on
 
 
 @dataclass
@@ -37,13 +37,13 @@ class Explanation:
     timed: Callable[[], TimedProgram] = field(init=False)  # taking the time of its kernels
 
     def __call__(self, stage: str | None = None) -> str:
-        """The text of one stage with its notes, or of all under headings."""
+        """The text of one stage with its notes, or of all under headings, "unchanged" where they are."""
         if stage is None:
-            return "\n".join(f"=== {name} ===\n{self(name)}\n" for name in self.texts)
+            parts = [(name, *self._remarks(name), text) for name, text in self._changes(self.texts)]
+            return "\n".join("\n".join([f"=== {name} ===", *rest, ""]) for name, *rest in parts)
         if stage not in self.texts:
             raise CompilerError(f"unknown stage {stage!r}: expected one of {', '.join(self.texts)}")
-        remarks = [f"# {n.equation}: {n.message}" for n in self.notes if n.stage == stage]
-        return "\n".join([*remarks, self.texts[stage]()])
+        return "\n".join([*self._remarks(stage), self.texts[stage]()])
 
     def report(self, settings: Settings) -> None:
         """Print what the debug level asks for, and write the files of a dump."""
@@ -62,10 +62,17 @@ class Explanation:
         if level == LOOPS:
             parts += [f"=== {name} ===\n{self(name)}" for name in ("lower", "schedule")]
         if level >= STAGES:
-            before = ""
-            for name in self.texts:
-                if name not in CODE or level >= (LLVM if name == "emit" else MACHINE):
-                    text = self.texts[name]()
-                    parts.append(f"=== {name} ===\n{'unchanged' if text == before else text}")
-                    before = text
+            shown = [name for name in self.texts if level >= _LEAST.get(name, STAGES)]
+            parts += [f"=== {name} ===\n{text}" for name, text in self._changes(shown)]
         return parts
+
+    def _remarks(self, stage: str) -> list[str]:
+        return [f"# {n.equation}: {n.message}" for n in self.notes if n.stage == stage]
+
+    def _changes(self, stages: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """Each stage with its text, "unchanged" where that is the text of the stage before."""
+        before = ""
+        for stage in stages:
+            text = self.texts[stage]()
+            yield stage, "unchanged" if text == before else text
+            before = text

@@ -46,6 +46,13 @@ def test_stages_that_change_nothing_say_so(capsys):
     assert "unchanged" in capsys.readouterr().err
 
 
+def test_all_stages_together_repeat_nothing():
+    """A stage that is asked for by its name is always printed."""
+    explain = compiler.compile(softmax(), Options(cache="off")).explain
+    assert "=== winograd ===\nunchanged\n" in explain()
+    assert explain("winograd") == explain("partial") != "unchanged"
+
+
 def test_a_dump_has_a_file_for_each_stage(tmp_path):
     """Numbered, in order."""
     compiler.compile(softmax(), Options(cache="off", dump=tmp_path / "out"))
