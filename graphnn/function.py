@@ -158,7 +158,7 @@ class Function:
     def _check_count(self, given: Sequence[object]) -> None:
         if len(given) != len(self.inputs):
             names = ", ".join(node.name for node in self.inputs)
-            raise GraphnnError(f"expected {len(self.inputs)} arrays ({names}), got {len(given)}")
+            raise GraphnnError(f"expected an array for each input ({names}), got {len(given)}")
 
     def check(self, arrays: Sequence[np.ndarray], rows: int) -> None:
         """IndexError if a label or token is out of range; samples come ``rows`` at a time."""
@@ -244,8 +244,7 @@ def bind_sizes(inputs: Sequence[Input], arrays: Sequence[np.ndarray]) -> dict[Sy
     sizes: dict[Symbol, int] = {}
     owner: dict[Symbol, str] = {}
     for node, array in zip(inputs, arrays, strict=True):
-        if array.ndim != len(node.dims):
-            raise _misfit(node, array, f"{array.ndim} axes instead of {len(node.dims)}")
+        check_axes(node, array)
         for axis, (size, given) in enumerate(zip(node.dims, array.shape, strict=True)):
             if isinstance(size, Number):
                 if given != size.value:
@@ -259,6 +258,18 @@ def bind_sizes(inputs: Sequence[Input], arrays: Sequence[np.ndarray]) -> dict[Sy
                     raise _misfit(node, array, f"{other}, here {given}")
                 owner.setdefault(size, node.name)
     return sizes
+
+
+def check_axes(node: Input, array: np.ndarray) -> None:
+    """Raise `ShapeError` where an array has another number of axes: input, expected, got, what to write."""
+    if array.ndim == node.ndim:
+        return
+    advice = ""
+    if array.shape[1:] == node.shape:
+        advice = f"; its samples have that shape: begin with gn.Input({(None, *node.shape)})"
+    elif array.shape == node.shape[1:]:
+        advice = "; one sample x is given as x[None]"
+    raise _misfit(node, array, f"{array.ndim} axes instead of {node.ndim}{advice}")
 
 
 def _misfit(node: Node, array: np.ndarray, why: str) -> ShapeError:

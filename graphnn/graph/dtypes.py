@@ -119,7 +119,10 @@ def _floats(equations: Sequence[Equation], dtypes: Dtypes) -> list[str]:
 def _check_mixing(equations: Sequence[Equation], dtypes: Dtypes) -> None:
     floats = _floats(equations, dtypes)
     if len(floats) > 1:
-        raise DtypeError(f"{' and '.join(floats)} do not mix: convert one side with gn.cast")
+        raise DtypeError(
+            f"{' and '.join(floats)} do not mix: convert one side, an array with"
+            f" array.astype('float32'), a node with gn.cast"
+        )
 
 
 def _check_whole(parts: tuple[Expr, ...], dtypes: Dtypes) -> None:

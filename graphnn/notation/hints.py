@@ -10,6 +10,23 @@ from compiler.language.expression import ELLIPSIS, FUNCTIONS, REDUCTIONS
 __all__ = ["bound_already", "hint", "unknown_function"]
 
 
+# Functions that other notations have, and how a formula says the same.
+_PRODUCT = "sum[i](x[n, i]*w[i, o])"
+_ELSEWHERE = {
+    "ln": "log(x)",
+    "pow": "x**a",
+    "power": "x**a",
+    "square": "x**2",
+    "relu": "max(0, x)",
+    "maximum": "max(a, b)",
+    "minimum": "min(a, b)",
+    "clip": "min(max(x, low), high)",
+    "softmax": "exp(x[i])/sum[j](exp(x[j]))",
+    "dot": _PRODUCT,
+    "matmul": _PRODUCT,
+}
+
+
 def hint(node: ast.expr) -> str:
     """The notation's way to say what a piece of Python stands for elsewhere, after a colon."""
     match node:
@@ -36,6 +53,8 @@ def hint(node: ast.expr) -> str:
 
 def unknown_function(name: str) -> str:
     """That there is no such function, and which there are."""
+    if name in _ELSEWHERE:
+        return f"unknown function {name}: write {_ELSEWHERE[name]}"
     if name in REDUCTIONS:
         return f"{name} runs over indices, which stand in brackets: {name}[i](...)"
     near = get_close_matches(name, [*FUNCTIONS, *REDUCTIONS], n=1)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import GraphnnError
+from ..function import check_axes
 from ..graph.node import is_integer
 from ..layers.base import positive
 from .data import Samples, arrays_of, check_numbers, fitting, weights_of
@@ -83,6 +84,8 @@ def samples_of(
     model.compiled()
     model.meet(x)
     given = arrays_of(x, model.inputs, "x")
+    for node, array in zip(model.inputs, given, strict=True):
+        check_axes(node, array)  # before the truth's axes, which follow from these
     truth = arrays_of(y, model.outputs, "y")
     weights = weights_of(sample_weight, class_weight, truth, model.outputs)
     check_numbers(truth, "y_true")

@@ -310,6 +310,8 @@ def test_only_text_is_read():
     [
         ("y[n] = sum(x[n, i])", r"sum runs over indices, which stand in brackets: sum\[i\]"),
         ("y[i] = expp(x[i])", "unknown function expp, perhaps exp is meant"),
+        ("y[i] = ln(x[i])", r"unknown function ln: write log\(x\)"),
+        ("y[i] = matmul(x[i], w[i])", r"unknown function matmul: write sum\[i\]"),
         ("y[i] = np.exp(x[i])", "exp stands alone, without a module"),
         ("y[i] = x[i].sum()", "sum stands alone"),
         ("y = x @ w", r"a matrix product is sum\[i\]"),
