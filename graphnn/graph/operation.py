@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache, partial
+from inspect import cleandoc
 
 import numpy as np
 
@@ -160,6 +161,9 @@ def op(
     >>> drop.formula.operands
     ('seed', 'step', 'x')
     """
+    text = (
+        cleandoc(text) if isinstance(text, str) else text
+    )  # lines may be indented with the code around
     operation = unread(text, name or "op", outputs, dtype, **attributes)
     formula = operation.formula  # what is wrong with it is said now
     return operation if name else replace(operation, name=formula.outputs[0])

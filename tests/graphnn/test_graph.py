@@ -256,3 +256,12 @@ def test_each_thread_builds_its_own_network():
     assert (here.scope, here.application.role) == (("here",), "update")
     assert (there.scope, there.application.role, trained) == ((), "forward", True)
     assert layer.trainable and layer.kernel.trainable
+
+
+def test_formulas_may_be_indented_with_their_code():
+    """Lines of a long string stand as if they began at the margin."""
+    double = gn.op("""
+        u[i] = x[i] + x[i]
+        y[i] = 2*u[i]
+    """)
+    assert str(double) == "u[i] = x[i] + x[i]\ny[i] = 2*u[i]"
