@@ -84,6 +84,7 @@ class Model(Layer):
         super().__init__(name=name)
         self.built = True  # with its graph
         self.stop_training = False
+        self.history = History()  # of the last `fit`
         self.settings: Settings | None = None
         self._trained = Trained()
         self.random = Source()
@@ -176,9 +177,8 @@ class Model(Layer):
         samples by the weights that `fit` is given. For ``ftz`` and ``windows`` see `function`.
         """
         outputs = [node.name for node in self.outputs] or [self.name]  # one, if not built yet
-        chosen = [
-            each if each is None else losses.get(each) for each in per_output(loss, outputs, "loss")
-        ]
+        wanted = per_output(loss, outputs, "loss")
+        chosen = [each if each is None else losses.get(each) for each in wanted]
         if all(each is None for each in chosen):
             raise GraphnnError(f"{self.name}: compile needs a loss, for example loss='mse'")
         factors = 1.0 if loss_weights is None else loss_weights

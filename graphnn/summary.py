@@ -19,10 +19,11 @@ def summary_text(model: Model) -> str:
     """One line for each input and layer, then the totals."""
     rows = [("Layer (type)", "Output shape", "Parameters")]
     rows += [(f"{n.name} (Input)", _shape_text(n), "0") for n in model.inputs]
+    counted = {parameter for layer in model.layers for parameter in layer.weights}
     missing = "unused" if model.outputs else "not built"
     for what in ordered_layers(model.outputs) or model.layers:
         kind = what.kind if isinstance(what, Layer) else what.operation.name
-        own = what.count_params() if isinstance(what, Layer) else 0
+        own = what.count_params() if isinstance(what, Layer) else _count_new(what, counted)
         last = _last_node(model, what)
         shape = missing if last is None else _shapes_text(last)
         rows.append((f"{what.name} ({kind})", shape, f"{own:,}"))
@@ -32,6 +33,14 @@ def summary_text(model: Model) -> str:
     learnt = sum(p.value.size for p in model.parameters)
     totals = f"Parameters: {model.count_params():,}, of which {learnt:,} are trainable"
     return "\n".join([f"Model {model.name}", line, lines[0], line, *lines[1:], line, totals])
+
+
+def _count_new(application: Application, counted: set[Parameter]) -> int:
+    """How many numbers the parameters hold that an operation reads and that no row before it has counted."""
+    read = dict.fromkeys(n for n in application.operands.values() if isinstance(n, Parameter))
+    new = [parameter for parameter in read if parameter not in counted]
+    counted.update(new)
+    return sum(parameter.value.size for parameter in new)
 
 
 def model_text(model: Model) -> str:

@@ -211,7 +211,11 @@ class Optimizer:
         return self.states[weight]
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} {self.update.formula.text}>"
+        numbers = {k: float(value) for k, value in self.update.attributes.items()}
+        rate = self.schedule or self.learning_rate
+        settings = ", ".join(f"{k}={v}" for k, v in {"learning_rate": rate, **numbers}.items())
+        lines = "; ".join(self.update.formula.text.splitlines())
+        return f"<{type(self).__name__}({settings}): {lines}>"
 
 
 def _own_update(text: str) -> Operation:

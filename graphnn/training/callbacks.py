@@ -72,11 +72,17 @@ _SILENT = (Callback.on_train_batch_begin, Callback.on_train_batch_end)
 
 
 class History(Callback):
-    """What `fit` returns: ``history["loss"]`` is the list of the epochs' losses, and so on for each metric."""
+    """What `fit` returns: ``history["loss"]`` is the list of the epochs' losses, and so on for each metric.
+
+    It is ``model.history``, too, also where `fit` was interrupted.
+    """
 
     def __init__(self) -> None:
         self.history: dict[str, list[float]] = {}
         self.epoch: list[int] = []
+
+    def set_model(self, model: Model) -> None:
+        model.history = self
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         self.epoch.append(epoch)

@@ -512,3 +512,22 @@ def test_what_is_missing_is_said():
         gn.Model(x + 1, x + 2)
     with pytest.raises(gn.GraphnnError, match="each output of a model to be a node"):
         gn.Model(x, [3])
+
+
+def test_a_summary_counts_parameters_where_they_are_read_first():
+    """Those that belong to no layer stand in the row of an operation, once."""
+    x, w = gn.Input((None, 3), name="x"), gn.Parameter(np.ones((3, 3), "float32"), "w")
+    model = gn.Model(x, (x @ w) @ w)
+    lines: list[str] = []
+    model.summary(lines.append)
+    rows = [line.split()[-1] for line in "".join(lines).splitlines()[4:7]]
+    assert rows == ["0", "9", "0"]
+
+
+def test_inputs_without_the_batch_are_told_apart():
+    """Keras's Input leaves the batch out; the message says what to write."""
+    x = gn.Input((4,), name="x")
+    model = gn.Model(x, gn.layers.Dense(1)(x))
+    model.compile("sgd", "mse")
+    with pytest.raises(gn.ShapeError, match=r"begin with gn.Input\(\(None, 4\)\)"):
+        model.fit(np.ones((8, 4)), np.ones((8, 1)))

@@ -97,6 +97,7 @@ def test_an_interrupt_leaves_a_whole_batch() -> None:
     with pytest.raises(KeyboardInterrupt):
         broken.fit(**fit, epochs=10**6)
     assert broken.position is not None
+    assert len(broken.history.epoch) == broken.position.epoch
     epochs = broken.position.epoch + 1
     broken.fit(**fit, epochs=epochs, resume=True)
     unbroken = model()

@@ -407,3 +407,10 @@ def test_a_saved_optimizer_keeps_its_rules(tmp_path):
     assert other.optimizer.learning_rate == model.optimizer.learning_rate == 0.1
     pairs = zip(model.get_weights(), other.get_weights(), strict=True)
     assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+def test_an_optimizer_shows_its_settings_and_its_formula():
+    """On one line; a schedule shows its own formula."""
+    sgd = gn.optimizers.SGD(0.1, momentum=0.9)
+    assert repr(sgd).startswith("<SGD(learning_rate=0.1, momentum=0.9): m.new[...] = ")
+    assert "\n" not in repr(gn.optimizers.Adam())
