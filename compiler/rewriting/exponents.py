@@ -84,6 +84,17 @@ def _raised(power: Power, exponent: Number) -> Power:
     )
 
 
+def _masked(power: Power, condition: Expr) -> Power:
+    """What is zero where a condition fails."""
+    return replace(
+        power,
+        factor=call("where", condition, power.factor, ZERO),
+        is_positive=False,
+        condition=_both(power.condition, condition),
+        within=power.exponent,
+    )
+
+
 class Reach:
     """Tells quickly in what no exponentials are to be found, through however many definitions."""
 
@@ -227,17 +238,11 @@ class Powers:
                 match self.definitions.through(u, sizes, DEPTH):
                     case Call("sigmoid", (a,)):
                         return self._sigmoid(-self.rewrite(a, sizes))
-            case Call("where", (condition, u, v)) if v == ZERO:
-                inner = self.power(u, sizes, depth)
+            case Call("where", (condition, u, v)) if ZERO in (u, v):
+                inner = self.power(u if v == ZERO else v, sizes, depth)
                 if inner is not None:
-                    condition = self.rewrite(condition, sizes)
-                    return replace(
-                        inner,
-                        factor=call("where", condition, inner.factor, ZERO),
-                        is_positive=False,
-                        condition=_both(inner.condition, condition),
-                        within=inner.exponent,
-                    )
+                    holds = condition if v == ZERO else call("not", condition)
+                    return _masked(inner, self.rewrite(holds, sizes))
             case Reduce("sum"):
                 return self._summed(e, sizes, depth)
             case Call("exp", (argument,)):

@@ -505,11 +505,15 @@ def test_what_where_hides_stays_hidden() -> None:
     products = hidden * f("exp", g), hidden / f("exp", g), hidden * (f("exp", -t) / f("exp", g))
     summed = total(substitute(hidden * f("exp", t), {i: j}), j) * f("exp", g)
     twice = hidden * f("where", f("<", x, 3), f("exp", t), 0)
+    nothing = total(
+        f("where", f("<", at("t", n, j), 2), 0, f("exp", at("x", n, j))) * f("exp", at("t", n, j)),
+        j,
+    )
     values = arrays(1)
     values["x"] = np.where(
         values["t"] == 1, values["x"], np.float32([200, -np.inf, np.inf, np.nan, 1])
     )
-    for value in (*products, summed, twice):
+    for value in (*products, summed, twice, nothing**2, nothing * f("exp", g)):
         before = system(define("y", value), outputs="y")
         after = stabilize(before)
         assert after != before
