@@ -113,7 +113,7 @@ class Executable:
             return self._profile(steps)
 
     def _profile(self, steps: int) -> Profile:
-        """Another program in the same memory, but for what a step writes."""
+        """Another program in the same arena, on copies: pages that nothing was written to would be read for free."""
         assert self._timed is not None, "made without the stages"
         timed, memory = self._timed(), self._memory
         times = np.zeros((len(timed.kernels), 2), np.int64)
@@ -121,10 +121,7 @@ class Executable:
         other._memory.set_extra(0, memory.arena)
         other._memory.set_extra(1, times)
         for name, buffer in memory.buffers.items():
-            if memory.is_written(name):
-                np.copyto(other._memory.buffers[name], buffer)
-            else:
-                other._memory.place(name, buffer)
+            np.copyto(other._memory.buffers[name], buffer)
         other._step()
         times[:] = 0
         for _ in range(steps):
