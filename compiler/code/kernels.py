@@ -1,21 +1,19 @@
 """Machine code of one kernel: its statements, each for all lanes that are open.
 
 Before a loop begins, what does not change in it is computed. Addresses that move with the innermost loop
-of a fold become pointers that step along, its accumulators stay in registers from turn to turn; those of a
-fold around it wait on the stack.
-
-Memory that the processor would not foresee is asked for while there is other work: lines far apart some
-turns before they are read, and what is touched when a fold is done while it runs (see `ahead`).
+of a fold become pointers that step along (see `streams`), its accumulators stay in registers from turn to
+turn; those of a fold around it wait on the stack. What is touched when a fold is done is asked for while it
+runs (see `ahead`).
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import replace
 
-from ..language.dtypes import BYTES, dtype_of
+from ..language.dtypes import dtype_of
 from ..scheduling.loops import (
     Affine,
     Apply,
@@ -28,7 +26,6 @@ from ..scheduling.loops import (
     Range,
     Register,
     Statement,
-    Store,
     statements,
     values,
 )
@@ -41,14 +38,12 @@ from .nodes import Node, Nodes
 from .past import fence
 from .scalars import apply
 from .straight import first_straight, straight
+from .streams import AHEAD, step, streams
 from .values import Values
 
 __all__ = ["kernel_function", "shared_turns"]
 
 _FEW = 8  # accumulators around another fold that may stay in registers
-_LINE = 64  # bytes that come together; the next line comes by itself
-_AHEAD = 32  # turns of a fold in which a line comes from afar
-_NEARER = 8  # in which one comes that was asked for before
 
 States = Callable[[], Sequence[str]]  # accumulators as they stand, asked for when they are needed
 Turn = Callable[[States], list[str]]
@@ -87,15 +82,6 @@ def shared_turns(a: Assembler, shares: int, piece: str, pieces: str) -> tuple[st
         a.op(f"udiv i64 {a.op(f'mul i64 {place}, {shares}')}, {pieces}") for place in places
     )
     return first, last
-
-
-@dataclass(frozen=True, slots=True)
-class _Stream:
-    """A pointer that moves ``step`` bytes with every turn of a loop, and where it starts."""
-
-    load: Load
-    step: int
-    start: str
 
 
 class _Writer:
@@ -153,7 +139,7 @@ class _Writer:
 
     def ask(self, fold: Fold, following: Sequence[Statement]) -> None:
         """Let what some statements touch come near: while a fold runs, or before it where it has more loops."""
-        if math.prod(r.turns for r in fold.ranges) < _AHEAD:
+        if math.prod(r.turns for r in fold.ranges) < AHEAD:
             return
         self.later = touched(fold.asked, following, self.values, self.nodes, self.panels)
         *outer, inner = (not (r.is_single or r.unrolled) for r in fold.ranges)
@@ -286,76 +272,16 @@ class _Writer:
                 return self._nest(fold, rest, here, turn)
 
             return self.lanes.loop(first, carried, inside)
-        streams = self._streams(fold, first)
-        far = {stream.load: self._unforeseen(stream, first, fold) for stream in streams}
-        nearer = {load.tensor for load in fold.asked}
+        own = streams(fold, first, self.values, self.panels)
 
         def stepping(states: Sequence[str]) -> list[str]:
-            own, pointers = states[: len(carried)], states[len(carried) :]
-            stepped = []
-            for stream, pointer in zip(streams, pointers, strict=True):
-                self.lanes.keep(self._pointer_key(stream.load), pointer)
-                stepped.append(self.a.stepped(pointer, stream.step))
-                turns = _NEARER if stream.load.tensor in nearer else _AHEAD
-                for place in far[stream.load]:
-                    self.a.ask(pointer, turns * stream.step + place)
-            return [*turn(lambda: own), *stepped]
+            accumulators, pointers = states[: len(carried)], states[len(carried) :]
+            stepped = step(own, pointers, self.values)
+            return [*turn(lambda: accumulators), *stepped]
 
-        all_carried = [*carried, *(("ptr", stream.start) for stream in streams)]
+        all_carried = [*carried, *(("ptr", stream.start) for stream in own)]
         asked, self.later = self.later, []
         return in_parts(self.lanes, first, all_carried, stepping, asked)[: len(carried)]
-
-    def _streams(self, fold: Fold, range_: Range) -> list[_Stream]:
-        """The addresses that move with a range, each once."""
-        found: dict[object, _Stream] = {}
-        begin = range_.start if range_.block is None else self.lanes.starts[range_.block[0]]
-        for load in self._loads(fold):
-            factor = load.address.coefficient(range_.index)
-            known = all(i in self.lanes.starts for i, _ in load.address.terms if i != range_.index)
-            if not factor or load.address.others or not known:
-                continue
-            self.lanes.starts[range_.index] = begin
-            _, moving = self.values.split(Affine(0, load.address.terms), {})
-            del self.lanes.starts[range_.index]
-            key = (load.tensor, factor, *moving)
-            if key not in found:
-                bytes_ = BYTES[self.values.memory[load.tensor]]
-                base = self.values.pointers[load.tensor]
-                for operand, c in moving:
-                    base = self.a.offset(base, self.values.times(operand, c * bytes_))
-                if isinstance(begin, int) and begin:
-                    base = self.a.offset(base, begin * factor * bytes_)
-                found[key] = _Stream(load, factor * range_.advance * bytes_, base)
-        return list(found.values())
-
-    def _unforeseen(self, stream: _Stream, range_: Range, fold: Fold) -> list[int]:
-        """Bytes that every turn reads and the processor does not foresee: the last one of each line, see `ahead`.
-
-        What runs in vectors counts while it is copied into a panel: from there it comes the other times.
-        """
-        tensor, address = stream.load.tensor, stream.load.address
-        if abs(stream.step) <= _LINE or range_.span > 1 or tensor in self.panels:
-            return []
-        vector = self.lanes.vector
-        if vector is None or not address.coefficient(vector):
-            return [0]
-        if all(isinstance(s, Store) and s.value != stream.load for s in fold.body):
-            return []
-        bytes_ = self.lanes.rows.get(vector, 1) * self.lanes.width * BYTES[stream.load.type]
-        return [min(end, bytes_) - 1 for end in range(_LINE, bytes_ + _LINE, _LINE)]
-
-    def _pointer_key(self, load: Load) -> object:
-        """What `pointer` looks for."""
-        return (load.tensor, *self.values.split(Affine(0, load.address.terms), {})[1])
-
-    def _loads(self, fold: Fold) -> Iterator[Load]:
-        """What one turn of a fold reads."""
-        stack = [self.nodes.of(v) for s in reversed((fold, *fold.body)) for v in values(s)]
-        while stack:
-            node = stack.pop()
-            if isinstance(node.value, Load):
-                yield node.value
-            stack.extend(reversed(node.inner))
 
     def _accumulate(self, slot: Slot, state: Sequence[str]) -> list[str]:
         """An accumulator with one more value."""
