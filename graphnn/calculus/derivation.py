@@ -17,7 +17,8 @@ from compiler.language.text import equation_text
 
 from ..errors import GraphnnError
 from ..notation.formula import Line, Resolved
-from ..notation.latex import expression_latex, name_latex
+from ..notation.latex import expression_latex
+from ..notation.letters import name_latex
 from .derive import derive
 from .naming import gradient_name, readable
 from .steps import Step, Steps

@@ -2,13 +2,10 @@ r"""Expressions and equations as LaTeX, in the form in which a textbook would pr
 
     y[n, o] = sum[i](x[n, i]*W[i, o]) + b[o]     y_{n,o} = \sum_{i} x_{n,i}\,W_{i,o} + b_{o}
     where(x[i] > 0, g_y[i], 0)                   a case distinction; inside a formula  [x_i > 0] g_i
-    d_W[i, o]                                    \frac{\partial\mathcal{L}}{\partial W_{i,o}}   what is being derived
-    g_y[n, o], e_z[n, o]                         g^{(y)}_{n,o}        what arrives from y; what z's operands share of it
-    i2, i3                                       i', i''
 
 The commands are those that KaTeX, MathJax, latex2mathml and ziamath have in common. A printed part knows how strongly
 it binds, whether it is open on its right (a sum takes all that follows), and whether it is taller than a
-line: brackets stand where they are needed, and as high as they must be.
+line: brackets stand where they are needed, and as high as they must be. Names are written in `letters`.
 """
 
 from __future__ import annotations
@@ -38,16 +35,13 @@ from compiler.language.system import Equation
 from compiler.language.text import decimal
 
 from .formula import Line
+from .letters import element_latex, index_latex, symbol_latex
 
-__all__ = ["equation_latex", "expression_latex", "lines_latex", "name_latex"]
+__all__ = ["equation_latex", "expression_latex", "lines_latex"]
 
 # Binding strengths; a case distinction is bracketed wherever something else stands beside it.
 _CASES, _OR, _AND, _NOT, _COMPARISON, _REMAINDER = range(6)
 _SUM, _NEGATIVE, _PRODUCT, _POWER, _ATOM = range(6, 11)
-_GREEK = re.compile(
-    "alpha|beta|gamma|delta|epsilon|zeta|eta|theta|iota|kappa|lambda|mu|nu|xi|rho|sigma|tau|phi|chi|psi|omega"
-    "|Gamma|Delta|Theta|Lambda|Xi|Sigma|Phi|Psi|Omega"
-)
 _RELATIONS = {"<": "<", "<=": r"\le", ">": ">", ">=": r"\ge", "==": "=", "!=": r"\ne"}
 _DIRECTIONS = {"<": 1, "<=": 1, ">": -1, ">=": -1, "==": 0}
 _FUNCTIONS = {
@@ -112,51 +106,11 @@ def lines_latex(equations: Iterable[Equation | Line]) -> str:
     return r"\begin{aligned} " + r" \\ ".join(rows) + r" \end{aligned}"
 
 
-def name_latex(name: str) -> str:
-    r"""A name: one letter in italics, Greek letters as such, all else upright.
-
-    >>> print(name_latex("x"), name_latex("beta"), name_latex("keep_rate"), name_latex("m.new"))
-    x \beta \mathrm{keep\_rate} m^{\mathrm{new}}
-    """
-    if name.endswith(".new"):
-        return f"{name_latex(name.removesuffix('.new'))}^{{\\mathrm{{new}}}}"
-    if _GREEK.fullmatch(name):
-        return f"\\{name}"
-    return name if len(name) == 1 else f"\\mathrm{{{_escape(name)}}}"
-
-
-def _escape(name: str) -> str:
-    return re.sub(r"([_#$%&{}])", r"\\\1", name)
-
-
-def _index(name: str) -> str:
-    if name == ELLIPSIS:
-        return r"\ldots"
-    prime = re.fullmatch(r"(.)([23])", name)
-    if prime:  # the names that fresh indices get
-        return prime[1] + "'" * (int(prime[2]) - 1)
-    return name_latex(name)
-
-
-def _symbol(name: str) -> str:
-    """An attribute: it has no indices, so that a number after a Greek letter may stand below it."""
-    numbered = re.fullmatch(r"([A-Za-z]+)_?(\d+)", name)
-    if numbered and _GREEK.fullmatch(numbered[1]):
-        return f"\\{numbered[1]}_{{{numbered[2]}}}"
-    return name_latex(name)
-
-
 def _element(tensor: str, subscripts: Sequence[Expr]) -> str:
-    """A tensor's element; gradients and what arrives from an output are told apart by their form."""
     is_plain = all(isinstance(s, Index) for s in subscripts)
-    inner = ("," if is_plain else r",\,").join(_show(s).latex for s in subscripts)
-    below = f"_{{{inner}}}" if subscripts else ""
-    if tensor.startswith("d_") and len(tensor) > 2:
-        return rf"\frac{{\partial\mathcal{{L}}}}{{\partial {_element(tensor[2:], subscripts)}}}"
-    named = re.fullmatch("(g|e|at)_(.+)", tensor)
-    if named:
-        return f"{name_latex(named[1])}^{{({_element(named[2], ())})}}{below}"
-    return (name_latex(tensor) + below) if subscripts else _symbol(tensor)
+    return element_latex(
+        tensor, ("," if is_plain else r",\,").join(_show(s).latex for s in subscripts)
+    )
 
 
 def _sides(equation: Equation | Line) -> tuple[str, str, str]:
@@ -181,12 +135,12 @@ def _show(e: Expr) -> _Part:
         case Constant(name):
             return _Part(f"\\{name}")
         case Index(name):
-            return _Part(_index(name))
+            return _Part(index_latex(name))
         case Symbol(name):
-            return _Part(_symbol(name))
+            return _Part(symbol_latex(name))
         case Size(tensor, axis):
             which = r"\ldots" if axis == ELLIPSIS else axis
-            return _Part(rf"\mathrm{{dim}}_{{{which}}}({_element(tensor, ())})")
+            return _Part(rf"\mathrm{{dim}}_{{{which}}}({element_latex(tensor)})")
         case Element(tensor, subscripts):
             return _Part(_element(tensor, subscripts), is_tall=tensor.startswith("d_"))
         case Reduce(kind, body, binders):
@@ -372,7 +326,7 @@ def _reduction(kind: str, body: Expr, binders: tuple[Binder, ...]) -> _Part:
 def _binder(binder: Binder, body: Expr) -> str:
     """The index, and its size where no element of the body is read at just this index."""
     index, size = binder
-    name = _index(index.name)
+    name = index_latex(index.name)
     plain = any(index in e.subscripts for e in elements(body))
     if size is None or plain or index.name == ELLIPSIS:
         return name

@@ -9,7 +9,8 @@ from latex2mathml.converter import convert
 
 from compiler.language.expression import Binder, Call, Element, Index, Number, Reduce, expr
 from compiler.language.system import Equation
-from graphnn.notation.latex import equation_latex, expression_latex, lines_latex, name_latex
+from graphnn.notation.latex import equation_latex, expression_latex, lines_latex
+from graphnn.notation.letters import name_latex
 from graphnn.notation.parse import parse
 
 D = r"\frac{\partial\mathcal{L}}{\partial %s}"
