@@ -143,16 +143,14 @@ class _Finder:
         if self.vain.begins(parts):
             return None
         first, best, most = self.work(parts[0]), None, (0, 0)
-        seen, is_vain = 1, True
+        seen, is_vain, more = 1, True, len(parts) + 1  # more than all: also that none follows
         for group in starts(first, self.shapes, self.sizes, self.alike):
             self.grow(group, parts[1:])
-            seen = max(
-                seen, len(parts) - len(group.unseen) + 1
-            )  # more than all: also that none follows
+            seen = max(seen, more - len(group.unseen))
             while self.gather(group):  # then more may follow
                 rest, group.after = [*group.after, *group.unseen], []
                 self.grow(group, rest)
-                seen = max(seen, len(parts) - len(group.unseen) + 1)
+                seen = max(seen, more - len(group.unseen))
             if group.handed <= HANDED:
                 continue
             is_vain = False

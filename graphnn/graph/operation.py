@@ -161,9 +161,8 @@ def op(
     >>> drop.formula.operands
     ('seed', 'step', 'x')
     """
-    text = (
-        cleandoc(text) if isinstance(text, str) else text
-    )  # lines may be indented with the code around
+    if isinstance(text, str):
+        text = cleandoc(text)  # lines may be indented with the code around
     operation = unread(text, name or "op", outputs, dtype, **attributes)
     formula = operation.formula  # what is wrong with it is said now
     return operation if name else replace(operation, name=formula.outputs[0])
