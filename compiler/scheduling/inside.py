@@ -86,7 +86,7 @@ def _of_a_turn(equation: Equation, loop: Recurrence) -> Equation | None:
 
 def _declined(whole: Equation, turn: Equation, loop: Recurrence, system: System) -> str:
     """Why an equation stays outside of a loop that would have it for each turn; empty if it does not."""
-    result = list(turn.extents.values())
+    result = [1, *turn.extents.values()]
     sums = (e for e in walk(turn.value) if isinstance(e, Reduce))
     if prod(whole.extents.values()) < LARGE:
         return "caches keep all of it"
