@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from compiler.language.expression import Element
+from compiler.uncollected import uncollected
 
 from .calculus.formulas import Derived, gradient_formula
 from .calculus.naming import TwoBundlesError
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["compute_gradients", "derivation", "derived_formulas"]
 
 
+@uncollected()
 def compute_gradients(
     loss: Node, wrt: Iterable[Node] | None = None, training: bool = True
 ) -> dict[Node, Node]:

@@ -26,7 +26,9 @@ Array = np.ndarray[Any, Any]
 ROUNDS = 10
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 WEYL = 0x9E3779B9, 0xBB67AE85  # golden ratio, sqrt(3) - 1: added to the key each round
-BLOCK = 1 << 14  # counters worked on at a time: they stay in cache
+BLOCK = (
+    1 << 13
+)  # counters worked on at a time: they stay in cache, and the system is asked for no pages
 _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
@@ -39,7 +41,14 @@ def philox(counter: Sequence[Array], key: Sequence[Array | int]) -> tuple[Array,
     first, second = map(np.uint64, MULTIPLIERS)
     for _ in range(ROUNDS):
         p, q = first * a, second * c
-        a, b, c, d = (q >> _SHIFT) ^ b ^ k, q & _LOW, (p >> _SHIFT) ^ d ^ m, p & _LOW
+        high, other = q >> _SHIFT, p >> _SHIFT
+        high ^= b  # in place: half of the time would go to making arrays
+        high ^= k
+        other ^= d
+        other ^= m
+        q &= _LOW
+        p &= _LOW
+        a, b, c, d = high, q, other, p
         k, m = (k + np.uint64(WEYL[0])) & _LOW, (m + np.uint64(WEYL[1])) & _LOW
     return a, b, c, d
 

@@ -102,7 +102,7 @@ class Graph:
                 done[node] = None
                 continue
             stack.append((node, True))
-            stack.extend((source, False) for source in reversed(node.inputs) if source not in done)
+            stack += [(source, False) for source in reversed(node.inputs) if source not in done]
         return tuple(done)
 
     def _unique(self, base: str) -> str:
