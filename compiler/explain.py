@@ -14,6 +14,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 from .errors import CompilerError
 from .language.notes import Note
@@ -23,6 +25,8 @@ from .options import Settings
 
 __all__ = ["Explanation"]
 
+P = ParamSpec("P")
+T = TypeVar("T")
 NOTES, LOOPS, STAGES, LLVM, MACHINE = 2, 3, 4, 5, 6
 _LEAST = {"emit": LLVM, "assembly": MACHINE}  # of stages that are not shown from STAGES on
 
@@ -44,6 +48,19 @@ class Explanation:
         if stage not in self.texts:
             raise CompilerError(f"unknown stage {stage!r}: expected one of {', '.join(self.texts)}")
         return "\n".join([*self._remarks(stage), self.texts[stage]()])
+
+    def seen(
+        self, stage: Callable[P, T], lines: Callable[[T], Iterable[str]] | None = None
+    ) -> Callable[P, T]:
+        """The stage, but what it leaves is shown under its name, as these lines or as it prints."""
+
+        @wraps(stage)
+        def run(*args: P.args, **kwargs: P.kwargs) -> T:
+            left = stage(*args, **kwargs)
+            self.texts[stage.__name__] = lambda: "\n".join(lines(left)) if lines else str(left)
+            return left
+
+        return run
 
     def report(self, settings: Settings) -> None:
         """Print what the debug level asks for, and write the files of a dump."""

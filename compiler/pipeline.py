@@ -20,6 +20,7 @@ from .language.steps import Recurrence, Strand, Together, step_lines
 from .language.system import System
 from .language.validate import validate
 from .machine import jit
+from .machine.arrays import Array
 from .machine.cache import module_key, opened, program_key
 from .machine.profile import TimedProgram, timed
 from .machine.program import Program, decode, encode, limits
@@ -59,48 +60,19 @@ from .scheduling.strands import strands
 from .scheduling.together import together
 from .uncollected import uncollected
 
-__all__ = ["STAGES", "compile_system", "stages"]
-
-STAGES = (
-    "system",
-    "stabilize",
-    "split",
-    "hoist",
-    "kept",
-    "digits",
-    "phases",
-    "chosen",
-    "outside",
-    "exchange",
-    "again",
-    "inverse",
-    "winograd",
-    "partial",
-    "turn",
-    "narrow",
-    "halo",
-    "order",
-    "inside",
-    "fuse",
-    "together",
-    "groups",
-    "reach",
-    "idle",
-    "strands",
-    "lower",
-    "schedule",
-    "plan",
-    "distribute",
-    "emit",
-    "assembly",
-)
+__all__ = ["compile_system", "stages"]
 
 
 @uncollected()
-def compile_system(system: System, options: Options | None = None) -> Executable:
+def compile_system(
+    system: System,
+    options: Options | None = None,
+    arrays: Mapping[str, Array] | None = None,
+) -> Executable:
     """A system as an `Executable`: from the cache, or through all stages.
 
-    These are run again for whoever asks what they did: what they leave is many times as large as the program.
+    ``arrays`` are the memory of some inputs and parameters, see `Executable.bind`.
+    The stages are run again for whoever asks what they did: what they leave is many times as large as the program.
     """
     settings = (options or Options()).settle()
     validate(system)
@@ -130,6 +102,7 @@ def compile_system(system: System, options: Options | None = None) -> Executable
         lambda: explained().timed(),
         is_watched=settings.debug > 0,
         ftz=settings.ftz,
+        arrays=arrays,
     )
 
 
@@ -144,131 +117,108 @@ def _through_stages(system: System, settings: Settings) -> Program:
 def stages(system: System, settings: Settings) -> Explanation:
     """All stages in order, and what they did; code is written for who asks for the program."""
     explanation = Explanation()
-    texts, target = explanation.texts, settings.target
+    seen, texts, notes = explanation.seen, explanation.texts, explanation.notes
+    target = settings.target
     texts["system"] = lambda: str(system)
 
     # First of all, while the formulas still look as they were written: forms that hold in floating point.
-    stable = stabilize(with_own_values(system), explanation.notes)
-    texts["stabilize"] = lambda: str(stable)
+    facts = seen(stabilize)(with_own_values(system), notes)
 
     # Cut before parts are compared and shared: what is cut off may have been all that differed.
-    pieces = split(stable, explanation.notes)
-    texts["split"] = lambda: str(pieces)
+    facts = seen(split)(facts, notes)
 
     # Then sharing, for stable forms have parts in common (a maximum, a sum) that the formulas did not show.
-    shared = hoist(pieces, explanation.notes)
-    texts["hoist"] = lambda: str(shared)
+    facts = seen(hoist)(facts, notes)
 
     # Now that nothing is computed twice: what need not be stored at all.
-    asking = kept(shared, explanation.notes)
-    texts["kept"] = lambda: str(asking)
+    facts = seen(kept)(facts, notes)
 
     # Groups are indices of their own before remainders are looked for: their quotients are no phases.
-    apart = digits(asking, explanation.notes)
-    texts["digits"] = lambda: str(apart)
+    facts = seen(digits)(facts, notes)
 
     # What asks for remainders then reads at the place where it writes, which is what later stages look for.
-    phased = phases(apart, explanation.notes)
-    texts["phases"] = lambda: str(phased)
+    facts = seen(phases)(facts, notes)
 
     # Now that each equation asks for one place: what is asked of the element there, by its maximum.
-    settled = chosen(phased, explanation.notes)
-    texts["chosen"] = lambda: str(settled)
+    facts = seen(chosen)(facts, notes)
 
     # Before the order fixes what is inside a loop: all that need not be.
-    loosened = outside(settled)
-    texts["outside"] = lambda: str(loosened)
+    facts = seen(outside)(facts)
 
     # While sums stand as they were derived: those that others have are read from there.
-    exchanged = exchange(loosened, explanation.notes)
-    texts["exchange"] = lambda: str(exchanged)
+    facts = seen(exchange)(facts, notes)
 
     # When nothing more is shared: what is large is not kept for those who ask for it late.
-    passing = again(exchanged, explanation.notes)
-    texts["again"] = lambda: str(passing)
+    facts = seen(again)(facts, notes)
 
     # Divisors stand as they will be computed, the sums among them still whole, so that what they are can be seen.
-    inverted = inverse(passing, explanation.notes)
-    texts["inverse"] = lambda: str(inverted)
+    facts = seen(inverse)(facts, notes)
 
     # Windows are found while they are whole, before sums are cut and operands turned.
-    tiled = winograd(inverted, settings.windows, explanation.notes)
-    texts["winograd"] = lambda: str(tiled)
+    facts = seen(winograd)(facts, settings.windows, notes)
 
     # Sums are cut where they will stand, before operands are turned and padded for the loops that they get.
-    cut = partial(tiled, explanation.notes)
-    texts["partial"] = lambda: str(cut)
+    facts = seen(partial)(facts, notes)
 
     # Where an operand lies the wrong way, in a loop or not, is known when all contractions stand where they will be.
-    turned = turn(cut, explanation.notes)
-    texts["turn"] = lambda: str(turned)
+    facts = seen(turn)(facts, notes)
 
     # Who reads what, and how, is settled, but for copies of what is read beyond its edge.
-    short = narrow(turned, explanation.notes)
-    texts["narrow"] = lambda: str(short)
+    facts = seen(narrow)(facts, notes)
 
     # The last stage that may add equations: copies for what is read beyond its edge.
-    padded, borders = halo(short)
-    texts["halo"] = lambda: str(padded)
+    facts, borders = seen(halo, lambda found: [str(found[0])])(facts)
 
     # Only now an order: the stages before may add, merge and drop equations freely, as those stand in none.
-    ordered = order(padded)
-    texts["order"] = lambda: "\n".join(step_lines(ordered))
+    ordered = seen(order, step_lines)(facts)
 
     # A loop that will be short of nothing takes back what was done before it; then it is known who is beside whom.
-    steps = inside(ordered, padded, explanation.notes)
-    texts["inside"] = lambda: "\n".join(step_lines(steps))
+    steps = seen(inside, step_lines)(ordered, facts, notes)
 
     # Kernels are found among equations, where "the same place" is a matter of comparing subscripts.
-    fused = fuse(steps, padded)
-    texts["fuse"] = lambda: "\n".join(fusion_lines(fused))
+    fused = seen(fuse, fusion_lines)(steps, facts)
 
     # What passes from one kernel to the next is known when there are no more to be found.
-    near = together(fused, padded, borders, explanation.notes)
-    texts["together"] = lambda: "\n".join(fusion_lines(near))
+    near = seen(together, fusion_lines)(fused, facts, borders, notes)
 
     # What is needed by others too stays in memory, but those that come next still find it near.
-    grouped, own_blocks = groups(near, padded, borders, explanation.notes)
-    texts["groups"] = lambda: "\n".join(fusion_lines(grouped))
+    grouped, own_blocks = seen(groups, lambda found: fusion_lines(found[0]))(
+        near, facts, borders, notes
+    )
 
     # Of rows that lie within blocks nobody misses what conditions leave nothing of.
-    reached = reach(grouped, own_blocks.keys(), explanation.notes)
-    texts["reach"] = lambda: "\n".join(fusion_lines(reached))
+    reached = seen(reach, fusion_lines)(grouped, own_blocks.keys(), notes)
 
     # Blocks have conditions of their own: where these hold nowhere, and all is zero, there is nothing to be done.
-    busy = idle(reached, own_blocks.keys(), explanation.notes)
-    texts["idle"] = lambda: "\n".join(fusion_lines(busy))
+    busy = seen(idle, fusion_lines)(reached, own_blocks.keys(), notes)
 
     # Which rows are independent of one another is a question to whole kernels, not to each equation.
-    cut_apart = strands(busy, padded, explanation.notes)
-    texts["strands"] = lambda: "\n".join(fusion_lines(cut_apart))
+    cut_apart = seen(strands, fusion_lines)(busy, facts, notes)
 
     # How tensors lie in memory decides the addresses, so it is settled before there are any.
-    lies = of_one_block(near, layout(steps, padded))
-    shaped = (replace(t, shape=own_blocks.get(t.name, t.shape)) for t in padded.tensors)
+    lies = of_one_block(near, layout(steps, facts))
+    shaped = (replace(t, shape=own_blocks.get(t.name, t.shape)) for t in facts.tensors)
     storages = {t.name: Storage(t, borders[t.name], lies[t.name]) for t in shaped}
     lowered = _lowered(cut_apart, storages)
     texts["lower"] = lambda: _text(lowered)
 
     # Tiles are chosen for each kernel on its own, once for those that are alike.
-    own = Alike(lambda kernel, own: schedule(kernel, target, own), padded.new_values)
+    own = Alike(lambda kernel, own: schedule(kernel, target, own), facts.new_values)
     scheduled = joined(_each(lowered, own), storages)
 
     # Whether a state may be overwritten depends on how kernels run through it; what may not is copied at the end.
-    over = in_place(scheduled, storages, padded)
-    late = _lowered([Fusion(e.indices, (e,)) for e in copies(padded, over)], storages, "copy")
+    over = in_place(scheduled, storages, facts)
+    late = _lowered([Fusion(e.indices, (e,)) for e in copies(facts, over)], storages, "copy")
     parts = (*scheduled, *_each(late, lambda kernel: schedule(kernel, target)))
     texts["schedule"] = lambda: _text(parts)
-    placed = plan(parts, storages, padded, over, own_blocks)
-    texts["plan"] = lambda: str(placed)
+    placed = seen(plan)(parts, storages, facts, over, own_blocks)
 
     # Whether threads hinder one another is a question of memory, so it is asked when all have their places.
-    divided = distribute(parts, placed)
-    texts["distribute"] = lambda: "\n".join(distributed_lines(divided))
+    divided = seen(distribute, distributed_lines)(parts, placed)
 
     # Text, not an object model: it is three times faster to write, and it is what one reads when one asks.
     def emitted() -> Iterable[Module]:
-        return emit(divided, placed, {t.name: t.dtype for t in padded.tensors}, target)
+        return emit(divided, placed, {t.name: t.dtype for t in facts.tensors}, target)
 
     modules = functools.cache(lambda: tuple(emitted()))
     texts["emit"] = lambda: "\n".join(module.text for module in modules())

@@ -71,6 +71,7 @@ class _Compiled:
 class Function:
     """A compiled graph; call it with one array for each input, in order. See `function`."""
 
+    @uncollected()
     def __init__(
         self,
         inputs: Node | Sequence[Node],
@@ -169,10 +170,12 @@ class Function:
     @uncollected()
     def _compile(self, sizes: Mapping[Symbol, int]) -> _Compiled:
         lowered = lower_graph(self.graph, self.outputs, self.updates, sizes)
-        executable = compiler.compile(lowered.system, self.options)
-        for name, node in lowered.leaves.items():
-            if isinstance(node, (Parameter, Constant)):
-                executable.bind(name, node.value)
+        own = {
+            name: node.value
+            for name, node in lowered.leaves.items()
+            if isinstance(node, (Parameter, Constant))
+        }
+        executable = compiler.compile(lowered.system, self.options, own)
         needed = set(lowered.leaves.values())
         inputs = tuple(
             (lowered.names[node], k) for k, node in enumerate(self.inputs) if node in needed

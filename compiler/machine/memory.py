@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -34,12 +34,14 @@ def described(array: Array) -> str:
 
 
 class Memory:
-    """An array for every input, parameter and output, and the arena, with a part for each thread.
+    """An array for every input, parameter and output, some of them given, and the arena, with a part for each thread.
 
     Raises MemoryError where there is no room for them, as far as the system says so.
     """
 
-    def __init__(self, program: Program, threads: int) -> None:
+    def __init__(
+        self, program: Program, threads: int, given: Mapping[str, Array] | None = None
+    ) -> None:
         self.tensors = {tensor.name: tensor for tensor in program.slots}
         self.dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in program.slots}
         self._types = {name: (t.shape, self.dtypes[name]) for name, t in self.tensors.items()}
@@ -55,15 +57,20 @@ class Memory:
         self._spares: dict[str, list[Array]] = {}
         self._own: dict[str, int] = {}  # addresses of the buffers
         self.table = (ctypes.c_void_p * (len(program.slots) + 2))()
+        arrays = given or {}
+        for name, array in arrays.items():
+            self.check(name, array)
         check_room(program, threads)
         try:
             self.arena = aligned(program.arena + threads * program.own)
             self.set_extra(0, self.arena)
-            for tensor in program.slots:
-                self.place(tensor.name, aligned_array(tensor.shape, tensor.dtype))
+            for t in program.slots:
+                known = arrays.get(t.name)
+                self.place(t.name, aligned_array(t.shape, t.dtype) if known is None else known)
         except MemoryError:
             raise MemoryError(shortage(program, threads)) from None
         self._lengths = np.array([self.buffers[name].nbytes for name in self._names], np.uintp)
+        self._check_given(arrays)
 
     def set_extra(self, number: int, array: Array) -> None:
         """The address after those of the tensors: of the arena, of the times."""
@@ -142,6 +149,31 @@ class Memory:
         before = bisect_right(self._edges, start)
         return before % 2 == 0 and before == bisect_left(self._edges, start + array.nbytes)
 
+    def check(self, name: str, array: Array) -> None:
+        """TypeError or `ArrayError` if it cannot be this tensor's memory, whatever that of the others is."""
+        tensor = self.tensor(name)
+        if not isinstance(array, np.ndarray):
+            raise TypeError(f"{name}: expected a NumPy array, got {type(array).__name__}")
+        if array.shape != tensor.shape or array.dtype != self.dtypes[name]:
+            raise ArrayError(f"{name}: expected {tensor}, got {described(array)}")
+        if not array.flags.c_contiguous or not array.flags.aligned:
+            raise ArrayError(f"{name}: expected an array that is C-contiguous and aligned")
+        if self.is_written(name) and not array.flags.writeable:
+            raise ArrayError(f"{name}: a step writes to it, but the array is read-only")
+
+    def _check_given(self, arrays: Mapping[str, Array]) -> None:
+        """The same as `check_apart` for many arrays, which have their places, in order of their addresses."""
+        spans = sorted(
+            (address(array), array.nbytes, name) for name, array in arrays.items() if array.nbytes
+        )
+        ends = {False: (0, ""), True: (0, "")}  # of what is only read, and of what is written
+        for start, length, name in spans:
+            writes = self.is_written(name)
+            end, other = max(ends.values()) if writes else ends[True]
+            if end > start:
+                raise _shared(name, other)
+            ends[writes] = max(ends[writes], (start + length, name))
+
     def check_apart(self, name: str, array: Array) -> None:
         """`ArrayError` if a step would write to memory of something else."""
         start, own = address(array), self._positions[name]
@@ -150,6 +182,8 @@ class Memory:
         shared &= self._lengths > 0
         shared[own] = False
         for other in np.flatnonzero(shared if self._writes[own] else shared & self._writes):
-            raise ArrayError(
-                f"{name}: the array shares its memory with that of {self._names[other]}"
-            )
+            raise _shared(name, self._names[other])
+
+
+def _shared(name: str, other: str) -> ArrayError:
+    return ArrayError(f"{name}: the array shares its memory with that of {other}")

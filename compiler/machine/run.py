@@ -26,7 +26,7 @@ from .call import Call
 from .drive import Drive, useful
 from .locks import lock
 from .loop import Bound, Loop, Move
-from .memory import Memory, described
+from .memory import Memory
 from .profile import Profile, TimedProgram
 from .program import Program
 from .series import Series, input_rows, output_rows
@@ -45,6 +45,7 @@ class Executable:
         timed: Callable[[], TimedProgram] | None = None,
         is_watched: bool = False,
         ftz: bool = False,
+        arrays: Mapping[str, Array] | None = None,
     ) -> None:
         self.program = program
         self.explain = explain
@@ -52,7 +53,7 @@ class Executable:
         self._ftz = ftz
         self._timed = timed
         self._is_watched = is_watched  # then the first step is followed by a profile on stderr
-        self._memory = Memory(program, self.threads)
+        self._memory = Memory(program, self.threads, arrays)
         self._lock = lock(self._memory.restore)
         self._given = [t.name for t in program.slots if t.role in ("input", "parameter")]
         self._results = [t.name for t in program.slots if t.role == "output"]
@@ -135,17 +136,11 @@ class Executable:
                 limit.check(array)
 
     def bind(self, name: str, array: Array) -> None:
-        """Use the memory of ``array`` for this input, parameter or output from now on."""
+        """Use the memory of ``array`` for this input, parameter or output from now on; of many, give them to
+        ``compiler.compile``.
+        """
         memory = self._memory
-        tensor = memory.tensor(name)
-        if not isinstance(array, np.ndarray):
-            raise TypeError(f"{name}: expected a NumPy array, got {type(array).__name__}")
-        if array.shape != tensor.shape or array.dtype != memory.dtypes[name]:
-            raise ArrayError(f"{name}: expected {tensor}, got {described(array)}")
-        if not array.flags.c_contiguous or not array.flags.aligned:
-            raise ArrayError(f"{name}: expected an array that is C-contiguous and aligned")
-        if memory.is_written(name) and not array.flags.writeable:
-            raise ArrayError(f"{name}: a step writes to it, but the array is read-only")
+        memory.check(name, array)
         with self._lock:
             memory.check_apart(name, array)
             memory.place(name, array)

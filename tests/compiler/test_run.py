@@ -215,6 +215,26 @@ def test_written_memory_is_not_shared(executable: Executable) -> None:
         executable.bind("x", executable.buffer("y"))
 
 
+def test_memory_that_is_given_first_is_used_in_place_and_checked_the_same_way() -> None:
+    """A step reads and writes it; what is written shares it with nothing, what is read may."""
+
+    def executable(**given: np.ndarray) -> Executable:
+        return Executable(PROGRAM, str, arrays=given)
+
+    memory, w, y = np.arange(6, dtype=np.float32), np.ones(4, np.float32), np.zeros(4, np.float32)
+    own = executable(x=memory[:4], w=w)
+    own.step()
+    assert own.buffer("x") is not w and own.buffer("w") is w
+    assert w.tolist() == own.buffer("y").tolist() == [1, 2, 3, 4]
+    for wrong in ({"w": memory[2:]}, {"y": memory[:4]}, {"w": y, "y": y}):
+        with pytest.raises(ArrayError, match="shares its memory with that of"):
+            executable(x=memory[:4], **wrong)
+    with pytest.raises(ArrayError, match="x: expected"):
+        executable(x=memory)
+    with pytest.raises(ArrayError, match="expected one of"):
+        executable(z=memory)
+
+
 def test_threads_may_share_an_executable(executable: Executable) -> None:
     """Eight threads, each with its own numbers, never see another's."""
     wrong: list[int] = []
