@@ -26,9 +26,7 @@ Array = np.ndarray[Any, Any]
 ROUNDS = 10
 MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 WEYL = 0x9E3779B9, 0xBB67AE85  # golden ratio, sqrt(3) - 1: added to the key each round
-BLOCK = (
-    1 << 13
-)  # counters worked on at a time: they stay in cache, and the system is asked for no pages
+BLOCK = 1 << 13  # counters worked on at a time: in cache, and no pages are asked of the system
 _LOW, _SHIFT = np.uint64(0xFFFFFFFF), np.uint64(32)
 
 
